@@ -1,1 +1,26 @@
-//! placeholder
+//! The domain of Tollgate: what a payment is, what may happen to it, and what each happening books.
+//!
+//! Everything here is a pure function of its arguments. There is no I/O, no async, no clock and no
+//! randomness: time comes in as `now_ms` (milliseconds since the Unix epoch) and random bits come
+//! in as numbers, so every rule can be tested by calling it.
+//!
+//! Reading order: [`money`], [`id`], [`method`], [`payment`], [`transition`], [`decide`], [`ledger`].
+
+pub mod attempt;
+pub mod base62;
+pub mod card;
+pub mod command;
+pub mod currency;
+pub mod decide;
+pub mod event;
+pub mod failure;
+pub mod id;
+pub mod ledger;
+pub mod merchant;
+pub mod method;
+pub mod money;
+pub mod outcome;
+pub mod payment;
+pub mod refund;
+pub mod totals;
+pub mod transition;

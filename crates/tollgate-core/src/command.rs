@@ -1,0 +1,180 @@
+//! Commands: what may be asked of the store. Each is decided and booked inside one commit.
+
+use crate::attempt::AttemptStart;
+use crate::event::{Flag, PaymentTerms};
+use crate::id::{AttemptId, PaymentId, RefundId};
+use crate::outcome::Outcome;
+
+/// A change asked of one payment.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Begin a payment with its first charge attempt.
+    Create {
+        /// Its id.
+        payment_id: PaymentId,
+        /// What it is.
+        terms: Box<PaymentTerms>,
+        /// The first charge attempt.
+        attempt: AttemptStart,
+    },
+    /// Record what became of an attempt.
+    Settle {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The attempt.
+        attempt_id: AttemptId,
+        /// What became of it.
+        outcome: Outcome,
+        /// The charge to try next if this one provably took nothing.
+        next: Option<AttemptStart>,
+    },
+    /// Begin a capture.
+    Capture {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The new attempt's id.
+        attempt_id: AttemptId,
+        /// How much, in minor units; nothing: all of it.
+        amount_minor: Option<i64>,
+    },
+    /// Cancel: release an authorization, or give up waiting for the customer.
+    Cancel {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The new attempt's id, used if a void must be sent.
+        attempt_id: AttemptId,
+    },
+    /// End what has lapsed.
+    Expire {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The new attempt's id, used if a void must be sent.
+        attempt_id: AttemptId,
+    },
+    /// Begin a refund.
+    Refund {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The new refund's id.
+        refund_id: RefundId,
+        /// The new attempt's id.
+        attempt_id: AttemptId,
+        /// How much, in minor units; nothing: all that is left.
+        amount_minor: Option<i64>,
+        /// The merchant's reason.
+        reason: Option<String>,
+        /// The merchant's own data.
+        metadata: Vec<(String, String)>,
+    },
+    /// Begin the return of late money.
+    Return {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The new attempt's id.
+        attempt_id: AttemptId,
+    },
+    /// Ask for a person's eye.
+    Flag {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The attempt it is about.
+        attempt_id: AttemptId,
+        /// Why.
+        flag: Flag,
+    },
+}
+
+impl Command {
+    /// The payment it is about.
+    #[must_use]
+    pub const fn payment_id(&self) -> PaymentId {
+        match self {
+            Self::Create { payment_id, .. }
+            | Self::Settle { payment_id, .. }
+            | Self::Capture { payment_id, .. }
+            | Self::Cancel { payment_id, .. }
+            | Self::Expire { payment_id, .. }
+            | Self::Refund { payment_id, .. }
+            | Self::Return { payment_id, .. }
+            | Self::Flag { payment_id, .. } => *payment_id,
+        }
+    }
+
+    /// The attempt whose present state decides.
+    #[must_use]
+    pub const fn settled_attempt(&self) -> Option<AttemptId> {
+        match self {
+            Self::Settle { attempt_id, .. } => Some(*attempt_id),
+            _ => None,
+        }
+    }
+}
+
+/// Times that decisions need; configuration, not rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// How long a customer may take to act.
+    pub action_ms: u64,
+    /// How long an authorization is kept before it is released.
+    pub authorization_ms: u64,
+}
+
+impl Default for Policy {
+    /// Five minutes to act; seven days to capture, the common card-network limit.
+    fn default() -> Self {
+        Self {
+            action_ms: 5 * 60_000,
+            authorization_ms: 7 * 86_400_000,
+        }
+    }
+}
+
+/// Most refunds of one payment.
+pub const REFUNDS_MAX: usize = 200;
+
+/// Most attempts of one payment.
+pub const ATTEMPTS_MAX: usize = 250;
+
+/// A command the payment's state does not allow. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such payment of this merchant.
+    #[error("no such payment")]
+    NotFound,
+    /// Only an authorized payment can be captured.
+    #[error("a payment that is {0} cannot be captured")]
+    NotCapturable(&'static str),
+    /// Only an authorized or waiting payment can be cancelled.
+    #[error("a payment that is {0} cannot be cancelled")]
+    NotCancellable(&'static str),
+    /// Nothing was captured.
+    #[error("a payment that is {0} cannot be refunded")]
+    NotRefundable(&'static str),
+    /// Another charge, capture or void is under way.
+    #[error("another operation on this payment is under way")]
+    OperationInProgress,
+    /// Zero or below.
+    #[error("the amount must be above zero")]
+    AmountNotPositive,
+    /// More than can be captured.
+    #[error("the amount is above what can be captured")]
+    AboveCapturable {
+        /// What can be captured, in minor units.
+        left_minor: i64,
+    },
+    /// More than can be refunded.
+    #[error("the amount is above what can be refunded")]
+    AboveRefundable {
+        /// What can be refunded, in minor units.
+        left_minor: i64,
+    },
+    /// The merchant's balance does not cover it.
+    #[error("the merchant's balance does not cover it")]
+    InsufficientBalance,
+    /// The payment has as many refunds or attempts as it may have.
+    #[error("the payment has as many operations as it may have")]
+    TooManyOperations,
+    /// An id was used twice.
+    #[error("the id is taken")]
+    IdTaken,
+}

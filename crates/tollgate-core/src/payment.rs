@@ -1,0 +1,582 @@
+//! The payment as it stands: the fold of its events. Nothing else changes it.
+
+use crate::attempt::{AttemptKind, AttemptStart, AttemptStatus, ProcessorName};
+use crate::event::{Flag, PaymentEvent, PaymentTerms};
+use crate::failure::Failure;
+use crate::id::{AttemptId, MerchantId, PaymentId, RefundId};
+use crate::money::Money;
+use crate::outcome::NextAction;
+use crate::transition::{self, IllegalTransition, PaymentStatus, Trigger};
+use serde::{Deserialize, Serialize};
+
+/// The charge, capture or void that is under way. There is at most one; refunds run beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenOperation {
+    /// Its attempt.
+    pub attempt_id: AttemptId,
+    /// What it is.
+    pub kind: AttemptKind,
+    /// What it asks for, in minor units.
+    pub amount_minor: i64,
+    /// For a void: sent because the authorization's time is over.
+    pub because_expired: bool,
+}
+
+/// Money that arrived after the payment, or that attempt of it, had ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateMoney {
+    /// The charge attempt that took it.
+    pub attempt_id: AttemptId,
+    /// The processor that took it.
+    pub processor: ProcessorName,
+    /// The processor's id of that payment.
+    pub processor_payment_id: String,
+    /// What has not gone back yet, in minor units.
+    pub left_minor: i64,
+    /// The return under way.
+    pub open_return: Option<AttemptId>,
+}
+
+/// A payment as it stands now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payment {
+    /// Its id.
+    pub id: PaymentId,
+    /// Owner.
+    pub merchant_id: MerchantId,
+    /// How many events it has seen.
+    pub version: u32,
+    /// Where it stands.
+    pub status: PaymentStatus,
+    /// What it is.
+    pub terms: PaymentTerms,
+    /// The processor of the latest charge attempt.
+    pub processor: ProcessorName,
+    /// That processor's id of the payment, once told.
+    pub processor_payment_id: Option<String>,
+    /// The latest charge attempt.
+    pub charge_attempt_id: AttemptId,
+    /// Reserved, in minor units.
+    pub authorized_minor: i64,
+    /// Taken, in minor units.
+    pub captured_minor: i64,
+    /// Returned, in minor units.
+    pub refunded_minor: i64,
+    /// Reserved for refunds under way, in minor units.
+    pub refund_pending_minor: i64,
+    /// Our fee, in minor units.
+    pub fee_minor: i64,
+    /// Our fee given back or reserved to be given back with refunds, in minor units.
+    pub fee_returned_minor: i64,
+    /// Money that arrived after the end.
+    pub late: Vec<LateMoney>,
+    /// The charge, capture or void under way.
+    pub open_operation: Option<OpenOperation>,
+    /// What the customer has to do.
+    pub next_action: Option<NextAction>,
+    /// Why it was refused, failed or is not known.
+    pub failure: Option<Failure>,
+    /// Why a person's eye is needed.
+    pub flags: Vec<Flag>,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<AttemptId>,
+    /// Its refunds, oldest first.
+    pub refunds: Vec<RefundId>,
+    /// When it lapses, while it waits for the customer or for a capture.
+    pub expires_at_ms: Option<u64>,
+    /// When it was made durable.
+    pub created_at_ms: u64,
+    /// When it was last changed.
+    pub updated_at_ms: u64,
+}
+
+/// An event does not fit the payment. Never happens to events made by `decide`; found by `verify`
+/// in a damaged store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// The state machine knows no such step.
+    #[error(transparent)]
+    Transition(#[from] IllegalTransition),
+    /// The first event is not `created`, or a later one is.
+    #[error("a payment begins with `created` and has it once")]
+    Beginning,
+    /// A limit does not hold any more.
+    #[error("the limit `{0}` does not hold")]
+    Limit(&'static str),
+}
+
+impl Payment {
+    /// The payment its first event makes.
+    ///
+    /// # Errors
+    /// [`ApplyError::Beginning`] unless the event is `created`.
+    pub fn begin(
+        id: PaymentId,
+        merchant_id: MerchantId,
+        event: &PaymentEvent,
+        at_ms: u64,
+    ) -> Result<Self, ApplyError> {
+        let PaymentEvent::Created { terms, attempt } = event else {
+            return Err(ApplyError::Beginning);
+        };
+        let mut payment = Self {
+            id,
+            merchant_id,
+            version: 1,
+            status: PaymentStatus::Pending,
+            terms: PaymentTerms::clone(terms),
+            processor: attempt.processor.clone(),
+            processor_payment_id: None,
+            charge_attempt_id: attempt.id,
+            authorized_minor: 0,
+            captured_minor: 0,
+            refunded_minor: 0,
+            refund_pending_minor: 0,
+            fee_minor: 0,
+            fee_returned_minor: 0,
+            late: Vec::new(),
+            open_operation: None,
+            next_action: None,
+            failure: None,
+            flags: Vec::new(),
+            attempts: Vec::with_capacity(1),
+            refunds: Vec::new(),
+            expires_at_ms: None,
+            created_at_ms: at_ms,
+            updated_at_ms: at_ms,
+        };
+        payment.open(attempt, AttemptKind::Charge, false);
+        payment.check_limits()?;
+        Ok(payment)
+    }
+
+    /// What is left to be captured, in minor units.
+    #[must_use]
+    pub fn capturable_minor(&self) -> i64 {
+        if self.status == PaymentStatus::Authorized && self.open_operation.is_none() {
+            self.authorized_minor
+        } else {
+            0
+        }
+    }
+
+    /// What is left to be refunded, refunds under way taken off, in minor units.
+    #[must_use]
+    pub fn refundable_minor(&self) -> i64 {
+        self.captured_minor - self.refunded_minor - self.refund_pending_minor
+    }
+
+    /// An amount of this payment's currency.
+    #[must_use]
+    pub fn money(&self, minor: i64) -> Money {
+        Money::new(minor, self.terms.amount.currency)
+    }
+
+    /// Applies the next event.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; the payment must be thrown away then.
+    pub fn apply(&mut self, event: &PaymentEvent, at_ms: u64) -> Result<(), ApplyError> {
+        self.apply_event(event)?;
+        self.version = self.version.saturating_add(1);
+        self.updated_at_ms = at_ms;
+        self.check_limits()
+    }
+
+    fn apply_event(&mut self, event: &PaymentEvent) -> Result<(), ApplyError> {
+        match event {
+            PaymentEvent::Created { .. } => return Err(ApplyError::Beginning),
+            PaymentEvent::FailedOver { next, .. } => {
+                self.processor = next.processor.clone();
+                self.processor_payment_id = None;
+                self.charge_attempt_id = next.id;
+                self.open(next, AttemptKind::Charge, false);
+            }
+            PaymentEvent::ActionRequired {
+                processor_payment_id,
+                action,
+                expires_at_ms,
+                ..
+            } => {
+                self.step(Trigger::NeedAction)?;
+                self.learn_processor_id(processor_payment_id.as_ref());
+                self.next_action = Some(action.clone());
+                self.expires_at_ms = Some(*expires_at_ms);
+            }
+            PaymentEvent::BecameProcessing {
+                processor_payment_id,
+                failure,
+                ..
+            } => {
+                self.step(Trigger::LoseSight)?;
+                self.learn_processor_id(processor_payment_id.as_ref());
+                self.next_action = None;
+                self.failure.clone_from(failure);
+            }
+            PaymentEvent::Authorized {
+                processor_payment_id,
+                expires_at_ms,
+                ..
+            } => {
+                self.step(Trigger::Authorize)?;
+                self.close_charge(Some(processor_payment_id));
+                self.authorized_minor = self.terms.amount.minor;
+                self.expires_at_ms = Some(*expires_at_ms);
+            }
+            PaymentEvent::Completed {
+                processor_payment_id,
+                fee_minor,
+                ..
+            } => {
+                self.step(Trigger::Charge)?;
+                self.close_charge(Some(processor_payment_id));
+                self.authorized_minor = self.terms.amount.minor;
+                self.captured_minor = self.terms.amount.minor;
+                self.fee_minor = *fee_minor;
+            }
+            PaymentEvent::Declined { failure, .. } => {
+                self.step(Trigger::Decline)?;
+                self.close_charge(None);
+                self.failure = Some(failure.clone());
+            }
+            PaymentEvent::Failed { failure, .. } => {
+                self.step(Trigger::Fail)?;
+                self.close_charge(None);
+                self.failure = Some(failure.clone());
+            }
+            PaymentEvent::Captured {
+                amount_minor,
+                fee_minor,
+                ..
+            } => {
+                self.step(Trigger::Capture)?;
+                self.close_charge(None);
+                self.captured_minor = *amount_minor;
+                self.fee_minor = *fee_minor;
+            }
+            PaymentEvent::CaptureStarted { attempt } => {
+                self.open(attempt, AttemptKind::Capture, false);
+            }
+            PaymentEvent::VoidStarted {
+                attempt,
+                because_expired,
+            } => {
+                self.open(attempt, AttemptKind::Void, *because_expired);
+            }
+            PaymentEvent::CaptureFailed { failure, .. }
+            | PaymentEvent::VoidFailed { failure, .. } => {
+                self.open_operation = None;
+                self.failure = Some(failure.clone());
+            }
+            PaymentEvent::Voided {
+                because_expired, ..
+            } => {
+                self.step(if *because_expired {
+                    Trigger::Expire
+                } else {
+                    Trigger::Cancel
+                })?;
+                self.close_charge(None);
+            }
+            PaymentEvent::Cancelled { .. } => {
+                self.step(Trigger::Cancel)?;
+                self.close_charge(None);
+            }
+            PaymentEvent::Expired { .. } => {
+                self.step(Trigger::Expire)?;
+                self.close_charge(None);
+            }
+            PaymentEvent::Flagged { flag, .. } => self.raise(*flag),
+            refund_or_return => self.apply_money_back(refund_or_return)?,
+        }
+        Ok(())
+    }
+
+    /// Refunds, and returns of late money: they run beside the main course.
+    fn apply_money_back(&mut self, event: &PaymentEvent) -> Result<(), ApplyError> {
+        match event {
+            PaymentEvent::RefundStarted {
+                refund_id,
+                attempt,
+                fee_returned_minor,
+                ..
+            } => {
+                self.refund_pending_minor += attempt.amount_minor;
+                self.fee_returned_minor += fee_returned_minor;
+                self.refunds.push(*refund_id);
+                self.attempts.push(attempt.id);
+            }
+            PaymentEvent::RefundSucceeded { amount_minor, .. } => {
+                self.refund_pending_minor -= amount_minor;
+                self.refunded_minor += amount_minor;
+                let rest = self.captured_minor - self.refunded_minor;
+                self.step(if rest == 0 {
+                    Trigger::RefundRest
+                } else {
+                    Trigger::RefundPart
+                })?;
+            }
+            PaymentEvent::RefundFailed {
+                amount_minor,
+                fee_returned_minor,
+                ..
+            } => {
+                self.refund_pending_minor -= amount_minor;
+                self.fee_returned_minor -= fee_returned_minor;
+            }
+            PaymentEvent::LateSuccess {
+                captured_minor,
+                processor,
+                processor_payment_id,
+                attempt_id,
+            } => {
+                self.late.push(LateMoney {
+                    attempt_id: *attempt_id,
+                    processor: processor.clone(),
+                    processor_payment_id: processor_payment_id.clone(),
+                    left_minor: *captured_minor,
+                    open_return: None,
+                });
+                self.raise(Flag::LateSuccess);
+            }
+            PaymentEvent::ReturnStarted {
+                attempt,
+                late_attempt_id,
+            } => {
+                self.attempts.push(attempt.id);
+                for late in self
+                    .late
+                    .iter_mut()
+                    .filter(|late| late.attempt_id == *late_attempt_id)
+                {
+                    late.open_return = Some(attempt.id);
+                }
+            }
+            PaymentEvent::Returned {
+                attempt_id,
+                amount_minor,
+                ..
+            } => {
+                if let Some(late) = self.late_by_return(*attempt_id) {
+                    late.open_return = None;
+                    late.left_minor -= amount_minor;
+                }
+            }
+            PaymentEvent::ReturnFailed { attempt_id, .. } => {
+                if let Some(late) = self.late_by_return(*attempt_id) {
+                    late.open_return = None;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, trigger: Trigger) -> Result<(), ApplyError> {
+        self.status = transition::next(self.status, trigger)?;
+        Ok(())
+    }
+
+    fn open(&mut self, attempt: &AttemptStart, kind: AttemptKind, because_expired: bool) {
+        self.attempts.push(attempt.id);
+        self.open_operation = Some(OpenOperation {
+            attempt_id: attempt.id,
+            kind,
+            amount_minor: attempt.amount_minor,
+            because_expired,
+        });
+    }
+
+    fn close_charge(&mut self, processor_payment_id: Option<&String>) {
+        self.learn_processor_id(processor_payment_id);
+        self.open_operation = None;
+        self.next_action = None;
+        self.expires_at_ms = None;
+        self.failure = None;
+    }
+
+    fn learn_processor_id(&mut self, processor_payment_id: Option<&String>) {
+        if let Some(id) = processor_payment_id {
+            self.processor_payment_id = Some(id.clone());
+        }
+    }
+
+    fn late_by_return(&mut self, attempt_id: AttemptId) -> Option<&mut LateMoney> {
+        self.late
+            .iter_mut()
+            .find(|late| late.open_return == Some(attempt_id))
+    }
+
+    fn raise(&mut self, flag: Flag) {
+        if !self.flags.contains(&flag) {
+            self.flags.push(flag);
+        }
+    }
+
+    /// The money limits that hold at every instant.
+    ///
+    /// # Errors
+    /// [`ApplyError::Limit`] naming the one that does not.
+    pub fn check_limits(&self) -> Result<(), ApplyError> {
+        let limits = [
+            ("amount above zero", self.terms.amount.minor > 0),
+            (
+                "authorized is nothing or the amount",
+                self.authorized_minor == 0 || self.authorized_minor == self.terms.amount.minor,
+            ),
+            ("captured at least zero", self.captured_minor >= 0),
+            (
+                "captured at most authorized",
+                self.captured_minor <= self.authorized_minor,
+            ),
+            (
+                "refunds at least zero",
+                self.refunded_minor >= 0 && self.refund_pending_minor >= 0,
+            ),
+            ("refunded at most captured", self.refundable_minor() >= 0),
+            (
+                "fee at most captured",
+                self.fee_minor >= 0 && self.fee_minor <= self.captured_minor,
+            ),
+            (
+                "fee returned at most fee",
+                self.fee_returned_minor >= 0 && self.fee_returned_minor <= self.fee_minor,
+            ),
+            (
+                "late money at least zero",
+                self.late.iter().all(|late| late.left_minor >= 0),
+            ),
+        ];
+        match limits.into_iter().find(|(_, holds)| !holds) {
+            Some((limit, _)) => Err(ApplyError::Limit(limit)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an event says about an attempt that had begun before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptUpdate<'a> {
+    /// Which.
+    pub attempt_id: AttemptId,
+    /// Where it stands now.
+    pub status: AttemptStatus,
+    /// The processor's id, if told.
+    pub processor_id: Option<&'a String>,
+    /// Why it did not succeed.
+    pub failure: Option<&'a Failure>,
+}
+
+impl PaymentEvent {
+    /// What this event says about an attempt that had begun before.
+    #[must_use]
+    pub fn attempt_update(&self) -> Option<AttemptUpdate<'_>> {
+        let (attempt_id, status, processor_id, failure) = match self {
+            Self::FailedOver {
+                attempt_id,
+                failure,
+                ..
+            }
+            | Self::Failed {
+                attempt_id,
+                failure,
+            }
+            | Self::CaptureFailed {
+                attempt_id,
+                failure,
+            }
+            | Self::VoidFailed {
+                attempt_id,
+                failure,
+            }
+            | Self::RefundFailed {
+                attempt_id,
+                failure,
+                ..
+            }
+            | Self::ReturnFailed {
+                attempt_id,
+                failure,
+            } => (attempt_id, AttemptStatus::NotTaken, None, Some(failure)),
+            Self::Declined {
+                attempt_id,
+                failure,
+            } => (attempt_id, AttemptStatus::Declined, None, Some(failure)),
+            Self::ActionRequired {
+                attempt_id,
+                processor_payment_id,
+                ..
+            } => (
+                attempt_id,
+                AttemptStatus::Open,
+                processor_payment_id.as_ref(),
+                None,
+            ),
+            Self::BecameProcessing {
+                attempt_id,
+                processor_payment_id,
+                failure,
+            } => (
+                attempt_id,
+                AttemptStatus::Open,
+                processor_payment_id.as_ref(),
+                failure.as_ref(),
+            ),
+            Self::Authorized {
+                attempt_id,
+                processor_payment_id,
+                ..
+            }
+            | Self::Completed {
+                attempt_id,
+                processor_payment_id,
+                ..
+            } => (
+                attempt_id,
+                AttemptStatus::Succeeded,
+                Some(processor_payment_id),
+                None,
+            ),
+            Self::RefundSucceeded {
+                attempt_id,
+                processor_refund_id,
+                ..
+            } => (
+                attempt_id,
+                AttemptStatus::Succeeded,
+                Some(processor_refund_id),
+                None,
+            ),
+            Self::Captured { attempt_id, .. }
+            | Self::Voided { attempt_id, .. }
+            | Self::Returned { attempt_id, .. } => {
+                (attempt_id, AttemptStatus::Succeeded, None, None)
+            }
+            Self::Cancelled { attempt_id } | Self::Expired { attempt_id } => {
+                (attempt_id, AttemptStatus::Abandoned, None, None)
+            }
+            Self::LateSuccess {
+                attempt_id,
+                processor_payment_id,
+                ..
+            } => (
+                attempt_id,
+                AttemptStatus::LateSuccess,
+                Some(processor_payment_id),
+                None,
+            ),
+            Self::Created { .. }
+            | Self::CaptureStarted { .. }
+            | Self::VoidStarted { .. }
+            | Self::RefundStarted { .. }
+            | Self::ReturnStarted { .. }
+            | Self::Flagged { .. } => return None,
+        };
+        Some(AttemptUpdate {
+            attempt_id: *attempt_id,
+            status,
+            processor_id,
+            failure,
+        })
+    }
+}
