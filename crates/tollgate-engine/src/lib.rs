@@ -1,1 +1,17 @@
-//! placeholder
+//! Orchestration: the payment flow, and what settles it later.
+//!
+//! One way through: commit 1 makes the attempt durable, the connector's request is sent, commit 2
+//! books what came of it. Whatever stays unknown is settled by [`enquiry`], never by sending again.
+
+pub mod clock;
+pub mod enquiry;
+pub mod error;
+pub mod exchange;
+pub mod flow;
+pub mod ids;
+pub mod inbound;
+pub mod processors;
+pub mod request;
+
+pub use error::EngineError;
+pub use flow::{Answer, Engine, EngineOptions};

@@ -1,1 +1,154 @@
-//! placeholder
+//! Durable storage: the [`Store`] trait and its implementations.
+//!
+//! A store decides and books every command inside the commit that makes it durable: the domain's
+//! `decide` runs on the state being committed, so no limit can be passed by a race. What happens
+//! over the network, and when, is none of its business.
+
+pub mod audit;
+pub mod commit;
+pub mod embedded;
+pub mod error;
+pub mod query;
+
+use async_trait::async_trait;
+use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord};
+use error::StoreError;
+use query::{Deadline, PaymentFilter, PaymentPage};
+use tollgate_core::attempt::Attempt;
+use tollgate_core::currency::Currency;
+use tollgate_core::event::EventRecord;
+use tollgate_core::id::{ApiKeyId, AttemptId, MerchantId, PaymentId, RefundId};
+use tollgate_core::ledger::{Account, Balance, Posting};
+use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::payment::Payment;
+use tollgate_core::refund::Refund;
+use tollgate_core::totals::{Totals, TotalsKey};
+
+/// A durable store of merchants, payments and their books.
+///
+/// Ownership is checked here: whatever belongs to a merchant is read by that merchant's id, and
+/// another merchant's rows look absent.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+    /// Decides, books and makes durable one unit of work. Returns after the data is on disk.
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError>;
+
+    /// Makes an administrative change durable.
+    async fn administer(&self, change: Admin) -> Result<(), CommitError>;
+
+    /// A merchant.
+    async fn merchant(&self, id: MerchantId) -> Result<Option<Merchant>, StoreError>;
+
+    /// All merchants, oldest first.
+    async fn merchants(&self) -> Result<Vec<Merchant>, StoreError>;
+
+    /// An API key.
+    async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
+
+    /// The API keys of a merchant, oldest first.
+    async fn api_keys(&self, merchant_id: MerchantId) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// A payment.
+    async fn payment(
+        &self,
+        merchant_id: MerchantId,
+        id: PaymentId,
+    ) -> Result<Option<Payment>, StoreError>;
+
+    /// A page of a merchant's payments, newest first.
+    async fn payments(
+        &self,
+        merchant_id: MerchantId,
+        filter: PaymentFilter,
+    ) -> Result<PaymentPage, StoreError>;
+
+    /// The latest payment of each user, in the users' order.
+    async fn recent_payments(
+        &self,
+        merchant_id: MerchantId,
+        users: Vec<String>,
+    ) -> Result<Vec<Option<Payment>>, StoreError>;
+
+    /// An attempt, whoever owns it: processors name it by its reference alone.
+    async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError>;
+
+    /// A refund.
+    async fn refund(
+        &self,
+        merchant_id: MerchantId,
+        id: RefundId,
+    ) -> Result<Option<Refund>, StoreError>;
+
+    /// What a payment booked, oldest first.
+    async fn postings(
+        &self,
+        merchant_id: MerchantId,
+        id: PaymentId,
+    ) -> Result<Vec<Posting>, StoreError>;
+
+    /// A payment's history, oldest first.
+    async fn history(
+        &self,
+        merchant_id: MerchantId,
+        id: PaymentId,
+    ) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// A merchant's events after a sequence number, oldest first.
+    async fn events(
+        &self,
+        merchant_id: MerchantId,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// All events after a sequence number, in commit order: what relays and webhooks read.
+    async fn outbox(
+        &self,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// The balances of a merchant's accounts.
+    async fn balances(
+        &self,
+        merchant_id: MerchantId,
+    ) -> Result<Vec<(Currency, Account, Balance)>, StoreError>;
+
+    /// The running totals of the payments made from hour `from_hour` up to before `to_hour`.
+    async fn totals(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError>;
+
+    /// Attempts that are not settled, by id, after `after`.
+    async fn open_attempts(
+        &self,
+        after: Option<AttemptId>,
+        limit: usize,
+    ) -> Result<Vec<Attempt>, StoreError>;
+
+    /// Payments whose time is over, the longest overdue first.
+    async fn deadlines(&self, before_ms: u64, limit: usize) -> Result<Vec<Deadline>, StoreError>;
+
+    /// What is remembered under an idempotency key, if it still lives.
+    async fn idempotency(
+        &self,
+        merchant_id: MerchantId,
+        key: &str,
+        now_ms: u64,
+    ) -> Result<Option<IdempotencyRecord>, StoreError>;
+
+    /// Whether the store answers: reads something and says how the writer does.
+    async fn health(&self) -> Result<StoreHealth, StoreError>;
+}
+
+/// How a store does.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreHealth {
+    /// Commits waiting.
+    pub queue_length: usize,
+    /// Most commits that may wait.
+    pub queue_length_max: usize,
+}

@@ -1,0 +1,71 @@
+//! Why the engine did not do what was asked.
+
+use tollgate_core::command::Refusal;
+use tollgate_core::money::AmountError;
+use tollgate_store::commit::CommitError;
+use tollgate_store::error::StoreError;
+
+/// Why the engine did not do what was asked. Nothing was charged or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The payment's state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The amount of a capture or refund is wrong.
+    #[error(transparent)]
+    Amount(#[from] AmountError),
+    /// No configured processor takes this method, currency and amount.
+    #[error("no processor takes this method, currency and amount")]
+    NoProcessor,
+    /// A live payment names no instrument.
+    #[error("the payment method's details are required")]
+    DetailsRequired,
+    /// The merchant takes no new payments.
+    #[error("the merchant is suspended")]
+    MerchantSuspended,
+    /// The processor cannot do it (e.g. a partial capture).
+    #[error("{processor} does not support {what}")]
+    Unsupported {
+        /// Processor's name.
+        processor: String,
+        /// What was asked.
+        what: &'static str,
+    },
+    /// The idempotency key was used with another request.
+    #[error("the idempotency key was used with another request")]
+    KeyMismatch,
+    /// The idempotency key's first request is still being worked on.
+    #[error("the first request with this idempotency key is still being worked on")]
+    KeyInFlight,
+    /// No such processor.
+    #[error("no such processor")]
+    UnknownProcessor,
+    /// The webhook's signature does not hold.
+    #[error("the webhook's signature does not hold")]
+    WebhookSignature,
+    /// The webhook is not understood.
+    #[error("the webhook is not understood")]
+    WebhookMalformed,
+    /// Too much is under way; try again after a moment.
+    #[error("too much is under way")]
+    Overloaded,
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<CommitError> for EngineError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Refused(refusal) => Self::Refused(refusal),
+            CommitError::KeyMismatch => Self::KeyMismatch,
+            CommitError::Overloaded => Self::Overloaded,
+            CommitError::Store(error) => Self::Store(error),
+            // Replays, orphaned keys and repeated messages are answered before this.
+            CommitError::KeyInFlight
+            | CommitError::Replay(_)
+            | CommitError::KeyOrphaned { .. }
+            | CommitError::DuplicateMessage => Self::KeyInFlight,
+        }
+    }
+}

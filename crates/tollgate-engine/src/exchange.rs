@@ -1,0 +1,199 @@
+//! Talking to a processor: sends a connector's requests and decides what a lost answer means.
+//!
+//! The rule of promise 1: only what provably never reached a step that moves money is *not taken*.
+//! Once such a step may have been sent, whatever goes wrong is *unknown*.
+
+use crate::processors::Processor;
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::time::{Duration, Instant};
+use tollgate_connectors::wire::{HttpMethod, HttpRequest, HttpResponse};
+use tollgate_connectors::{BuildError, Operation, Progress};
+use tollgate_core::failure::{Failure, FailureCode};
+use tollgate_core::outcome::Outcome;
+
+/// The largest answer that is read.
+const RESPONSE_BYTES_MAX: usize = 1 << 20;
+
+/// Most exchanges one operation may need.
+const STEPS_MAX: usize = 6;
+
+/// The HTTP client all processors share.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// How a request was lost.
+#[derive(Debug)]
+enum Lost {
+    /// No connection: not a byte of it was sent.
+    NotSent(&'static str),
+    /// It may have arrived.
+    Doubtful(&'static str),
+}
+
+impl Http {
+    /// A client with kept-alive connections.
+    #[must_use]
+    pub fn new(connect_timeout: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(connect_timeout));
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_webpki_roots()
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            // Below the 60 to 75 s after which servers commonly close an idle connection.
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(1_024)
+            .build(connector);
+        Self { client }
+    }
+
+    /// Carries out an operation: one or several exchanges, within the processor's time limit each.
+    pub async fn perform(&self, processor: &Processor, operation: &Operation<'_>) -> Outcome {
+        let begun = Instant::now();
+        let outcome = self.run(processor, operation).await;
+        let labels = [
+            ("processor", processor.name.as_str().to_owned()),
+            ("operation", operation_name(operation).to_owned()),
+            ("outcome", outcome_name(&outcome).to_owned()),
+        ];
+        metrics::histogram!("tollgate_processor_seconds", &labels)
+            .record(begun.elapsed().as_secs_f64());
+        outcome
+    }
+
+    async fn run(&self, processor: &Processor, operation: &Operation<'_>) -> Outcome {
+        let asks = matches!(
+            operation,
+            Operation::EnquireCharge { .. } | Operation::EnquireRefund { .. }
+        );
+        let mut call = match processor.connector.start(operation) {
+            Ok(call) => call,
+            Err(error) if asks => return unknown(&error.to_string()),
+            Err(error) => return not_built(&error),
+        };
+        let mut money_may_move = false;
+        for _ in 0..STEPS_MAX {
+            let moves_money = call.moves_money;
+            let response = match self.send(call.request, processor.timeout).await {
+                Ok(response) => response,
+                Err(Lost::NotSent(why)) if !asks && !money_may_move => return not_taken(why),
+                Err(Lost::Doubtful(why)) if !asks && !money_may_move && !moves_money => {
+                    return not_taken(why);
+                }
+                Err(Lost::NotSent(why) | Lost::Doubtful(why)) => return unknown(why),
+            };
+            money_may_move |= moves_money;
+            let response = HttpResponse {
+                status: response.0,
+                body: &response.1,
+            };
+            match processor.connector.read(operation, &call.step, &response) {
+                Progress::Done(Outcome::NotTaken(failure)) if asks => {
+                    return Outcome::Unknown(failure);
+                }
+                Progress::Done(outcome) => return outcome,
+                Progress::Next(next) => call = *next,
+            }
+        }
+        unknown("the processor's flow did not come to an end")
+    }
+
+    async fn send(&self, request: HttpRequest, timeout: Duration) -> Result<(u16, Bytes), Lost> {
+        let method = match request.method {
+            HttpMethod::Get => http::Method::GET,
+            HttpMethod::Post => http::Method::POST,
+        };
+        let mut builder = http::Request::builder().method(method).uri(request.url);
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        let body = Full::new(Bytes::copy_from_slice(&request.body));
+        let request = builder
+            .body(body)
+            .map_err(|_| Lost::NotSent("the request could not be built"))?;
+        let exchange = async {
+            let response = self.client.request(request).await.map_err(|error| {
+                if error.is_connect() {
+                    Lost::NotSent("the processor could not be reached")
+                } else {
+                    Lost::Doubtful("the connection to the processor was lost")
+                }
+            })?;
+            let status = response.status().as_u16();
+            let body = read_bounded(response.into_body()).await?;
+            Ok((status, body))
+        };
+        match tokio::time::timeout(timeout, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(Lost::Doubtful("the processor did not answer in time")),
+        }
+    }
+}
+
+async fn read_bounded(mut body: hyper::body::Incoming) -> Result<Bytes, Lost> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Lost::Doubtful("the processor's answer was cut off"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if whole.len() + data.len() > RESPONSE_BYTES_MAX {
+            return Err(Lost::Doubtful("the processor's answer is too long"));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+fn not_taken(why: &str) -> Outcome {
+    Outcome::NotTaken(Failure::new(FailureCode::ProcessorUnavailable, why))
+}
+
+fn unknown(why: &str) -> Outcome {
+    Outcome::Unknown(Failure::new(FailureCode::OutcomeUnknown, why))
+}
+
+fn not_built(error: &BuildError) -> Outcome {
+    Outcome::NotTaken(Failure::new(
+        FailureCode::ProcessorRejected,
+        error.to_string(),
+    ))
+}
+
+fn operation_name(operation: &Operation<'_>) -> &'static str {
+    match operation {
+        Operation::Charge(_) => "charge",
+        Operation::Capture { .. } => "capture",
+        Operation::Void { .. } => "void",
+        Operation::Refund { .. } => "refund",
+        Operation::EnquireCharge { .. } => "enquire_charge",
+        Operation::EnquireRefund { .. } => "enquire_refund",
+    }
+}
+
+fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Authorized { .. } => "authorized",
+        Outcome::Captured { .. } => "captured",
+        Outcome::ActionRequired { .. } => "action_required",
+        Outcome::Pending { .. } => "pending",
+        Outcome::Voided => "voided",
+        Outcome::Refunded { .. } => "refunded",
+        Outcome::Declined(_) => "declined",
+        Outcome::NotTaken(_) => "not_taken",
+        Outcome::Unknown(_) => "unknown",
+        Outcome::NotFound => "not_found",
+    }
+}

@@ -1,0 +1,852 @@
+//! The payment flow: commit, call, commit, reply.
+//!
+//! Everything from commit 1 on runs in a task of its own, so that a caller who hangs up cannot
+//! leave a charge half-done.
+
+use crate::clock::Clock;
+use crate::enquiry::Enquiries;
+use crate::error::EngineError;
+use crate::exchange::Http;
+use crate::ids;
+use crate::processors::{Processor, Processors};
+use crate::request::{IdempotencyKey, NewInstrument, NewPayment, NewRefund};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tollgate_connectors::{Charge, ChargeHandle, Customer, Operation};
+use tollgate_core::attempt::{Attempt, AttemptKind, AttemptStart, AttemptStatus, ProcessorName};
+use tollgate_core::card::{CardNumber, CardSecret, Cvc};
+use tollgate_core::command::{Command, Refusal};
+use tollgate_core::event::{PaymentEvent, PaymentTerms};
+use tollgate_core::failure::{Failure, FailureCode};
+use tollgate_core::id::{AttemptId, EventId, IdParts, MerchantId, PaymentId, RefundId};
+use tollgate_core::merchant::{Merchant, Mode};
+use tollgate_core::method::{Instrument, InstrumentSummary, MethodFamily, MethodKind};
+use tollgate_core::money::Money;
+use tollgate_core::outcome::Outcome;
+use tollgate_core::payment::Payment;
+use tollgate_store::Store;
+use tollgate_store::commit::{
+    Commit, CommitError, Committed, IdempotencyStep, Render, StoredReply,
+};
+use tollgate_store::error::StoreError;
+use tollgate_vault::TransientVault;
+
+/// What the engine is made of.
+#[derive(Debug)]
+pub struct EngineOptions {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Processor accounts.
+    pub processors: Processors,
+    /// The clock.
+    pub clock: Clock,
+    /// The longest a connection to a processor may take to be made.
+    pub connect_timeout: Duration,
+    /// Most payments, captures and refunds under way at once.
+    pub flows_max: usize,
+    /// Most processors tried for one payment.
+    pub failover_max: usize,
+    /// When and how long open attempts are asked about.
+    pub enquiry: crate::enquiry::EnquiryOptions,
+}
+
+/// The engine. Lives in an [`Arc`]; its background work is started by [`Engine::start`].
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) processors: Processors,
+    pub(crate) http: Http,
+    pub(crate) clock: Clock,
+    pub(crate) enquiries: Enquiries,
+    vault: TransientVault,
+    flows: AtomicUsize,
+    flows_max: usize,
+    failover_max: usize,
+}
+
+/// What the caller is answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status and body.
+    pub reply: StoredReply,
+    /// Whether it was given before.
+    pub replayed: bool,
+}
+
+/// Counts a flow for as long as it lives.
+struct Flow(Arc<Engine>);
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.0.flows.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What commit 1 left to be done.
+struct Begun {
+    committed: Committed,
+    key: Option<String>,
+    render: Render,
+}
+
+/// The clear parts of a charge, for the length of the call.
+struct ChargeSecrets {
+    card: Option<CardSecret>,
+    ip: Option<String>,
+    user_agent: Option<String>,
+}
+
+impl Engine {
+    /// Puts an engine together.
+    #[must_use]
+    pub fn new(options: EngineOptions) -> Arc<Self> {
+        Arc::new(Self {
+            store: options.store,
+            processors: options.processors,
+            http: Http::new(options.connect_timeout),
+            clock: options.clock,
+            enquiries: Enquiries::new(options.enquiry),
+            // A card is held from the request's parsing to the charge's sending: moments.
+            vault: TransientVault::new(options.flows_max.saturating_mul(2), 60_000),
+            flows: AtomicUsize::new(0),
+            flows_max: options.flows_max,
+            failover_max: options.failover_max,
+        })
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Where clear cards are held for the length of a request.
+    #[must_use]
+    pub fn vault(&self) -> &TransientVault {
+        &self.vault
+    }
+
+    /// Now, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// Payments, captures and refunds under way.
+    #[must_use]
+    pub fn flows_under_way(&self) -> usize {
+        self.flows.load(Ordering::Acquire)
+    }
+
+    /// The reply remembered under a key, if the request was answered before.
+    ///
+    /// # Errors
+    /// [`EngineError::KeyMismatch`] or [`EngineError::KeyInFlight`].
+    pub async fn replay(
+        &self,
+        merchant_id: MerchantId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<StoredReply>, EngineError> {
+        let Some(record) = self
+            .store
+            .idempotency(merchant_id, &key.key, self.now_ms())
+            .await?
+        else {
+            return Ok(None);
+        };
+        if record.fingerprint != key.fingerprint {
+            return Err(EngineError::KeyMismatch);
+        }
+        // Without a reply it is in flight or orphaned: the commit tells which.
+        Ok(record.reply)
+    }
+
+    /// Takes a payment.
+    ///
+    /// # Errors
+    /// [`EngineError`]; nothing was charged then.
+    pub async fn create_payment(
+        self: &Arc<Self>,
+        merchant: &Merchant,
+        new: NewPayment,
+        key: Option<IdempotencyKey>,
+        render: Render,
+    ) -> Result<Answer, EngineError> {
+        if !merchant.active {
+            return Err(EngineError::MerchantSuspended);
+        }
+        let (parts, now_ms) = ids::fresh(&self.clock, merchant.id.bucket());
+        let instrument = match new.instrument {
+            Some(instrument) => instrument,
+            None if merchant.mode == Mode::Sandbox => sandbox_instrument(new.method),
+            None => return Err(EngineError::DetailsRequired),
+        };
+        let mut able = self.processors.able(
+            merchant,
+            (new.method, new.amount, new.capture),
+            parts.random,
+        );
+        able.truncate(self.failover_max.max(1));
+        let Some(first) = able.first().cloned() else {
+            return Err(EngineError::NoProcessor);
+        };
+        let card = match instrument.card {
+            Some(token) => Some(
+                self.vault
+                    .withdraw(token, now_ms)
+                    .ok_or(EngineError::Overloaded)?,
+            ),
+            None if merchant.mode == Mode::Sandbox => sandbox_card(&instrument.summary),
+            None => None,
+        };
+        let secrets = ChargeSecrets {
+            card,
+            ip: new.customer.ip,
+            user_agent: new.customer.user_agent,
+        };
+        let terms = PaymentTerms {
+            amount: new.amount,
+            capture: new.capture,
+            method: new.method,
+            instrument: instrument.summary,
+            fee: merchant.fee,
+            user_id: new.customer.user_id,
+            customer_name: new.customer.name,
+            customer_email: new.customer.email,
+            customer_phone: new.customer.phone,
+            description: new.description,
+            statement_descriptor: new.statement_descriptor,
+            return_url: new.return_url,
+            metadata: new.metadata,
+        };
+        let command = Command::Create {
+            payment_id: PaymentId::from_parts(parts),
+            attempt: AttemptStart {
+                id: AttemptId::from_parts(ids::sibling(parts)),
+                processor: first,
+                amount_minor: new.amount.minor,
+            },
+            terms: Box::new(terms),
+        };
+        let rest = able.split_off(1);
+        self.run(
+            (merchant.id, parts, now_ms),
+            command,
+            key,
+            render,
+            move |engine, begun| async move { engine.charge(begun, rest, secrets).await },
+        )
+        .await
+    }
+
+    /// Captures an authorized payment, whole or in part.
+    ///
+    /// # Errors
+    /// [`EngineError`]; nothing was captured then.
+    pub async fn capture(
+        self: &Arc<Self>,
+        merchant_id: MerchantId,
+        id: PaymentId,
+        amount: Option<String>,
+        key: Option<IdempotencyKey>,
+        render: Render,
+    ) -> Result<Answer, EngineError> {
+        let payment = self.owned_payment(merchant_id, id).await?;
+        let amount = read_amount(amount.as_deref(), &payment)?;
+        let partial = amount.is_some_and(|amount| amount.minor < payment.terms.amount.minor);
+        if partial
+            && !self
+                .processor(&payment.processor)?
+                .connector
+                .capabilities()
+                .partial_capture
+        {
+            let processor = payment.processor.to_string();
+            return Err(EngineError::Unsupported {
+                processor,
+                what: "partial captures",
+            });
+        }
+        let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
+        let command = Command::Capture {
+            payment_id: id,
+            attempt_id: AttemptId::from_parts(ids::sibling(parts)),
+            amount_minor: amount.map(|amount| amount.minor),
+        };
+        self.run(
+            (merchant_id, parts, now_ms),
+            command,
+            key,
+            render,
+            |engine, begun| async move { engine.follow_up(begun).await },
+        )
+        .await
+    }
+
+    /// Cancels a payment that is authorized or waits for the customer.
+    ///
+    /// # Errors
+    /// [`EngineError`]; nothing was cancelled then.
+    pub async fn cancel(
+        self: &Arc<Self>,
+        merchant_id: MerchantId,
+        id: PaymentId,
+        key: Option<IdempotencyKey>,
+        render: Render,
+    ) -> Result<Answer, EngineError> {
+        let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
+        let attempt_id = AttemptId::from_parts(ids::sibling(parts));
+        let command = Command::Cancel {
+            payment_id: id,
+            attempt_id,
+        };
+        self.run(
+            (merchant_id, parts, now_ms),
+            command,
+            key,
+            render,
+            |engine, begun| async move { engine.follow_up(begun).await },
+        )
+        .await
+    }
+
+    /// Refunds a captured payment, whole or in part.
+    ///
+    /// # Errors
+    /// [`EngineError`]; nothing was reserved or returned then.
+    pub async fn refund(
+        self: &Arc<Self>,
+        merchant_id: MerchantId,
+        id: PaymentId,
+        new: NewRefund,
+        key: Option<IdempotencyKey>,
+        render: Render,
+    ) -> Result<Answer, EngineError> {
+        let payment = self.owned_payment(merchant_id, id).await?;
+        let amount = read_amount(new.amount.as_deref(), &payment)?;
+        let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
+        let command = Command::Refund {
+            payment_id: id,
+            refund_id: RefundId::from_parts(parts),
+            attempt_id: AttemptId::from_parts(ids::sibling(parts)),
+            amount_minor: amount.map(|amount| amount.minor),
+            reason: new.reason,
+            metadata: new.metadata,
+        };
+        self.run(
+            (merchant_id, parts, now_ms),
+            command,
+            key,
+            render,
+            |engine, begun| async move { engine.follow_up(begun).await },
+        )
+        .await
+    }
+
+    /// Commit 1 and what follows it, in a task that outlives the caller.
+    async fn run<F, R>(
+        self: &Arc<Self>,
+        (merchant_id, parts, now_ms): (MerchantId, IdParts, u64),
+        command: Command,
+        key: Option<IdempotencyKey>,
+        render: Render,
+        rest: F,
+    ) -> Result<Answer, EngineError>
+    where
+        F: FnOnce(Arc<Self>, Begun) -> R + Send + 'static,
+        R: Future<Output = Result<StoredReply, EngineError>> + Send,
+    {
+        let flow = self.begin_flow()?;
+        let task = tokio::spawn(async move {
+            let engine = Arc::clone(&flow.0);
+            let name = key.as_ref().map(|key| key.key.clone());
+            let first = engine
+                .store
+                .commit(Commit {
+                    merchant_id,
+                    now_ms,
+                    event_id: EventId::from_parts(parts),
+                    command: Some(command),
+                    idempotency: key.map(|key| IdempotencyStep::Begin {
+                        key: key.key,
+                        fingerprint: key.fingerprint,
+                    }),
+                    message: None,
+                })
+                .await;
+            let committed = match first {
+                Ok(committed) => committed,
+                Err(CommitError::Replay(reply)) => {
+                    return Ok(Answer {
+                        reply,
+                        replayed: true,
+                    });
+                }
+                Err(CommitError::KeyOrphaned {
+                    payment_id,
+                    refund_id,
+                }) => {
+                    let subject = (merchant_id, payment_id, refund_id);
+                    return engine
+                        .adopt(subject, name.unwrap_or_default(), render)
+                        .await;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let begun = Begun {
+                committed,
+                key: name,
+                render,
+            };
+            let reply = rest(Arc::clone(&engine), begun).await?;
+            drop(flow);
+            Ok(Answer {
+                reply,
+                replayed: false,
+            })
+        });
+        task.await.map_err(|_| {
+            EngineError::Store(StoreError::Unavailable("the flow was cut off".to_owned()))
+        })?
+    }
+
+    /// Answers a request whose first run was cut off by a restart, with the payment as it stands.
+    async fn adopt(
+        &self,
+        (merchant_id, payment_id, refund_id): (MerchantId, PaymentId, Option<RefundId>),
+        key: String,
+        render: Render,
+    ) -> Result<Answer, EngineError> {
+        let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
+        let finished = self
+            .store
+            .commit(Commit {
+                merchant_id,
+                now_ms,
+                event_id: EventId::from_parts(parts),
+                command: None,
+                idempotency: Some(IdempotencyStep::Finish {
+                    key,
+                    payment_id,
+                    refund_id,
+                    render,
+                }),
+                message: None,
+            })
+            .await?;
+        let reply = finished
+            .reply
+            .unwrap_or_else(|| render(&finished.payment, finished.refund.as_ref()));
+        Ok(Answer {
+            reply,
+            replayed: true,
+        })
+    }
+
+    /// The charge: tries processor after processor as long as each provably took nothing.
+    async fn charge(
+        self: Arc<Self>,
+        begun: Begun,
+        rest: Vec<ProcessorName>,
+        secrets: ChargeSecrets,
+    ) -> Result<StoredReply, EngineError> {
+        let mut rest = rest.into_iter();
+        let mut payment = Arc::clone(&begun.committed.payment);
+        loop {
+            let attempt_id = payment.charge_attempt_id;
+            let outcome = self.send_charge(&payment, &secrets).await;
+            let next = match &outcome {
+                Outcome::NotTaken(failure) if may_fail_over(failure) => rest.next(),
+                _ => None,
+            };
+            let next = next.map(|processor| {
+                let (parts, _) = ids::fresh(&self.clock, payment.merchant_id.bucket());
+                let id = AttemptId::from_parts(parts);
+                AttemptStart {
+                    id,
+                    processor,
+                    amount_minor: payment.terms.amount.minor,
+                }
+            });
+            let goes_on = next.is_some();
+            let subject = (payment.merchant_id, payment.id, attempt_id);
+            let finish = if goes_on { None } else { begun.finish(None) };
+            let settled = self.settle(subject, outcome, next, finish).await?;
+            let failed_over = settled
+                .event
+                .as_ref()
+                .is_some_and(|record| matches!(record.event, PaymentEvent::FailedOver { .. }));
+            if failed_over {
+                payment = settled.payment;
+                continue;
+            }
+            if goes_on {
+                // A webhook settled it in between: the reply is still to be remembered.
+                return self.finish(&begun, settled).await;
+            }
+            return Ok(begun.reply(settled));
+        }
+    }
+
+    /// A capture, void or refund: one call, then its settlement.
+    async fn follow_up(self: Arc<Self>, begun: Begun) -> Result<StoredReply, EngineError> {
+        let open = begun
+            .committed
+            .attempt
+            .clone()
+            .filter(|attempt| attempt.status == AttemptStatus::Open);
+        let Some(attempt) = open else {
+            let committed = begun.committed.clone();
+            return self.finish(&begun, committed).await;
+        };
+        let outcome = self
+            .send_follow_up(&begun.committed.payment, &attempt)
+            .await;
+        let subject = (attempt.merchant_id, attempt.payment_id, attempt.id);
+        let settled = self
+            .settle(subject, outcome, None, begun.finish(attempt.refund_id))
+            .await?;
+        Ok(begun.reply(settled))
+    }
+
+    /// Remembers the reply under the caller's key when no settlement did.
+    async fn finish(
+        &self,
+        begun: &Begun,
+        committed: Committed,
+    ) -> Result<StoredReply, EngineError> {
+        let refund_id = committed.refund.as_ref().map(|refund| refund.id);
+        let Some(step) = begun.finish_at(committed.payment.id, refund_id) else {
+            return Ok(begun.reply(committed));
+        };
+        let merchant_id = committed.payment.merchant_id;
+        let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
+        let finished = self
+            .store
+            .commit(Commit {
+                merchant_id,
+                now_ms,
+                event_id: EventId::from_parts(parts),
+                command: None,
+                idempotency: Some(step),
+                message: None,
+            })
+            .await?;
+        Ok(begun.reply(finished))
+    }
+
+    /// Commit 2: books what became of an attempt, and sees to what follows from it.
+    pub(crate) async fn settle(
+        self: &Arc<Self>,
+        (merchant_id, payment_id, attempt_id): (MerchantId, PaymentId, AttemptId),
+        outcome: Outcome,
+        next: Option<AttemptStart>,
+        finish: Option<IdempotencyStep>,
+    ) -> Result<Committed, EngineError> {
+        let command = Command::Settle {
+            payment_id,
+            attempt_id,
+            outcome,
+            next,
+        };
+        let committed = self
+            .commit_later(merchant_id, command, finish, None)
+            .await?;
+        self.after_settling(&committed, attempt_id);
+        Ok(committed)
+    }
+
+    /// A commit that comes from the engine itself.
+    pub(crate) async fn commit_later(
+        &self,
+        merchant_id: MerchantId,
+        command: Command,
+        idempotency: Option<IdempotencyStep>,
+        message: Option<String>,
+    ) -> Result<Committed, CommitError> {
+        let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
+        let event_id = EventId::from_parts(parts);
+        let command = Some(command);
+        self.store
+            .commit(Commit {
+                merchant_id,
+                now_ms,
+                event_id,
+                command,
+                idempotency,
+                message,
+            })
+            .await
+    }
+
+    /// What a settlement leads to: an enquiry if it is still open, the way back for late money.
+    pub(crate) fn after_settling(self: &Arc<Self>, committed: &Committed, attempt_id: AttemptId) {
+        match committed.event.as_ref().map(|record| &record.event) {
+            Some(PaymentEvent::LateSuccess { .. }) => {
+                let (engine, payment) = (Arc::clone(self), Arc::clone(&committed.payment));
+                tokio::spawn(async move { engine.return_late(&payment).await });
+            }
+            Some(
+                PaymentEvent::ActionRequired { .. }
+                | PaymentEvent::BecameProcessing { .. }
+                | PaymentEvent::Flagged { .. },
+            )
+            | None => self.enquiries.schedule(attempt_id, self.now_ms(), 0),
+            Some(_) => {}
+        }
+    }
+
+    /// Sends back money that arrived after its payment had ended.
+    pub(crate) async fn return_late(self: &Arc<Self>, payment: &Payment) {
+        let (parts, _) = ids::fresh(&self.clock, payment.merchant_id.bucket());
+        let attempt_id = AttemptId::from_parts(parts);
+        let command = Command::Return {
+            payment_id: payment.id,
+            attempt_id,
+        };
+        let begun = match self
+            .commit_later(payment.merchant_id, command, None, None)
+            .await
+        {
+            Ok(begun) => begun,
+            Err(error) => {
+                tracing::error!(payment = %payment.id, %error, "the return of late money could not begin");
+                return;
+            }
+        };
+        let Some(attempt) = begun.attempt else {
+            return;
+        };
+        let outcome = self.send_follow_up(&begun.payment, &attempt).await;
+        let subject = (attempt.merchant_id, attempt.payment_id, attempt.id);
+        if let Err(error) = self.settle(subject, outcome, None, None).await {
+            tracing::error!(payment = %payment.id, %error, "the return of late money could not be settled");
+        }
+    }
+
+    async fn send_charge(&self, payment: &Payment, secrets: &ChargeSecrets) -> Outcome {
+        let Ok(processor) = self.processor(&payment.processor) else {
+            return Outcome::NotTaken(Failure::new(
+                FailureCode::NoProcessor,
+                "the processor is not configured",
+            ));
+        };
+        let terms = &payment.terms;
+        let instrument = match (&terms.instrument, &secrets.card) {
+            (InstrumentSummary::Card { .. }, Some(card)) => Instrument::Card(card),
+            (InstrumentSummary::Card { .. }, None) => {
+                return Outcome::NotTaken(Failure::new(
+                    FailureCode::InstrumentInvalid,
+                    "the card is gone",
+                ));
+            }
+            (InstrumentSummary::Upi { vpa }, _) => Instrument::Upi {
+                vpa: vpa.as_deref(),
+            },
+            (InstrumentSummary::Wallet { provider }, _) => Instrument::Wallet { provider },
+            (InstrumentSummary::NetBanking { bank }, _) => Instrument::NetBanking { bank },
+        };
+        let reference = payment.charge_attempt_id.reference();
+        let operation = Operation::Charge(Charge {
+            reference: &reference,
+            amount: terms.amount,
+            capture: terms.capture,
+            method: terms.method,
+            instrument,
+            customer: Customer {
+                id: terms.user_id.as_deref(),
+                name: terms.customer_name.as_deref(),
+                email: terms.customer_email.as_deref(),
+                phone: terms.customer_phone.as_deref(),
+                ip: secrets.ip.as_deref(),
+                user_agent: secrets.user_agent.as_deref(),
+            },
+            description: terms.description.as_deref(),
+            return_url: terms.return_url.as_deref(),
+            statement_descriptor: terms.statement_descriptor.as_deref(),
+        });
+        self.http.perform(processor, &operation).await
+    }
+
+    /// Sends a capture, void, refund or return.
+    pub(crate) async fn send_follow_up(&self, payment: &Payment, attempt: &Attempt) -> Outcome {
+        let Ok(processor) = self.processor(&attempt.processor) else {
+            return Outcome::NotTaken(Failure::new(
+                FailureCode::NoProcessor,
+                "the processor is not configured",
+            ));
+        };
+        let reference = attempt.id.reference();
+        let amount = payment.money(attempt.amount_minor);
+        let origin = Origin::of(payment, attempt);
+        let charge = origin.handle(payment);
+        let reference = reference.as_str();
+        let operation = match attempt.kind {
+            AttemptKind::Capture => Operation::Capture {
+                charge,
+                reference,
+                amount,
+            },
+            AttemptKind::Void => Operation::Void { charge, reference },
+            AttemptKind::Refund | AttemptKind::Return => Operation::Refund {
+                charge,
+                reference,
+                amount,
+            },
+            AttemptKind::Charge => Operation::EnquireCharge { charge },
+        };
+        self.http.perform(processor, &operation).await
+    }
+
+    pub(crate) fn processor(&self, name: &ProcessorName) -> Result<&Processor, EngineError> {
+        self.processors
+            .get(name.as_str())
+            .ok_or(EngineError::UnknownProcessor)
+    }
+
+    async fn owned_payment(
+        &self,
+        merchant_id: MerchantId,
+        id: PaymentId,
+    ) -> Result<Payment, EngineError> {
+        Ok(self
+            .store
+            .payment(merchant_id, id)
+            .await?
+            .ok_or(Refusal::NotFound)?)
+    }
+
+    fn begin_flow(self: &Arc<Self>) -> Result<Flow, EngineError> {
+        let before = self.flows.fetch_add(1, Ordering::AcqRel);
+        let flow = Flow(Arc::clone(self));
+        if before >= self.flows_max {
+            Err(EngineError::Overloaded)
+        } else {
+            Ok(flow)
+        }
+    }
+}
+
+/// The charge a later operation goes back to.
+pub(crate) struct Origin {
+    reference: String,
+    processor_payment_id: Option<String>,
+}
+
+impl Origin {
+    /// A return goes back to the charge that was late, everything else to the latest charge.
+    pub(crate) fn of(payment: &Payment, attempt: &Attempt) -> Self {
+        let late = payment
+            .late
+            .iter()
+            .find(|late| late.open_return == Some(attempt.id));
+        match (attempt.kind, late) {
+            (AttemptKind::Return, Some(late)) => Self {
+                reference: late.attempt_id.reference(),
+                processor_payment_id: Some(late.processor_payment_id.clone()),
+            },
+            (AttemptKind::Charge, _) => Self {
+                reference: attempt.id.reference(),
+                processor_payment_id: attempt.processor_id.clone(),
+            },
+            _ => Self {
+                reference: payment.charge_attempt_id.reference(),
+                processor_payment_id: payment.processor_payment_id.clone(),
+            },
+        }
+    }
+
+    pub(crate) fn handle(&self, payment: &Payment) -> ChargeHandle<'_> {
+        ChargeHandle {
+            reference: &self.reference,
+            processor_payment_id: self.processor_payment_id.as_deref(),
+            amount: payment.terms.amount,
+        }
+    }
+}
+
+impl Begun {
+    fn finish(&self, refund_id: Option<RefundId>) -> Option<IdempotencyStep> {
+        self.finish_at(self.committed.payment.id, refund_id)
+    }
+
+    fn finish_at(
+        &self,
+        payment_id: PaymentId,
+        refund_id: Option<RefundId>,
+    ) -> Option<IdempotencyStep> {
+        let key = self.key.clone()?;
+        Some(IdempotencyStep::Finish {
+            key,
+            payment_id,
+            refund_id,
+            render: self.render,
+        })
+    }
+
+    fn reply(&self, committed: Committed) -> StoredReply {
+        match committed.reply {
+            Some(reply) => reply,
+            None => (self.render)(&committed.payment, committed.refund.as_ref()),
+        }
+    }
+}
+
+/// Whether another processor may be tried: it took nothing, and the fault is its own.
+fn may_fail_over(failure: &Failure) -> bool {
+    matches!(
+        failure.code,
+        FailureCode::ProcessorUnavailable
+            | FailureCode::ProcessorRateLimited
+            | FailureCode::ProcessorRejected
+            | FailureCode::NoProcessor
+    )
+}
+
+fn read_amount(text: Option<&str>, payment: &Payment) -> Result<Option<Money>, EngineError> {
+    let currency = payment.terms.amount.currency;
+    Ok(text
+        .map(|text| Money::parse_major(text, currency))
+        .transpose()?)
+}
+
+/// The public test instrument of a method, for sandbox payments that name none.
+fn sandbox_instrument(method: MethodKind) -> NewInstrument {
+    let summary = match method.family() {
+        MethodFamily::Card => match test_card() {
+            Some(card) => InstrumentSummary::of_card(&card),
+            None => InstrumentSummary::Upi { vpa: None },
+        },
+        MethodFamily::Upi => InstrumentSummary::Upi {
+            vpa: Some("success@upi".to_owned()),
+        },
+        MethodFamily::Wallet => InstrumentSummary::Wallet {
+            provider: "paytm".to_owned(),
+        },
+        MethodFamily::NetBanking => InstrumentSummary::NetBanking {
+            bank: "HDFC".to_owned(),
+        },
+    };
+    NewInstrument {
+        summary,
+        card: None,
+    }
+}
+
+/// The clear form of the public test card, if that is what the summary shows.
+fn sandbox_card(summary: &InstrumentSummary) -> Option<CardSecret> {
+    matches!(summary, InstrumentSummary::Card { .. })
+        .then(test_card)
+        .flatten()
+}
+
+fn test_card() -> Option<CardSecret> {
+    Some(CardSecret {
+        number: CardNumber::parse("4111111111111111").ok()?,
+        exp_month: 12,
+        exp_year: 2049,
+        cvc: Cvc::parse("123").ok(),
+        holder: Some("Test Customer".to_owned()),
+    })
+}

@@ -1,0 +1,139 @@
+//! Webhooks from processors, and whether processors can be reached.
+
+use crate::error::EngineError;
+use crate::flow::Engine;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tollgate_connectors::webhook::{WebhookError, WebhookRequest};
+use tollgate_core::attempt::{Attempt, AttemptKind, AttemptStatus};
+use tollgate_core::command::Command;
+use tollgate_core::id::AttemptId;
+use tollgate_core::outcome::Outcome;
+use tollgate_core::payment::Payment;
+use tollgate_store::commit::CommitError;
+
+/// What became of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookReceipt {
+    /// Booked (or found to say nothing new).
+    Applied,
+    /// Seen before.
+    Duplicate,
+    /// Genuine, but about nothing of ours.
+    Ignored,
+}
+
+/// Whether a processor can be reached.
+#[derive(Debug, Clone)]
+pub struct ProcessorHealth {
+    /// Its name.
+    pub name: String,
+    /// Whether a connection could be made.
+    pub reachable: bool,
+    /// How long that took, in milliseconds.
+    pub response_ms: f64,
+    /// Why not.
+    pub error: Option<String>,
+}
+
+impl Engine {
+    /// Verifies and books a processor's webhook.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownProcessor`], [`EngineError::WebhookSignature`],
+    /// [`EngineError::WebhookMalformed`], or a store's fault: the processor will send it again.
+    pub async fn webhook<'a>(
+        self: &Arc<Self>,
+        processor: &str,
+        header: &'a (dyn Fn(&str) -> Option<&'a str> + Sync),
+        body: &'a [u8],
+    ) -> Result<WebhookReceipt, EngineError> {
+        let processor = self
+            .processors
+            .get(processor)
+            .ok_or(EngineError::UnknownProcessor)?;
+        let message = processor
+            .connector
+            .webhook(&WebhookRequest { header, body })
+            .map_err(|error| match error {
+                WebhookError::Signature => EngineError::WebhookSignature,
+                WebhookError::Malformed => EngineError::WebhookMalformed,
+            })?;
+        let Some(subject) = message.subject else {
+            return Ok(WebhookReceipt::Ignored);
+        };
+        let Some(id) = AttemptId::from_reference(&subject.reference) else {
+            return Ok(WebhookReceipt::Ignored);
+        };
+        let known = self
+            .store
+            .attempt(id)
+            .await?
+            .filter(|attempt| attempt.processor == processor.name);
+        let Some(attempt) = known else {
+            return Ok(WebhookReceipt::Ignored);
+        };
+        let payment = self
+            .store
+            .payment(attempt.merchant_id, attempt.payment_id)
+            .await?;
+        let attempt_id = payment.map_or(id, |payment| meant(&payment, &attempt, &subject.outcome));
+        let key = format!("{}:{}", processor.name, message.dedupe_key);
+        let command = Command::Settle {
+            payment_id: attempt.payment_id,
+            attempt_id,
+            outcome: subject.outcome,
+            next: None,
+        };
+        match self
+            .commit_later(attempt.merchant_id, command, None, Some(key))
+            .await
+        {
+            Ok(committed) => {
+                self.after_settling(&committed, attempt_id);
+                Ok(WebhookReceipt::Applied)
+            }
+            Err(CommitError::DuplicateMessage) => Ok(WebhookReceipt::Duplicate),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Connects to every processor and measures how long that takes.
+    pub async fn probe_processors(&self) -> Vec<ProcessorHealth> {
+        let mut probes = Vec::new();
+        for processor in self.processors.iter() {
+            let begun = Instant::now();
+            let connect = tokio::net::TcpStream::connect(processor.probe_address.as_str());
+            let error = match tokio::time::timeout(Duration::from_secs(2), connect).await {
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => Some(error.kind().to_string()),
+                Err(_) => Some("no answer within 2 s".to_owned()),
+            };
+            probes.push(ProcessorHealth {
+                name: processor.name.to_string(),
+                reachable: error.is_none(),
+                response_ms: begun.elapsed().as_secs_f64() * 1_000.0,
+                error,
+            });
+        }
+        probes
+    }
+}
+
+/// Processors speak of the charge even when it is the capture or void of it that has come through:
+/// the attempt under way is the one that is meant.
+fn meant(payment: &Payment, attempt: &Attempt, outcome: &Outcome) -> AttemptId {
+    let follows = attempt.kind == AttemptKind::Charge
+        && attempt.status == AttemptStatus::Succeeded
+        && payment.charge_attempt_id == attempt.id;
+    match payment
+        .open_operation
+        .as_ref()
+        .filter(|_| follows)
+        .map(|open| (open.kind, open.attempt_id))
+    {
+        Some((AttemptKind::Capture, id)) if matches!(outcome, Outcome::Captured { .. }) => id,
+        Some((AttemptKind::Void, id)) if matches!(outcome, Outcome::Voided) => id,
+        _ => attempt.id,
+    }
+}

@@ -1,0 +1,139 @@
+//! Units of work: what is committed together, and what comes of it.
+
+use crate::error::StoreError;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tollgate_core::attempt::Attempt;
+use tollgate_core::command::{Command, Refusal};
+use tollgate_core::event::EventRecord;
+use tollgate_core::id::{EventId, MerchantId, PaymentId, RefundId};
+use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::payment::Payment;
+use tollgate_core::refund::Refund;
+
+/// One unit of work, done whole or not at all.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Whose.
+    pub merchant_id: MerchantId,
+    /// Now, in milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// The id of the event this makes, should it make one.
+    pub event_id: EventId,
+    /// The change; none to only finish an idempotency key.
+    pub command: Option<Command>,
+    /// What to do with the caller's idempotency key.
+    pub idempotency: Option<IdempotencyStep>,
+    /// The processor's message this comes from; a message seen before changes nothing.
+    pub message: Option<String>,
+}
+
+/// What to do with an idempotency key.
+#[derive(Debug, Clone)]
+pub enum IdempotencyStep {
+    /// Claim it; fails if it is taken.
+    Begin {
+        /// The caller's key.
+        key: String,
+        /// Digest of the request: verb, path and body.
+        fingerprint: [u8; 32],
+    },
+    /// Remember the reply under it, unless one is remembered already.
+    Finish {
+        /// The caller's key.
+        key: String,
+        /// The payment the reply shows.
+        payment_id: PaymentId,
+        /// The refund the reply shows.
+        refund_id: Option<RefundId>,
+        /// Makes the reply of the state being committed.
+        render: Render,
+    },
+}
+
+/// Makes a reply of the state being committed.
+pub type Render = fn(&Payment, Option<&Refund>) -> StoredReply;
+
+/// A reply as it was first given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredReply {
+    /// HTTP status.
+    pub status: u16,
+    /// Body bytes.
+    pub body: Vec<u8>,
+}
+
+/// What is remembered under an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyRecord {
+    /// Digest of the request.
+    pub fingerprint: [u8; 32],
+    /// When it was claimed.
+    pub created_at_ms: u64,
+    /// The run of the program that claimed it; a claim of an earlier run has nobody working on it.
+    pub run: u64,
+    /// The payment the request is about.
+    pub payment_id: PaymentId,
+    /// The refund it made.
+    pub refund_id: Option<RefundId>,
+    /// The first reply, once there is one.
+    pub reply: Option<StoredReply>,
+}
+
+/// What a commit made.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The payment as it stands now.
+    pub payment: Arc<Payment>,
+    /// The attempt it began or settled.
+    pub attempt: Option<Attempt>,
+    /// The refund it is about.
+    pub refund: Option<Refund>,
+    /// The event, if anything changed.
+    pub event: Option<Arc<EventRecord>>,
+    /// The reply that is remembered under the idempotency key.
+    pub reply: Option<StoredReply>,
+}
+
+/// A commit that was not made. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The payment's state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The idempotency key was answered before.
+    #[error("answered before")]
+    Replay(StoredReply),
+    /// The idempotency key was used with another request.
+    #[error("the idempotency key was used with another request")]
+    KeyMismatch,
+    /// The idempotency key's first request is still being worked on.
+    #[error("the idempotency key's first request is still being worked on")]
+    KeyInFlight,
+    /// The idempotency key's first request was cut off by a restart.
+    #[error("the idempotency key's first request was cut off")]
+    KeyOrphaned {
+        /// The payment it is about.
+        payment_id: PaymentId,
+        /// The refund it made.
+        refund_id: Option<RefundId>,
+    },
+    /// The processor's message was seen before.
+    #[error("the message was seen before")]
+    DuplicateMessage,
+    /// The queue is full; try again later.
+    #[error("too many commits are waiting")]
+    Overloaded,
+    /// The store itself failed. The data may or may not be durable.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An administrative change.
+#[derive(Debug, Clone)]
+pub enum Admin {
+    /// Writes a merchant.
+    PutMerchant(Merchant),
+    /// Writes an API key.
+    PutApiKey(ApiKey),
+}

@@ -1,0 +1,105 @@
+//! Storage keys: fixed-width, big-endian, so that byte order is the order rows are read in.
+
+use tollgate_core::currency::Currency;
+use tollgate_core::id::{MerchantId, PaymentId};
+use tollgate_core::ledger::Account;
+use tollgate_core::method::MethodKind;
+use tollgate_core::totals::TotalsKey;
+
+/// Merchant and a 16-byte id.
+pub(super) fn owned(merchant_id: MerchantId, id: [u8; 16]) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(&merchant_id.to_bytes());
+    key[16..].copy_from_slice(&id);
+    key
+}
+
+/// Merchant, payment and a version.
+pub(super) fn versioned(merchant_id: MerchantId, payment_id: PaymentId, version: u32) -> [u8; 36] {
+    let mut key = [0; 36];
+    key[..32].copy_from_slice(&owned(merchant_id, payment_id.to_bytes()));
+    key[32..].copy_from_slice(&version.to_be_bytes());
+    key
+}
+
+/// Merchant and an event's sequence number.
+pub(super) fn merchant_event(merchant_id: MerchantId, sequence: u64) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[..16].copy_from_slice(&merchant_id.to_bytes());
+    key[16..].copy_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+/// Merchant, digest of the user's id, and payment.
+pub(super) fn user_payment(
+    merchant_id: MerchantId,
+    user: [u8; 16],
+    payment_id: PaymentId,
+) -> [u8; 48] {
+    let mut key = [0; 48];
+    key[..32].copy_from_slice(&owned(merchant_id, user));
+    key[32..].copy_from_slice(&payment_id.to_bytes());
+    key
+}
+
+/// A time and a payment.
+pub(super) fn deadline(at_ms: u64, payment_id: PaymentId) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[..8].copy_from_slice(&at_ms.to_be_bytes());
+    key[8..].copy_from_slice(&payment_id.to_bytes());
+    key
+}
+
+/// Merchant, currency and account.
+pub(super) fn balance(merchant_id: MerchantId, currency: Currency, account: &Account) -> Vec<u8> {
+    let mut key = Vec::with_capacity(40);
+    key.extend(merchant_id.to_bytes());
+    key.extend(currency.bytes());
+    let (tag, name) = match account {
+        Account::ProcessorReceivable(processor) => (0_u8, processor.as_str()),
+        Account::MerchantPayable => (1, ""),
+        Account::FeeRevenue => (2, ""),
+        Account::RefundsPayable => (3, ""),
+        Account::CustomerClearing => (4, ""),
+    };
+    key.push(tag);
+    key.extend(name.as_bytes());
+    key
+}
+
+/// Merchant, hour, currency and method.
+pub(super) fn totals(merchant_id: MerchantId, key: &TotalsKey) -> [u8; 24] {
+    let mut out = [0; 24];
+    out[..16].copy_from_slice(&merchant_id.to_bytes());
+    out[16..20].copy_from_slice(&key.hour.to_be_bytes());
+    out[20..23].copy_from_slice(&key.currency.bytes());
+    out[23] = MethodKind::ALL
+        .iter()
+        .position(|method| *method == key.method)
+        .map_or(u8::MAX, |place| u8::try_from(place).unwrap_or(u8::MAX));
+    out
+}
+
+/// Reads a totals key back.
+pub(super) fn read_totals(key: &[u8]) -> Option<TotalsKey> {
+    let hour = u32::from_be_bytes(key.get(16..20)?.try_into().ok()?);
+    let currency = std::str::from_utf8(key.get(20..23)?).ok()?.parse().ok()?;
+    let method = *MethodKind::ALL.get(usize::from(*key.get(23)?))?;
+    Some(TotalsKey {
+        hour,
+        currency,
+        method,
+    })
+}
+
+/// 16 bytes at a place of a key, as an id's bytes.
+pub(super) fn bytes16(key: &[u8], from: usize) -> Option<[u8; 16]> {
+    key.get(from..from.checked_add(16)?)?.try_into().ok()
+}
+
+/// 8 bytes at a place of a key, as a number.
+pub(super) fn number(key: &[u8], from: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(
+        key.get(from..from.checked_add(8)?)?.try_into().ok()?,
+    ))
+}

@@ -1,0 +1,176 @@
+//! The embedded store: an LSM tree inside the process, durable on every commit, one writer.
+//!
+//! Why this engine, with figures: `docs/store-engine.md`. Reads see only what is durable.
+
+mod codec;
+mod keys;
+mod read;
+mod schema;
+mod tables;
+mod txn;
+mod windows;
+mod writer;
+
+use crate::commit::{Admin, Commit, CommitError, Committed};
+use crate::error::StoreError;
+use fjall::Database;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tables::Tables;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tollgate_core::command::{Command, Policy};
+use writer::Job;
+
+/// How an embedded store is opened.
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// Where the data is.
+    pub folder: PathBuf,
+    /// Commits that may wait before new ones are turned away.
+    pub queue_length_max: usize,
+    /// How long idempotency keys live.
+    pub idempotency_ms: u64,
+    /// Block cache, in bytes.
+    pub cache_bytes: u64,
+    /// Times that decisions need.
+    pub policy: Policy,
+    /// A number no earlier run of the program had: it tells live idempotency claims from dead ones.
+    pub run: u64,
+}
+
+impl EmbeddedOptions {
+    /// The defaults for a folder.
+    #[must_use]
+    pub fn new(folder: impl AsRef<Path>, run: u64) -> Self {
+        Self {
+            folder: folder.as_ref().to_owned(),
+            queue_length_max: 8_192,
+            idempotency_ms: 86_400_000,
+            cache_bytes: 64 << 20,
+            policy: Policy::default(),
+            run,
+        }
+    }
+}
+
+/// A store inside this process.
+pub struct EmbeddedStore {
+    tables: Arc<Tables>,
+    queue: Option<mpsc::Sender<Job>>,
+    queue_length_max: usize,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedStore").finish_non_exhaustive()
+    }
+}
+
+impl EmbeddedStore {
+    /// Opens or makes a store.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if another process has it open, [`StoreError::Newer`] if a newer
+    /// program wrote it.
+    pub fn open(options: EmbeddedOptions) -> Result<Self, StoreError> {
+        let folder = options.folder.display().to_string();
+        std::fs::create_dir_all(&options.folder)?;
+        let database = Database::builder(&options.folder)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(256 << 20)
+            .open()
+            .map_err(|error| match error {
+                fjall::Error::Locked => StoreError::Locked(folder.clone()),
+                error => error.into(),
+            })?;
+        // The version is looked at before any other row, and before anything is made.
+        let meta = database.keyspace("meta", fjall::KeyspaceCreateOptions::default)?;
+        schema::migrate(&database, &meta, schema::MIGRATIONS, schema::VERSION)?;
+        let tables = Arc::new(Tables::open(database, options.idempotency_ms)?);
+        let sequence = match tables.events.last_key_value() {
+            None => 0,
+            Some(last) => {
+                keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?
+            }
+        };
+        let (queue, receiver) = mpsc::channel(options.queue_length_max);
+        let writer_tables = Arc::clone(&tables);
+        let writer = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                writer::run(
+                    &writer_tables,
+                    receiver,
+                    sequence,
+                    options.policy,
+                    options.run,
+                )
+            })?;
+        Ok(Self {
+            tables,
+            queue: Some(queue),
+            queue_length_max: options.queue_length_max,
+            writer: Some(writer),
+        })
+    }
+
+    /// Queues a job and waits for its answer. A job that begins something new is turned away when
+    /// the queue is full; one that ends something under way waits for its place: there are never
+    /// more of those than were let in.
+    async fn submit<T>(
+        &self,
+        begins: bool,
+        job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
+    ) -> Result<T, CommitError> {
+        let stopped =
+            || CommitError::Store(StoreError::Unavailable("the writer has stopped".to_owned()));
+        let (sender, receiver) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        if begins {
+            queue.try_send(job(sender)).map_err(|error| match error {
+                TrySendError::Full(_) => CommitError::Overloaded,
+                TrySendError::Closed(_) => stopped(),
+            })?;
+        } else {
+            queue.send(job(sender)).await.map_err(|_| stopped())?;
+        }
+        receiver.await.map_err(|_| stopped())?
+    }
+
+    async fn submit_commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        self.submit(begins(&commit), |answer| {
+            Job::Commit(Box::new(commit), answer)
+        })
+        .await
+    }
+
+    async fn submit_admin(&self, change: Admin) -> Result<(), CommitError> {
+        self.submit(true, |answer| Job::Admin(change, answer)).await
+    }
+}
+
+/// Whether a unit of work begins something new at a caller's wish.
+fn begins(commit: &Commit) -> bool {
+    matches!(
+        commit.command,
+        Some(
+            Command::Create { .. }
+                | Command::Capture { .. }
+                | Command::Cancel { .. }
+                | Command::Refund { .. }
+        )
+    )
+}
+
+impl Drop for EmbeddedStore {
+    /// Waits until everything queued is durable.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! Reading the embedded store. Point reads are done in place (microseconds); scans run on the
+//! blocking pool so that a long page never holds up the event loop.
+
+use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord};
+use crate::embedded::codec::decode;
+use crate::embedded::tables::Tables;
+use crate::embedded::{EmbeddedStore, keys, txn};
+use crate::error::StoreError;
+use crate::query::{Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, SCAN_MAX};
+use crate::{Store, StoreHealth};
+use async_trait::async_trait;
+use fjall::Keyspace;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use tollgate_core::attempt::Attempt;
+use tollgate_core::currency::Currency;
+use tollgate_core::event::EventRecord;
+use tollgate_core::id::{ApiKeyId, AttemptId, MerchantId, PaymentId, RefundId};
+use tollgate_core::ledger::{Account, Balance, Posting};
+use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::payment::Payment;
+use tollgate_core::refund::Refund;
+use tollgate_core::totals::{Totals, TotalsKey};
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        self.submit_commit(commit).await
+    }
+
+    async fn administer(&self, change: Admin) -> Result<(), CommitError> {
+        self.submit_admin(change).await
+    }
+
+    async fn merchant(&self, id: MerchantId) -> Result<Option<Merchant>, StoreError> {
+        row(&self.tables.merchants, &id.to_bytes(), "merchant")
+    }
+
+    async fn merchants(&self) -> Result<Vec<Merchant>, StoreError> {
+        self.scan(|tables| {
+            let rows = tables.merchants.iter();
+            rows.map(|row| decode(&row.value()?, "merchant")).collect()
+        })
+        .await
+    }
+
+    async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        row(&self.tables.api_keys, &id.to_bytes(), "API key")
+    }
+
+    async fn api_keys(&self, merchant_id: MerchantId) -> Result<Vec<ApiKey>, StoreError> {
+        self.scan(move |tables| {
+            let mut found = Vec::new();
+            for row in tables.api_keys.iter() {
+                let key: ApiKey = decode(&row.value()?, "API key")?;
+                if key.merchant_id == merchant_id {
+                    found.push(key);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn payment(
+        &self,
+        merchant_id: MerchantId,
+        id: PaymentId,
+    ) -> Result<Option<Payment>, StoreError> {
+        row(
+            &self.tables.payments,
+            &keys::owned(merchant_id, id.to_bytes()),
+            "payment",
+        )
+    }
+
+    async fn payments(
+        &self,
+        merchant_id: MerchantId,
+        filter: PaymentFilter,
+    ) -> Result<PaymentPage, StoreError> {
+        self.scan(move |tables| list(tables, merchant_id, &filter))
+            .await
+    }
+
+    async fn recent_payments(
+        &self,
+        merchant_id: MerchantId,
+        users: Vec<String>,
+    ) -> Result<Vec<Option<Payment>>, StoreError> {
+        self.scan(move |tables| {
+            users
+                .iter()
+                .map(|user| latest_of_user(tables, merchant_id, user))
+                .collect()
+        })
+        .await
+    }
+
+    async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
+        row(&self.tables.attempts, &id.to_bytes(), "attempt")
+    }
+
+    async fn refund(
+        &self,
+        merchant_id: MerchantId,
+        id: RefundId,
+    ) -> Result<Option<Refund>, StoreError> {
+        row(
+            &self.tables.refunds,
+            &keys::owned(merchant_id, id.to_bytes()),
+            "refund",
+        )
+    }
+
+    async fn postings(
+        &self,
+        merchant_id: MerchantId,
+        id: PaymentId,
+    ) -> Result<Vec<Posting>, StoreError> {
+        let rows = self
+            .tables
+            .ledger
+            .prefix(keys::owned(merchant_id, id.to_bytes()));
+        rows.map(|row| decode(&row.value()?, "posting")).collect()
+    }
+
+    async fn history(
+        &self,
+        merchant_id: MerchantId,
+        id: PaymentId,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        let rows = self
+            .tables
+            .payment_events
+            .prefix(keys::owned(merchant_id, id.to_bytes()));
+        let mut events = Vec::new();
+        for row in rows {
+            events.push(event(&self.tables, &row.value()?)?);
+        }
+        Ok(events)
+    }
+
+    async fn events(
+        &self,
+        merchant_id: MerchantId,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        let from = keys::merchant_event(merchant_id, after_sequence.saturating_add(1));
+        let to = keys::merchant_event(merchant_id, u64::MAX);
+        self.scan(move |tables| {
+            let mut events = Vec::new();
+            for row in tables
+                .merchant_events
+                .range(from..=to)
+                .take(limit.min(LIMIT_MAX))
+            {
+                let key = row.key()?;
+                events.push(event(tables, key.get(16..).unwrap_or_default())?);
+            }
+            Ok(events)
+        })
+        .await
+    }
+
+    async fn outbox(
+        &self,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        let from = after_sequence.saturating_add(1).to_be_bytes();
+        self.scan(move |tables| {
+            let rows = tables.events.range(from..).take(limit);
+            rows.map(|row| decode(&row.value()?, "event")).collect()
+        })
+        .await
+    }
+
+    async fn balances(
+        &self,
+        merchant_id: MerchantId,
+    ) -> Result<Vec<(Currency, Account, Balance)>, StoreError> {
+        let mut balances = Vec::new();
+        for row in self.tables.balances.prefix(merchant_id.to_bytes()) {
+            let (key, value) = row.into_inner()?;
+            let (account, balance) = decode(&value, "balance")?;
+            let code = key
+                .get(16..19)
+                .and_then(|code| std::str::from_utf8(code).ok());
+            let currency = code
+                .and_then(|code| code.parse().ok())
+                .ok_or(StoreError::Corrupt("balance key"))?;
+            balances.push((currency, account, balance));
+        }
+        Ok(balances)
+    }
+
+    async fn totals(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        let bound = |hour: u32| {
+            let mut key = merchant_id.to_bytes().to_vec();
+            key.extend(hour.to_be_bytes());
+            key
+        };
+        let (from, to) = (bound(from_hour), bound(to_hour));
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        self.scan(move |tables| {
+            let mut found = Vec::new();
+            for row in tables.totals.range(from..to) {
+                let (key, value) = row.into_inner()?;
+                let key = keys::read_totals(&key).ok_or(StoreError::Corrupt("totals key"))?;
+                found.push((key, decode(&value, "totals")?));
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn open_attempts(
+        &self,
+        after: Option<AttemptId>,
+        limit: usize,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        let from = after
+            .map_or(0, |id| id.as_u128().saturating_add(1))
+            .to_be_bytes();
+        self.scan(move |tables| {
+            let mut found = Vec::new();
+            for row in tables.open_attempts.range(from..).take(limit) {
+                let key = row.key()?;
+                let attempt = row_of(&tables.attempts, &key, "attempt")?;
+                found.push(attempt.ok_or(StoreError::Corrupt("open attempt without a row"))?);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn deadlines(&self, before_ms: u64, limit: usize) -> Result<Vec<Deadline>, StoreError> {
+        let mut found = Vec::new();
+        for row in self
+            .tables
+            .deadlines
+            .range(..before_ms.to_be_bytes())
+            .take(limit)
+        {
+            let (key, value) = row.into_inner()?;
+            let corrupt = StoreError::Corrupt("deadline");
+            let parts = (
+                keys::number(&key, 0),
+                keys::bytes16(&key, 8),
+                keys::bytes16(&value, 0),
+            );
+            let (Some(at_ms), Some(payment), Some(merchant)) = parts else {
+                return Err(corrupt);
+            };
+            found.push(Deadline {
+                at_ms,
+                merchant_id: MerchantId::from_bytes(merchant),
+                payment_id: PaymentId::from_bytes(payment),
+            });
+        }
+        Ok(found)
+    }
+
+    async fn idempotency(
+        &self,
+        merchant_id: MerchantId,
+        key: &str,
+        now_ms: u64,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
+        let found = txn::find_idempotency(
+            &self.tables,
+            &txn::idempotency_key(merchant_id, key),
+            now_ms,
+        )?;
+        Ok(found.map(|(_, record)| record))
+    }
+
+    async fn health(&self) -> Result<StoreHealth, StoreError> {
+        self.tables.meta.get(super::schema::KEY)?;
+        let Some(queue) = self.queue.as_ref().filter(|queue| !queue.is_closed()) else {
+            return Err(StoreError::Unavailable("the writer has stopped".to_owned()));
+        };
+        Ok(StoreHealth {
+            queue_length: self.queue_length_max.saturating_sub(queue.capacity()),
+            queue_length_max: self.queue_length_max,
+        })
+    }
+}
+
+impl EmbeddedStore {
+    async fn scan<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Tables) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let tables = Arc::clone(&self.tables);
+        tokio::task::spawn_blocking(move || read(&tables))
+            .await
+            .map_err(|_| StoreError::Unavailable("a read was cut off".to_owned()))?
+    }
+}
+
+fn row<T: DeserializeOwned>(
+    keyspace: &Keyspace,
+    key: &[u8],
+    what: &'static str,
+) -> Result<Option<T>, StoreError> {
+    row_of(keyspace, key, what)
+}
+
+fn row_of<T: DeserializeOwned>(
+    keyspace: &Keyspace,
+    key: &[u8],
+    what: &'static str,
+) -> Result<Option<T>, StoreError> {
+    let bytes = keyspace.get(key)?;
+    bytes.map(|bytes| decode(&bytes, what)).transpose()
+}
+
+fn event(tables: &Tables, sequence: &[u8]) -> Result<EventRecord, StoreError> {
+    row_of(&tables.events, sequence, "event")?.ok_or(StoreError::Corrupt("event without a row"))
+}
+
+fn latest_of_user(
+    tables: &Tables,
+    merchant_id: MerchantId,
+    user: &str,
+) -> Result<Option<Payment>, StoreError> {
+    let prefix = keys::owned(merchant_id, txn::user_digest(user));
+    let Some(newest) = tables.user_payments.prefix(prefix).next_back() else {
+        return Ok(None);
+    };
+    let key = newest.key()?;
+    let id = keys::bytes16(&key, 32).ok_or(StoreError::Corrupt("user index"))?;
+    row_of(&tables.payments, &keys::owned(merchant_id, id), "payment")
+}
+
+/// One page: newest first, by the narrowest index there is.
+fn list(
+    tables: &Tables,
+    merchant_id: MerchantId,
+    filter: &PaymentFilter,
+) -> Result<PaymentPage, StoreError> {
+    let limit = filter.limit.clamp(1, LIMIT_MAX);
+    let mut to_skip = filter.offset.min(OFFSET_MAX);
+    let prefix: Vec<u8> = match &filter.user_id {
+        Some(user) => keys::owned(merchant_id, txn::user_digest(user)).to_vec(),
+        None => merchant_id.to_bytes().to_vec(),
+    };
+    let bound = |id: u128| [prefix.as_slice(), &id.to_be_bytes()].concat();
+    // Ids begin with their time: a created range is a key range.
+    let from = bound(u128::from(filter.created_from_ms.unwrap_or(0)) << 80);
+    let until = filter
+        .created_to_ms
+        .map_or(u128::MAX, |to| u128::from(to.min(1 << 47)) << 80);
+    let to = bound(filter.before.map_or(until, |id| id.as_u128().min(until)));
+    let mut page = PaymentPage {
+        payments: Vec::with_capacity(limit.min(100)),
+        next: None,
+    };
+    if from >= to {
+        return Ok(page);
+    }
+    let index = if filter.user_id.is_some() {
+        &tables.user_payments
+    } else {
+        &tables.payments
+    };
+    let mut looked_at = 0_usize;
+    for row in index.range(from..to).rev() {
+        let payment: Payment = if filter.user_id.is_some() {
+            let key = row.key()?;
+            let id = keys::bytes16(&key, 32).ok_or(StoreError::Corrupt("user index"))?;
+            let found = row_of(&tables.payments, &keys::owned(merchant_id, id), "payment")?;
+            found.ok_or(StoreError::Corrupt("user index without a payment"))?
+        } else {
+            decode(&row.value()?, "payment")?
+        };
+        looked_at += 1;
+        let id = payment.id;
+        if filter.matches(&payment) {
+            if to_skip > 0 {
+                to_skip -= 1;
+            } else if page.payments.len() == limit {
+                page.next = page.payments.last().map(|payment| payment.id);
+                return Ok(page);
+            } else {
+                page.payments.push(payment);
+            }
+        }
+        if looked_at >= SCAN_MAX {
+            page.next = Some(id);
+            return Ok(page);
+        }
+    }
+    Ok(page)
+}

@@ -1,0 +1,77 @@
+//! The keyspaces of the embedded store.
+//!
+//! | keyspace | key | row |
+//! |---|---|---|
+//! | `meta` | name | schema version |
+//! | `merchants` | merchant | `Merchant` |
+//! | `api_keys` | API key | `ApiKey` |
+//! | `payments` | merchant, payment | `Payment` |
+//! | `attempts` | attempt | `Attempt` |
+//! | `open_attempts` | attempt | – |
+//! | `refunds` | merchant, refund | `Refund` |
+//! | `ledger` | merchant, payment, version | `Posting` |
+//! | `balances` | merchant, currency, account | account and `Balance` |
+//! | `totals` | merchant, hour, currency, method | `Totals` |
+//! | `events` | sequence | `EventRecord` |
+//! | `payment_events` | merchant, payment, version | sequence |
+//! | `merchant_events` | merchant, sequence | – |
+//! | `user_payments` | merchant, user digest, payment | – |
+//! | `deadlines` | time, payment | merchant |
+//! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
+//! | `messages_<day>` | digest | – |
+
+use crate::embedded::windows::Windows;
+use crate::error::StoreError;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+
+/// How long processors' messages are remembered: Razorpay, the longest known, repeats for 24 hours.
+const MESSAGES_MS: u64 = 3 * 86_400_000;
+
+/// All keyspaces, open.
+pub(super) struct Tables {
+    pub(super) database: Database,
+    pub(super) meta: Keyspace,
+    pub(super) merchants: Keyspace,
+    pub(super) api_keys: Keyspace,
+    pub(super) payments: Keyspace,
+    pub(super) attempts: Keyspace,
+    pub(super) open_attempts: Keyspace,
+    pub(super) refunds: Keyspace,
+    pub(super) ledger: Keyspace,
+    pub(super) balances: Keyspace,
+    pub(super) totals: Keyspace,
+    pub(super) events: Keyspace,
+    pub(super) payment_events: Keyspace,
+    pub(super) merchant_events: Keyspace,
+    pub(super) user_payments: Keyspace,
+    pub(super) deadlines: Keyspace,
+    pub(super) idempotency: Windows,
+    pub(super) messages: Windows,
+}
+
+impl Tables {
+    /// Opens all keyspaces, making those that do not exist.
+    pub(super) fn open(database: Database, idempotency_ms: u64) -> Result<Self, StoreError> {
+        let open = |name: &str| database.keyspace(name, KeyspaceCreateOptions::default);
+        Ok(Self {
+            meta: open("meta")?,
+            merchants: open("merchants")?,
+            api_keys: open("api_keys")?,
+            payments: open("payments")?,
+            attempts: open("attempts")?,
+            open_attempts: open("open_attempts")?,
+            refunds: open("refunds")?,
+            ledger: open("ledger")?,
+            balances: open("balances")?,
+            totals: open("totals")?,
+            events: open("events")?,
+            payment_events: open("payment_events")?,
+            merchant_events: open("merchant_events")?,
+            user_payments: open("user_payments")?,
+            deadlines: open("deadlines")?,
+            idempotency: Windows::open(&database, "idempotency_", idempotency_ms)?,
+            messages: Windows::open(&database, "messages_", MESSAGES_MS)?,
+            database,
+        })
+    }
+}

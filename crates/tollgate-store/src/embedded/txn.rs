@@ -1,0 +1,757 @@
+//! Deciding and staging: the commands of one batch are decided one after the other, each on the
+//! state the ones before it left, and their rows are gathered for one atomic, durable write.
+//!
+//! A command is staged whole or not at all: everything that can refuse it comes before the first
+//! change. If the batch itself cannot be written, the whole [`State`] is thrown away.
+
+use crate::commit::{
+    Admin, Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply,
+};
+use crate::embedded::codec::{decode, encode};
+use crate::embedded::keys;
+use crate::embedded::tables::Tables;
+use crate::error::StoreError;
+use fjall::{Keyspace, OwnedWriteBatch};
+use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use tollgate_core::attempt::{Attempt, AttemptStatus};
+use tollgate_core::command::{Command, Policy, Refusal};
+use tollgate_core::currency::Currency;
+use tollgate_core::decide::{Situation, decide};
+use tollgate_core::event::{EventRecord, PaymentEvent};
+use tollgate_core::id::{AttemptId, MerchantId, PaymentId, RefundId};
+use tollgate_core::ledger::{self, Account, Balance, Posting};
+use tollgate_core::payment::{ApplyError, Payment};
+use tollgate_core::refund::{Refund, RefundStatus};
+use tollgate_core::totals::{Totals, TotalsKey};
+use tollgate_core::transition::PaymentStatus;
+
+/// Rows of accounts and totals kept in memory before the least useful are let go.
+const HOT_ROWS_MAX: usize = 100_000;
+
+type BalanceKey = (MerchantId, Currency, Account);
+
+/// What the writer remembers between batches. Never ahead of the disk once a batch has ended.
+pub(super) struct State {
+    /// The last event's sequence number.
+    pub(super) sequence: u64,
+    /// Payments with something under way, and what is under way.
+    payments: HashMap<PaymentId, Arc<Payment>>,
+    attempts: HashMap<AttemptId, Attempt>,
+    balances: HashMap<BalanceKey, Balance>,
+    totals: HashMap<(MerchantId, TotalsKey), Totals>,
+}
+
+impl State {
+    pub(super) fn new(sequence: u64) -> Self {
+        Self {
+            sequence,
+            payments: HashMap::new(),
+            attempts: HashMap::new(),
+            balances: HashMap::new(),
+            totals: HashMap::new(),
+        }
+    }
+
+    /// Lets go of what the next batches will hardly need.
+    fn trim(&mut self) {
+        self.payments
+            .retain(|_, payment| payment.open_operation.is_some());
+        self.attempts
+            .retain(|_, attempt| attempt.status == AttemptStatus::Open);
+        if self.payments.len() > HOT_ROWS_MAX {
+            self.payments.clear();
+        }
+        if self.attempts.len() > HOT_ROWS_MAX {
+            self.attempts.clear();
+        }
+        if self.balances.len() > HOT_ROWS_MAX {
+            self.balances.clear();
+        }
+        if self.totals.len() > HOT_ROWS_MAX {
+            self.totals.clear();
+        }
+    }
+}
+
+/// One batch in the making.
+pub(super) struct Txn<'a> {
+    tables: &'a Tables,
+    state: &'a mut State,
+    policy: Policy,
+    run: u64,
+    rows: OwnedWriteBatch,
+    touched_payments: HashSet<(MerchantId, PaymentId)>,
+    touched_attempts: HashSet<AttemptId>,
+    touched_balances: HashSet<BalanceKey>,
+    touched_totals: HashSet<(MerchantId, TotalsKey)>,
+    /// Rows staged in this batch that are read again within it.
+    refunds: HashMap<RefundId, Refund>,
+    idempotency: HashMap<[u8; 32], (Keyspace, IdempotencyRecord)>,
+    messages: HashSet<[u8; 32]>,
+    /// Half a command is staged: nothing of this batch may be written.
+    broken: bool,
+}
+
+/// What one event changes, worked out before anything is touched.
+struct Change {
+    before: Option<PaymentStatus>,
+    expired_before_ms: Option<u64>,
+    payment: Payment,
+    attempts: Vec<Attempt>,
+    refund: Option<Refund>,
+    posting: Option<Posting>,
+    balances: Vec<(BalanceKey, Balance)>,
+    record: EventRecord,
+}
+
+impl<'a> Txn<'a> {
+    pub(super) fn new(tables: &'a Tables, state: &'a mut State, policy: Policy, run: u64) -> Self {
+        let rows = tables
+            .database
+            .batch()
+            .durability(Some(fjall::PersistMode::SyncData));
+        Self {
+            tables,
+            state,
+            policy,
+            run,
+            rows,
+            touched_payments: HashSet::new(),
+            touched_attempts: HashSet::new(),
+            touched_balances: HashSet::new(),
+            touched_totals: HashSet::new(),
+            refunds: HashMap::new(),
+            idempotency: HashMap::new(),
+            messages: HashSet::new(),
+            broken: false,
+        }
+    }
+
+    /// Stages an administrative change.
+    pub(super) fn administer(&mut self, change: &Admin) -> Result<(), CommitError> {
+        match change {
+            Admin::PutMerchant(merchant) => {
+                self.rows.insert(
+                    &self.tables.merchants,
+                    merchant.id.to_bytes(),
+                    encode(merchant)?,
+                );
+            }
+            Admin::PutApiKey(key) => {
+                self.rows
+                    .insert(&self.tables.api_keys, key.id.to_bytes(), encode(key)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides and stages one unit of work.
+    pub(super) fn stage(&mut self, commit: Commit) -> Result<Committed, CommitError> {
+        let Commit {
+            merchant_id,
+            now_ms,
+            event_id,
+            command,
+            idempotency,
+            message,
+        } = commit;
+        let message_key = message.map(|message| digest(&[message.as_bytes()]));
+        if let Some(key) = &message_key
+            && (self.messages.contains(key) || self.tables.messages.find(key, now_ms)?.is_some())
+        {
+            return Err(CommitError::DuplicateMessage);
+        }
+        if let Some(IdempotencyStep::Begin { key, fingerprint }) = &idempotency {
+            self.require_free_key(merchant_id, key, fingerprint, now_ms)?;
+        }
+        let subject = subject(command.as_ref(), idempotency.as_ref())?;
+        let before = self.payment(merchant_id, subject.0)?;
+        let change = match command {
+            None => None,
+            Some(command) => {
+                self.work_out((merchant_id, now_ms, event_id), before.as_deref(), command)?
+            }
+        };
+
+        // From here on nothing refuses: what was worked out is taken over. A fault of the store in
+        // between would leave half a command staged, so it fails the whole batch.
+        let staged = match change {
+            Some(change) => self.take_over(change).map_err(CommitError::from),
+            None => before
+                .ok_or(CommitError::Refused(Refusal::NotFound))
+                .map(unchanged),
+        };
+        let staged = staged.and_then(|committed| {
+            self.finish(
+                (merchant_id, now_ms),
+                subject.1,
+                idempotency,
+                message_key,
+                committed,
+            )
+        });
+        self.broken |= matches!(staged, Err(CommitError::Store(_)));
+        staged
+    }
+
+    fn finish(
+        &mut self,
+        (merchant_id, now_ms): (MerchantId, u64),
+        refund_id: Option<RefundId>,
+        idempotency: Option<IdempotencyStep>,
+        message_key: Option<[u8; 32]>,
+        mut committed: Committed,
+    ) -> Result<Committed, CommitError> {
+        if let (None, Some(refund_id)) = (&committed.refund, refund_id) {
+            committed.refund = self.refund(merchant_id, refund_id)?;
+        }
+        self.remember(merchant_id, now_ms, idempotency, &mut committed)?;
+        if let Some(key) = message_key {
+            let today = self.tables.messages.today(&self.tables.database, now_ms)?;
+            self.messages.insert(key);
+            self.rows.insert(&today, key, []);
+        }
+        Ok(committed)
+    }
+
+    /// Writes everything staged, durably.
+    pub(super) fn write(mut self) -> Result<(), StoreError> {
+        if self.broken {
+            return Err(StoreError::Unavailable(
+                "a command could not be staged whole".to_owned(),
+            ));
+        }
+        for (merchant_id, payment_id) in &self.touched_payments {
+            if let Some(payment) = self.state.payments.get(payment_id) {
+                let key = keys::owned(*merchant_id, payment_id.to_bytes());
+                self.rows
+                    .insert(&self.tables.payments, key, encode(payment.as_ref())?);
+            }
+        }
+        for id in &self.touched_attempts {
+            if let Some(attempt) = self.state.attempts.get(id) {
+                self.rows
+                    .insert(&self.tables.attempts, id.to_bytes(), encode(attempt)?);
+                if attempt.status == AttemptStatus::Open {
+                    self.rows
+                        .insert(&self.tables.open_attempts, id.to_bytes(), []);
+                } else {
+                    self.rows.remove(&self.tables.open_attempts, id.to_bytes());
+                }
+            }
+        }
+        for refund in self.refunds.values() {
+            let key = keys::owned(refund.merchant_id, refund.id.to_bytes());
+            self.rows.insert(&self.tables.refunds, key, encode(refund)?);
+        }
+        for (key, (keyspace, record)) in &self.idempotency {
+            self.rows.insert(keyspace, *key, encode(record)?);
+        }
+        for key in &self.touched_balances {
+            if let Some(balance) = self.state.balances.get(key) {
+                let row = encode(&(&key.2, balance))?;
+                self.rows.insert(
+                    &self.tables.balances,
+                    keys::balance(key.0, key.1, &key.2),
+                    row,
+                );
+            }
+        }
+        for key in &self.touched_totals {
+            if let Some(totals) = self.state.totals.get(key) {
+                self.rows.insert(
+                    &self.tables.totals,
+                    keys::totals(key.0, &key.1),
+                    encode(totals)?,
+                );
+            }
+        }
+        self.rows.commit()?;
+        self.state.trim();
+        Ok(())
+    }
+
+    fn work_out(
+        &mut self,
+        (merchant_id, now_ms, event_id): (MerchantId, u64, tollgate_core::id::EventId),
+        before: Option<&Payment>,
+        command: Command,
+    ) -> Result<Option<Change>, CommitError> {
+        let payment_id = command.payment_id();
+        let settled = match command.settled_attempt() {
+            Some(id) => self
+                .attempt(id)?
+                .filter(|attempt| attempt.payment_id == payment_id),
+            None => None,
+        };
+        let refund = match settled.as_ref().and_then(|attempt| attempt.refund_id) {
+            Some(id) => self.refund(merchant_id, id)?,
+            None => None,
+        };
+        let situation = Situation {
+            payment: before,
+            attempt: settled.as_ref(),
+            refund: refund.as_ref(),
+            now_ms,
+            policy: self.policy,
+        };
+        let Some(event) = decide(&situation, command)? else {
+            return Ok(None);
+        };
+        let payment = match before {
+            None => Payment::begin(payment_id, merchant_id, &event, now_ms).map_err(broken)?,
+            Some(payment) => {
+                let mut payment = payment.clone();
+                payment.apply(&event, now_ms).map_err(broken)?;
+                payment
+            }
+        };
+        let posting = ledger::posting(&payment, &event, now_ms)
+            .map_err(|_| StoreError::Corrupt("a posting that does not balance"))?;
+        let balances = self.balances_after(merchant_id, posting.as_ref())?;
+        let mut attempts = Vec::with_capacity(1);
+        if let Some(update) = event.attempt_update() {
+            let known = settled.filter(|attempt| attempt.id == update.attempt_id);
+            let mut attempt = match known {
+                Some(attempt) => attempt,
+                None => self
+                    .attempt(update.attempt_id)?
+                    .ok_or(StoreError::Corrupt("attempt"))?,
+            };
+            attempt.status = update.status;
+            attempt.updated_at_ms = now_ms;
+            if let Some(id) = update.processor_id {
+                attempt.processor_id = Some(id.clone());
+            }
+            attempt.failure = update.failure.cloned();
+            attempts.push(attempt);
+        }
+        if let Some(attempt) = started_attempt(&payment, &event, now_ms) {
+            attempts.push(attempt);
+        }
+        let refund = refund_after(&payment, refund, &event, now_ms);
+        Ok(Some(Change {
+            before: before.map(|payment| payment.status),
+            expired_before_ms: before.and_then(|payment| payment.expires_at_ms),
+            record: EventRecord {
+                sequence: self.state.sequence + 1,
+                id: event_id,
+                merchant_id,
+                payment_id,
+                version: payment.version,
+                at_ms: now_ms,
+                event,
+            },
+            payment,
+            attempts,
+            refund,
+            posting,
+            balances,
+        }))
+    }
+
+    fn take_over(&mut self, change: Change) -> Result<Committed, StoreError> {
+        let Change {
+            before,
+            expired_before_ms,
+            payment,
+            attempts,
+            refund,
+            posting,
+            balances,
+            record,
+        } = change;
+        let (merchant_id, payment_id) = (payment.merchant_id, payment.id);
+        let sequence = record.sequence;
+        let event_key = keys::versioned(merchant_id, payment_id, record.version);
+        self.rows.insert(
+            &self.tables.events,
+            sequence.to_be_bytes(),
+            encode(&record)?,
+        );
+        self.rows.insert(
+            &self.tables.payment_events,
+            event_key,
+            sequence.to_be_bytes(),
+        );
+        self.rows.insert(
+            &self.tables.merchant_events,
+            keys::merchant_event(merchant_id, sequence),
+            [],
+        );
+        self.state.sequence = sequence;
+
+        if let Some(posting) = posting {
+            self.rows
+                .insert(&self.tables.ledger, event_key, encode(&posting)?);
+        }
+        for (key, balance) in balances {
+            self.touched_balances.insert(key.clone());
+            self.state.balances.insert(key, balance);
+        }
+        if let (None, Some(user_id)) = (before, &payment.terms.user_id) {
+            let key = keys::user_payment(merchant_id, user_digest(user_id), payment_id);
+            self.rows.insert(&self.tables.user_payments, key, []);
+        }
+        if expired_before_ms != payment.expires_at_ms {
+            if let Some(at_ms) = expired_before_ms {
+                self.rows
+                    .remove(&self.tables.deadlines, keys::deadline(at_ms, payment_id));
+            }
+            if let Some(at_ms) = payment.expires_at_ms {
+                let key = keys::deadline(at_ms, payment_id);
+                self.rows
+                    .insert(&self.tables.deadlines, key, merchant_id.to_bytes());
+            }
+        }
+        if before != Some(payment.status) {
+            self.count(merchant_id, before, &payment)?;
+        }
+        let attempt = attempts.last().cloned();
+        for attempt in attempts {
+            self.touched_attempts.insert(attempt.id);
+            self.state.attempts.insert(attempt.id, attempt);
+        }
+        if let Some(refund) = &refund {
+            self.refunds.insert(refund.id, refund.clone());
+        }
+        let payment = Arc::new(payment);
+        self.touched_payments.insert((merchant_id, payment_id));
+        self.state.payments.insert(payment_id, Arc::clone(&payment));
+        Ok(Committed {
+            payment,
+            attempt,
+            refund,
+            event: Some(Arc::new(record)),
+            reply: None,
+        })
+    }
+
+    fn count(
+        &mut self,
+        merchant_id: MerchantId,
+        before: Option<PaymentStatus>,
+        payment: &Payment,
+    ) -> Result<(), StoreError> {
+        let key = (merchant_id, TotalsKey::of(payment));
+        if !self.state.totals.contains_key(&key) {
+            let row = self.tables.totals.get(keys::totals(merchant_id, &key.1))?;
+            let totals = row.map_or_else(|| Ok(Totals::default()), |row| decode(&row, "totals"))?;
+            self.state.totals.insert(key, totals);
+        }
+        if let Some(totals) = self.state.totals.get_mut(&key) {
+            totals.move_payment(before, payment);
+        }
+        self.touched_totals.insert(key);
+        Ok(())
+    }
+
+    fn balances_after(
+        &mut self,
+        merchant_id: MerchantId,
+        posting: Option<&Posting>,
+    ) -> Result<Vec<(BalanceKey, Balance)>, CommitError> {
+        let mut after: Vec<(BalanceKey, Balance)> = Vec::new();
+        let Some(posting) = posting else {
+            return Ok(after);
+        };
+        for entry in posting.entries() {
+            let key = (merchant_id, posting.currency, entry.account.clone());
+            let place = after.iter().position(|(seen, _)| *seen == key);
+            let balance = match place.and_then(|place| after.get(place)) {
+                Some((_, balance)) => *balance,
+                None => self.balance(&key)?,
+            };
+            let balance = balance.after(entry).ok_or(Refusal::InsufficientBalance)?;
+            match place.and_then(|place| after.get_mut(place)) {
+                Some(slot) => slot.1 = balance,
+                None => after.push((key, balance)),
+            }
+        }
+        Ok(after)
+    }
+
+    fn require_free_key(
+        &self,
+        merchant_id: MerchantId,
+        key: &str,
+        fingerprint: &[u8; 32],
+        now_ms: u64,
+    ) -> Result<(), CommitError> {
+        let Some((_, record)) = self.idempotency_record(merchant_id, key, now_ms)? else {
+            return Ok(());
+        };
+        if record.fingerprint != *fingerprint {
+            return Err(CommitError::KeyMismatch);
+        }
+        match record.reply {
+            Some(reply) => Err(CommitError::Replay(reply)),
+            None if record.run == self.run => Err(CommitError::KeyInFlight),
+            None => Err(CommitError::KeyOrphaned {
+                payment_id: record.payment_id,
+                refund_id: record.refund_id,
+            }),
+        }
+    }
+
+    /// Claims an idempotency key, or remembers the reply under it.
+    fn remember(
+        &mut self,
+        merchant_id: MerchantId,
+        now_ms: u64,
+        step: Option<IdempotencyStep>,
+        committed: &mut Committed,
+    ) -> Result<(), CommitError> {
+        match step {
+            None => {}
+            Some(IdempotencyStep::Begin { key, fingerprint }) => {
+                let record = IdempotencyRecord {
+                    fingerprint,
+                    created_at_ms: now_ms,
+                    run: self.run,
+                    payment_id: committed.payment.id,
+                    refund_id: committed.refund.as_ref().map(|refund| refund.id),
+                    reply: None,
+                };
+                let keyspace = self
+                    .tables
+                    .idempotency
+                    .today(&self.tables.database, now_ms)?;
+                self.idempotency
+                    .insert(idempotency_key(merchant_id, &key), (keyspace, record));
+            }
+            Some(IdempotencyStep::Finish { key, render, .. }) => {
+                let found = self.idempotency_record(merchant_id, &key, now_ms)?;
+                let Some((keyspace, mut record)) = found else {
+                    committed.reply = Some(render(&committed.payment, committed.refund.as_ref()));
+                    return Ok(());
+                };
+                let reply: StoredReply = match record.reply.take() {
+                    Some(reply) => reply,
+                    None => render(&committed.payment, committed.refund.as_ref()),
+                };
+                record.reply = Some(reply.clone());
+                committed.reply = Some(reply);
+                self.idempotency
+                    .insert(idempotency_key(merchant_id, &key), (keyspace, record));
+            }
+        }
+        Ok(())
+    }
+
+    fn idempotency_record(
+        &self,
+        merchant_id: MerchantId,
+        key: &str,
+        now_ms: u64,
+    ) -> Result<Option<(Keyspace, IdempotencyRecord)>, StoreError> {
+        let hashed = idempotency_key(merchant_id, key);
+        if let Some(found) = self.idempotency.get(&hashed) {
+            return Ok(Some(found.clone()));
+        }
+        find_idempotency(self.tables, &hashed, now_ms)
+    }
+
+    fn payment(
+        &mut self,
+        merchant_id: MerchantId,
+        id: PaymentId,
+    ) -> Result<Option<Arc<Payment>>, StoreError> {
+        if let Some(payment) = self.state.payments.get(&id) {
+            let owned = payment.merchant_id == merchant_id;
+            return Ok(owned.then(|| Arc::clone(payment)));
+        }
+        let row = self
+            .tables
+            .payments
+            .get(keys::owned(merchant_id, id.to_bytes()))?;
+        row.map(|row| decode(&row, "payment").map(Arc::new))
+            .transpose()
+    }
+
+    fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
+        if let Some(attempt) = self.state.attempts.get(&id) {
+            return Ok(Some(attempt.clone()));
+        }
+        let row = self.tables.attempts.get(id.to_bytes())?;
+        row.map(|row| decode(&row, "attempt")).transpose()
+    }
+
+    fn refund(&self, merchant_id: MerchantId, id: RefundId) -> Result<Option<Refund>, StoreError> {
+        if let Some(refund) = self.refunds.get(&id) {
+            return Ok(Some(refund.clone()));
+        }
+        let row = self
+            .tables
+            .refunds
+            .get(keys::owned(merchant_id, id.to_bytes()))?;
+        row.map(|row| decode(&row, "refund")).transpose()
+    }
+
+    fn balance(&mut self, key: &BalanceKey) -> Result<Balance, StoreError> {
+        if let Some(balance) = self.state.balances.get(key) {
+            return Ok(*balance);
+        }
+        let row = self
+            .tables
+            .balances
+            .get(keys::balance(key.0, key.1, &key.2))?;
+        let row = row
+            .map(|row| decode::<(Account, Balance)>(&row, "balance"))
+            .transpose()?;
+        Ok(row.map(|(_, balance)| balance).unwrap_or_default())
+    }
+}
+
+/// A unit of work that changes nothing, or only the idempotency key.
+fn unchanged(payment: Arc<Payment>) -> Committed {
+    Committed {
+        payment,
+        attempt: None,
+        refund: None,
+        event: None,
+        reply: None,
+    }
+}
+
+/// The payment and refund a unit of work is about.
+fn subject(
+    command: Option<&Command>,
+    idempotency: Option<&IdempotencyStep>,
+) -> Result<(PaymentId, Option<RefundId>), CommitError> {
+    let finished = match idempotency {
+        Some(IdempotencyStep::Finish {
+            payment_id,
+            refund_id,
+            ..
+        }) => Some((*payment_id, *refund_id)),
+        _ => None,
+    };
+    match (command.map(Command::payment_id), finished) {
+        (Some(payment_id), finished) => {
+            Ok((payment_id, finished.and_then(|(_, refund_id)| refund_id)))
+        }
+        (None, Some(finished)) => Ok(finished),
+        (None, None) => Err(Refusal::NotFound.into()),
+    }
+}
+
+fn started_attempt(payment: &Payment, event: &PaymentEvent, now_ms: u64) -> Option<Attempt> {
+    let (start, kind) = event.started_attempt()?;
+    let refund_id = match event {
+        PaymentEvent::RefundStarted { refund_id, .. } => Some(*refund_id),
+        _ => None,
+    };
+    Some(Attempt {
+        id: start.id,
+        merchant_id: payment.merchant_id,
+        payment_id: payment.id,
+        refund_id,
+        kind,
+        processor: start.processor.clone(),
+        amount_minor: start.amount_minor,
+        status: AttemptStatus::Open,
+        processor_id: None,
+        failure: None,
+        created_at_ms: now_ms,
+        updated_at_ms: now_ms,
+    })
+}
+
+fn refund_after(
+    payment: &Payment,
+    refund: Option<Refund>,
+    event: &PaymentEvent,
+    now_ms: u64,
+) -> Option<Refund> {
+    match (event, refund) {
+        (
+            PaymentEvent::RefundStarted {
+                refund_id,
+                attempt,
+                fee_returned_minor,
+                reason,
+                metadata,
+            },
+            _,
+        ) => Some(Refund {
+            id: *refund_id,
+            merchant_id: payment.merchant_id,
+            payment_id: payment.id,
+            attempt_id: attempt.id,
+            amount: payment.money(attempt.amount_minor),
+            fee_returned_minor: *fee_returned_minor,
+            status: RefundStatus::Pending,
+            reason: reason.clone(),
+            metadata: metadata.clone(),
+            processor_refund_id: None,
+            failure: None,
+            created_at_ms: now_ms,
+            updated_at_ms: now_ms,
+        }),
+        (
+            PaymentEvent::RefundSucceeded {
+                processor_refund_id,
+                ..
+            },
+            Some(mut refund),
+        ) => {
+            refund.status = RefundStatus::Succeeded;
+            refund.processor_refund_id = Some(processor_refund_id.clone());
+            refund.updated_at_ms = now_ms;
+            Some(refund)
+        }
+        (PaymentEvent::RefundFailed { failure, .. }, Some(mut refund)) => {
+            refund.status = RefundStatus::Failed;
+            refund.failure = Some(failure.clone());
+            refund.updated_at_ms = now_ms;
+            Some(refund)
+        }
+        (_, refund) => refund,
+    }
+}
+
+fn broken(error: ApplyError) -> CommitError {
+    tracing::error!(%error, "a decided event does not fit its payment; nothing was changed");
+    CommitError::Store(StoreError::Corrupt("payment"))
+}
+
+/// The row remembered under a hashed key, if it still lives.
+pub(super) fn find_idempotency(
+    tables: &Tables,
+    hashed: &[u8; 32],
+    now_ms: u64,
+) -> Result<Option<(Keyspace, IdempotencyRecord)>, StoreError> {
+    let Some((keyspace, row)) = tables.idempotency.find(hashed, now_ms)? else {
+        return Ok(None);
+    };
+    let record: IdempotencyRecord = decode(&row, "idempotency record")?;
+    let alive = record
+        .created_at_ms
+        .saturating_add(tables.idempotency.retention_ms())
+        > now_ms;
+    Ok(alive.then_some((keyspace, record)))
+}
+
+/// Merchant and digest of the caller's key.
+pub(super) fn idempotency_key(merchant_id: MerchantId, key: &str) -> [u8; 32] {
+    digest(&[&merchant_id.to_bytes(), key.as_bytes()])
+}
+
+/// The first half of a digest of a user's id: the ids are of any length.
+pub(super) fn user_digest(user_id: &str) -> [u8; 16] {
+    let full = digest(&[user_id.as_bytes()]);
+    let mut half = [0; 16];
+    half.copy_from_slice(&full[..16]);
+    half
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}

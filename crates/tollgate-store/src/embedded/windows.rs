@@ -1,0 +1,128 @@
+//! Rows that live for a limited time, in one keyspace a day: looked up in the few days that can
+//! still hold them, and forgotten by dropping a whole day at once.
+
+use crate::error::StoreError;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+
+const DAY_MS: u64 = 86_400_000;
+
+/// Daily keyspaces of one kind of row.
+pub(super) struct Windows {
+    prefix: &'static str,
+    /// How long a row lives.
+    retention_ms: u64,
+    days: RwLock<BTreeMap<u64, Keyspace>>,
+}
+
+impl Windows {
+    /// Opens the days that exist.
+    pub(super) fn open(
+        database: &Database,
+        prefix: &'static str,
+        retention_ms: u64,
+    ) -> Result<Self, StoreError> {
+        let mut days = BTreeMap::new();
+        for name in database.list_keyspace_names() {
+            let day = name
+                .strip_prefix(prefix)
+                .and_then(|day| day.parse::<u64>().ok());
+            if let Some(day) = day {
+                days.insert(
+                    day,
+                    database.keyspace(&name, KeyspaceCreateOptions::default)?,
+                );
+            }
+        }
+        Ok(Self {
+            prefix,
+            retention_ms,
+            days: RwLock::new(days),
+        })
+    }
+
+    /// How long a row lives, in milliseconds.
+    pub(super) fn retention_ms(&self) -> u64 {
+        self.retention_ms
+    }
+
+    /// The keyspace of the day of `now_ms`, made if need be.
+    pub(super) fn today(&self, database: &Database, now_ms: u64) -> Result<Keyspace, StoreError> {
+        let day = now_ms / DAY_MS;
+        if let Some(keyspace) = self.days.read().get(&day) {
+            return Ok(keyspace.clone());
+        }
+        let name = format!("{}{day}", self.prefix);
+        let keyspace = database.keyspace(&name, KeyspaceCreateOptions::default)?;
+        self.days.write().insert(day, keyspace.clone());
+        Ok(keyspace)
+    }
+
+    /// The newest row under a key among the days that can still hold a living one, and where it is.
+    pub(super) fn find(
+        &self,
+        key: &[u8],
+        now_ms: u64,
+    ) -> Result<Option<(Keyspace, fjall::Slice)>, StoreError> {
+        let first = now_ms.saturating_sub(self.retention_ms) / DAY_MS;
+        // A clock that stepped back must not hide what was written before the step.
+        for (_, keyspace) in self.days.read().range(first..).rev() {
+            if let Some(row) = keyspace.get(key)? {
+                return Ok(Some((keyspace.clone(), row)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Drops the days whose rows have all outlived their time.
+    pub(super) fn forget(&self, database: &Database, now_ms: u64) -> Result<(), StoreError> {
+        let first = now_ms.saturating_sub(self.retention_ms) / DAY_MS;
+        loop {
+            let oldest = self
+                .days
+                .read()
+                .first_key_value()
+                .map(|(day, keyspace)| (*day, keyspace.clone()));
+            let Some((day, keyspace)) = oldest.filter(|(day, _)| *day < first) else {
+                return Ok(());
+            };
+            self.days.write().remove(&day);
+            database.delete_keyspace(keyspace)?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_found_while_they_live_and_days_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::builder(folder.path()).open().unwrap();
+        let windows = Windows::open(&database, "w_", DAY_MS).unwrap();
+        windows
+            .today(&database, 10 * DAY_MS)
+            .unwrap()
+            .insert("k", "a")
+            .unwrap();
+        assert!(windows.find(b"k", 10 * DAY_MS + 5).unwrap().is_some());
+        assert!(windows.find(b"k", 11 * DAY_MS - 1).unwrap().is_some());
+        assert!(windows.find(b"k", 12 * DAY_MS + 1).unwrap().is_none());
+        windows.forget(&database, 11 * DAY_MS).unwrap();
+        assert!(database.keyspace_exists("w_10"));
+        windows.forget(&database, 12 * DAY_MS).unwrap();
+        assert!(!database.keyspace_exists("w_10"));
+        windows
+            .today(&database, 12 * DAY_MS)
+            .unwrap()
+            .insert("k", "b")
+            .unwrap();
+        let again = Windows::open(&database, "w_", DAY_MS).unwrap();
+        assert_eq!(
+            again.find(b"k", 12 * DAY_MS).unwrap().unwrap().1.as_ref(),
+            b"b"
+        );
+    }
+}

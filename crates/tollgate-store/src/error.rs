@@ -1,0 +1,40 @@
+//! What can go wrong with a store itself.
+
+/// A store failed to read, write or open.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or the engine refused.
+    #[error("the store cannot be used: {0}")]
+    Unavailable(String),
+    /// A row does not decode: damage, or a program older than the data.
+    #[error("the store holds a row that cannot be read ({0})")]
+    Corrupt(&'static str),
+    /// Another process has it open.
+    #[error(
+        "the store {0} is in use by another process; stop that process or choose another folder"
+    )]
+    Locked(String),
+    /// A newer program wrote it.
+    #[error(
+        "the store was written by a newer Tollgate (schema {found}, this program knows {known}); \
+         start the newer program"
+    )]
+    Newer {
+        /// Schema version of the data.
+        found: u32,
+        /// Schema version of this program.
+        known: u32,
+    },
+}
+
+impl From<fjall::Error> for StoreError {
+    fn from(error: fjall::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
