@@ -99,32 +99,21 @@ impl CardNumber {
     /// Last four digits.
     #[must_use]
     pub fn last4(&self) -> String {
-        self.0
-            .chars()
-            .skip(self.0.len().saturating_sub(4))
-            .collect()
+        self.0.chars().skip(self.0.len().saturating_sub(4)).collect()
     }
 
     /// The network, by the number's leading digits.
     #[must_use]
     pub fn brand(&self) -> CardBrand {
-        let lead = |count: usize| -> u32 {
-            self.0
-                .chars()
-                .take(count)
-                .collect::<String>()
-                .parse()
-                .unwrap_or(0)
-        };
+        let lead =
+            |count: usize| -> u32 { self.0.chars().take(count).collect::<String>().parse().unwrap_or(0) };
         match (lead(2), lead(3), lead(4), lead(6)) {
             (34 | 37, ..) => CardBrand::Amex,
             (40..=49, ..) => CardBrand::Visa,
             (51..=55, ..) | (_, _, 2221..=2720, _) => CardBrand::Mastercard,
             (_, 300..=305, ..) | (36 | 38 | 39, ..) => CardBrand::Diners,
             (_, _, 3528..=3589, _) => CardBrand::Jcb,
-            (60, _, 6011, _) | (_, 644..=649, ..) | (_, _, _, 622_126..=622_925) => {
-                CardBrand::Discover
-            }
+            (60, _, 6011, _) | (_, 644..=649, ..) | (_, _, _, 622_126..=622_925) => CardBrand::Discover,
             (60 | 65 | 81 | 82, ..) | (_, 508, ..) | (_, 353 | 356, ..) => CardBrand::Rupay,
             _ => CardBrand::Other,
         }
@@ -253,10 +242,7 @@ mod tests {
         assert_eq!(wrong, CardError::NumberChecksum);
         assert!(!wrong.to_string().contains("4111"));
         for text in ["", "411111", "41111111111111111111111", "4111x11111111111"] {
-            assert_eq!(
-                CardNumber::parse(text).unwrap_err(),
-                CardError::NumberLength
-            );
+            assert_eq!(CardNumber::parse(text).unwrap_err(), CardError::NumberLength);
         }
         assert_eq!(Cvc::parse("12").unwrap_err(), CardError::Cvc);
         assert_eq!(Cvc::parse("12a").unwrap_err(), CardError::Cvc);

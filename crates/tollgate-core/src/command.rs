@@ -122,10 +122,7 @@ pub struct Policy {
 impl Default for Policy {
     /// Five minutes to act; seven days to capture, the common card-network limit.
     fn default() -> Self {
-        Self {
-            action_ms: 5 * 60_000,
-            authorization_ms: 7 * 86_400_000,
-        }
+        Self { action_ms: 5 * 60_000, authorization_ms: 7 * 86_400_000 }
     }
 }
 
@@ -134,6 +131,10 @@ pub const REFUNDS_MAX: usize = 200;
 
 /// Most attempts of one payment.
 pub const ATTEMPTS_MAX: usize = 250;
+
+/// How many of [`ATTEMPTS_MAX`] a merchant's wishes cannot use up: what Tollgate itself must be able to
+/// do (release what has lapsed, return late money) stays possible.
+pub const ATTEMPTS_RESERVED: usize = 25;
 
 /// A command the payment's state does not allow. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

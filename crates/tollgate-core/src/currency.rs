@@ -18,23 +18,22 @@ pub struct UnknownCurrency;
 
 /// Codes with two decimal digits, sorted for binary search.
 const TWO_DIGITS: [&[u8; 3]; 133] = [
-    b"AED", b"AFN", b"ALL", b"AMD", b"AOA", b"ARS", b"AUD", b"AWG", b"AZN", b"BAM", b"BBD", b"BDT",
-    b"BMD", b"BND", b"BOB", b"BRL", b"BSD", b"BTN", b"BWP", b"BYN", b"BZD", b"CAD", b"CDF", b"CHF",
-    b"CNY", b"COP", b"CRC", b"CUP", b"CVE", b"CZK", b"DKK", b"DOP", b"DZD", b"EGP", b"ERN", b"ETB",
-    b"EUR", b"FJD", b"FKP", b"GBP", b"GEL", b"GHS", b"GIP", b"GMD", b"GTQ", b"GYD", b"HKD", b"HNL",
-    b"HTG", b"HUF", b"IDR", b"ILS", b"INR", b"IRR", b"JMD", b"KES", b"KGS", b"KHR", b"KPW", b"KYD",
-    b"KZT", b"LAK", b"LBP", b"LKR", b"LRD", b"LSL", b"MAD", b"MDL", b"MGA", b"MKD", b"MMK", b"MNT",
-    b"MOP", b"MRU", b"MUR", b"MVR", b"MWK", b"MXN", b"MYR", b"MZN", b"NAD", b"NGN", b"NIO", b"NOK",
-    b"NPR", b"NZD", b"PAB", b"PEN", b"PGK", b"PHP", b"PKR", b"PLN", b"QAR", b"RON", b"RSD", b"RUB",
-    b"SAR", b"SBD", b"SCR", b"SDG", b"SEK", b"SGD", b"SHP", b"SLE", b"SOS", b"SRD", b"SSP", b"STN",
-    b"SVC", b"SYP", b"SZL", b"THB", b"TJS", b"TMT", b"TOP", b"TRY", b"TTD", b"TWD", b"TZS", b"UAH",
-    b"USD", b"UYU", b"UZS", b"VED", b"VES", b"WST", b"XAD", b"XCD", b"XCG", b"YER", b"ZAR", b"ZMW",
-    b"ZWG",
+    b"AED", b"AFN", b"ALL", b"AMD", b"AOA", b"ARS", b"AUD", b"AWG", b"AZN", b"BAM", b"BBD", b"BDT", b"BMD",
+    b"BND", b"BOB", b"BRL", b"BSD", b"BTN", b"BWP", b"BYN", b"BZD", b"CAD", b"CDF", b"CHF", b"CNY", b"COP",
+    b"CRC", b"CUP", b"CVE", b"CZK", b"DKK", b"DOP", b"DZD", b"EGP", b"ERN", b"ETB", b"EUR", b"FJD", b"FKP",
+    b"GBP", b"GEL", b"GHS", b"GIP", b"GMD", b"GTQ", b"GYD", b"HKD", b"HNL", b"HTG", b"HUF", b"IDR", b"ILS",
+    b"INR", b"IRR", b"JMD", b"KES", b"KGS", b"KHR", b"KPW", b"KYD", b"KZT", b"LAK", b"LBP", b"LKR", b"LRD",
+    b"LSL", b"MAD", b"MDL", b"MGA", b"MKD", b"MMK", b"MNT", b"MOP", b"MRU", b"MUR", b"MVR", b"MWK", b"MXN",
+    b"MYR", b"MZN", b"NAD", b"NGN", b"NIO", b"NOK", b"NPR", b"NZD", b"PAB", b"PEN", b"PGK", b"PHP", b"PKR",
+    b"PLN", b"QAR", b"RON", b"RSD", b"RUB", b"SAR", b"SBD", b"SCR", b"SDG", b"SEK", b"SGD", b"SHP", b"SLE",
+    b"SOS", b"SRD", b"SSP", b"STN", b"SVC", b"SYP", b"SZL", b"THB", b"TJS", b"TMT", b"TOP", b"TRY", b"TTD",
+    b"TWD", b"TZS", b"UAH", b"USD", b"UYU", b"UZS", b"VED", b"VES", b"WST", b"XAD", b"XCD", b"XCG", b"YER",
+    b"ZAR", b"ZMW", b"ZWG",
 ];
 /// Codes without decimal digits.
 const NO_DIGITS: [&[u8; 3]; 16] = [
-    b"BIF", b"CLP", b"DJF", b"GNF", b"ISK", b"JPY", b"KMF", b"KRW", b"PYG", b"RWF", b"UGX", b"VND",
-    b"VUV", b"XAF", b"XOF", b"XPF",
+    b"BIF", b"CLP", b"DJF", b"GNF", b"ISK", b"JPY", b"KMF", b"KRW", b"PYG", b"RWF", b"UGX", b"VND", b"VUV",
+    b"XAF", b"XOF", b"XPF",
 ];
 /// Codes with three decimal digits.
 const THREE_DIGITS: [&[u8; 3]; 7] = [b"BHD", b"IQD", b"JOD", b"KWD", b"LYD", b"OMR", b"TND"];
@@ -50,6 +49,22 @@ impl Currency {
     pub const JPY: Self = Self(*b"JPY");
     /// Kuwaiti dinar (three decimal digits).
     pub const KWD: Self = Self(*b"KWD");
+    /// Pound sterling.
+    pub const GBP: Self = Self(*b"GBP");
+    /// Singapore dollar.
+    pub const SGD: Self = Self(*b"SGD");
+    /// UAE dirham.
+    pub const AED: Self = Self(*b"AED");
+    /// Australian dollar.
+    pub const AUD: Self = Self(*b"AUD");
+    /// Canadian dollar.
+    pub const CAD: Self = Self(*b"CAD");
+    /// Malaysian ringgit.
+    pub const MYR: Self = Self(*b"MYR");
+    /// Bahraini dinar (three decimal digits).
+    pub const BHD: Self = Self(*b"BHD");
+    /// Omani rial (three decimal digits).
+    pub const OMR: Self = Self(*b"OMR");
 
     /// Number of decimal digits of the major unit: 0, 2 or 3.
     #[must_use]
@@ -71,11 +86,7 @@ impl Currency {
 
     /// Every currency known here.
     pub fn all() -> impl Iterator<Item = Self> {
-        TWO_DIGITS
-            .iter()
-            .chain(&NO_DIGITS)
-            .chain(&THREE_DIGITS)
-            .map(|code| Self(**code))
+        TWO_DIGITS.iter().chain(&NO_DIGITS).chain(&THREE_DIGITS).map(|code| Self(**code))
     }
 }
 
@@ -98,9 +109,7 @@ impl FromStr for Currency {
     fn from_str(text: &str) -> Result<Self, UnknownCurrency> {
         let bytes: [u8; 3] = text.as_bytes().try_into().map_err(|_| UnknownCurrency)?;
         let upper = bytes.map(|byte| byte.to_ascii_uppercase());
-        exponent_of(&upper)
-            .map(|_| Self(upper))
-            .ok_or(UnknownCurrency)
+        exponent_of(&upper).map(|_| Self(upper)).ok_or(UnknownCurrency)
     }
 }
 

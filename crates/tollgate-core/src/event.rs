@@ -20,6 +20,8 @@ pub enum Flag {
     AmountMismatch,
     /// Money arrived after the payment had ended.
     LateSuccess,
+    /// The processor did what it had refused, or took what was only reserved.
+    Contradiction,
 }
 
 impl Flag {
@@ -30,6 +32,7 @@ impl Flag {
             Self::OutcomeUnknown => "outcome_unknown",
             Self::AmountMismatch => "amount_mismatch",
             Self::LateSuccess => "late_success",
+            Self::Contradiction => "contradiction",
         }
     }
 }
@@ -170,6 +173,8 @@ pub enum PaymentEvent {
         attempt_id: AttemptId,
         /// Whether its time was over.
         because_expired: bool,
+        /// Whether the processor released it unasked: the charge or capture under way took nothing.
+        unasked: bool,
     },
     /// A void was provably not done; the authorization stands.
     VoidFailed {
@@ -235,7 +240,7 @@ pub enum PaymentEvent {
         processor: ProcessorName,
         /// The processor's id.
         processor_payment_id: String,
-        /// How much arrived (0: reserved only), in minor units.
+        /// How much arrived, in minor units.
         captured_minor: i64,
     },
     /// The late money is about to be sent back.
@@ -287,11 +292,7 @@ impl PaymentEvent {
             Self::Captured { .. } => "payment.captured",
             Self::CaptureFailed { .. } => "payment.capture_failed",
             Self::VoidStarted { .. } => "payment.void_started",
-            Self::Voided {
-                because_expired: true,
-                ..
-            }
-            | Self::Expired { .. } => "payment.expired",
+            Self::Voided { because_expired: true, .. } | Self::Expired { .. } => "payment.expired",
             Self::Voided { .. } | Self::Cancelled { .. } => "payment.cancelled",
             Self::VoidFailed { .. } => "payment.void_failed",
             Self::RefundStarted { .. } => "refund.created",

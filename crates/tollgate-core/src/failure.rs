@@ -108,11 +108,7 @@ impl Failure {
     /// A failure without a processor's code.
     #[must_use]
     pub fn new(code: FailureCode, message: impl AsRef<str>) -> Self {
-        Self {
-            code,
-            processor_code: None,
-            message: cut(message.as_ref(), 200),
-        }
+        Self { code, processor_code: None, message: cut(message.as_ref(), 200) }
     }
 
     /// Adds the processor's own code.
@@ -128,17 +124,15 @@ impl Failure {
 fn cut(text: &str, length_max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(length_max));
     let mut run = 0_usize;
-    for character in text
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(length_max)
-    {
-        run = if character.is_ascii_digit() {
-            run + 1
-        } else {
-            0
-        };
-        out.push(if run > 6 { '*' } else { character });
+    for character in text.chars().filter(|character| !character.is_control()).take(length_max) {
+        if character.is_ascii_digit() {
+            run += 1;
+        } else if !matches!(character, ' ' | '-') {
+            // Cards are also written in groups: blanks and hyphens do not end a number.
+            run = 0;
+        }
+        let masked = run > 6 && character.is_ascii_digit();
+        out.push(if masked { '*' } else { character });
     }
     out
 }
@@ -151,6 +145,7 @@ mod tests {
     fn echoed_digits_are_masked() {
         let failure = Failure::new(FailureCode::CardDeclined, "bad card 4111111111111111\n!");
         assert_eq!(failure.message, "bad card 411111**********!");
+        assert_eq!(cut("card 4111-1111 1111 1111 refused", 200), "card 4111-11** **** **** refused");
         assert_eq!(cut(&"x".repeat(500), 64).len(), 64);
     }
 }

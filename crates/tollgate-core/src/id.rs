@@ -187,13 +187,7 @@ mod tests {
     #[test]
     fn later_sorts_later() {
         let at = |unix_ms, sub_ms| {
-            PaymentId::from_parts(IdParts {
-                unix_ms,
-                sub_ms,
-                bucket: 3,
-                random: 9,
-            })
-            .to_string()
+            PaymentId::from_parts(IdParts { unix_ms, sub_ms, bucket: 3, random: 9 }).to_string()
         };
         assert!(at(1, 0) < at(1, 1));
         assert!(at(1, 9) < at(2, 0));

@@ -51,10 +51,9 @@ impl Account {
     pub const fn normal_side(&self) -> Side {
         match self {
             Self::ProcessorReceivable(_) => Side::Debit,
-            Self::MerchantPayable
-            | Self::FeeRevenue
-            | Self::RefundsPayable
-            | Self::CustomerClearing => Side::Credit,
+            Self::MerchantPayable | Self::FeeRevenue | Self::RefundsPayable | Self::CustomerClearing => {
+                Side::Credit
+            }
         }
     }
 }
@@ -114,24 +113,12 @@ impl Posting {
         at_ms: u64,
         entries: Vec<Entry>,
     ) -> Result<Self, PostingError> {
-        let entries: Vec<Entry> = entries
-            .into_iter()
-            .filter(|entry| entry.amount_minor != 0)
-            .collect();
+        let entries: Vec<Entry> = entries.into_iter().filter(|entry| entry.amount_minor != 0).collect();
         if entries.iter().any(|entry| entry.amount_minor < 0) {
             return Err(PostingError::NotPositive);
         }
-        let posting = Self {
-            currency,
-            version,
-            at_ms,
-            entries,
-        };
-        if posting.is_balanced() {
-            Ok(posting)
-        } else {
-            Err(PostingError::Unbalanced)
-        }
+        let posting = Self { currency, version, at_ms, entries };
+        if posting.is_balanced() { Ok(posting) } else { Err(PostingError::Unbalanced) }
     }
 
     /// The entries.
@@ -186,77 +173,36 @@ impl Balance {
 ///
 /// # Errors
 /// [`PostingError`] if the event's own numbers do not add up, which no event made by `decide` does.
-pub fn posting(
-    after: &Payment,
-    event: &PaymentEvent,
-    at_ms: u64,
-) -> Result<Option<Posting>, PostingError> {
+pub fn posting(after: &Payment, event: &PaymentEvent, at_ms: u64) -> Result<Option<Posting>, PostingError> {
     let receivable = || Account::ProcessorReceivable(after.processor.clone());
-    let debit = |account, amount_minor| Entry {
-        account,
-        side: Side::Debit,
-        amount_minor,
-    };
-    let credit = |account, amount_minor| Entry {
-        account,
-        side: Side::Credit,
-        amount_minor,
-    };
+    let debit = |account, amount_minor| Entry { account, side: Side::Debit, amount_minor };
+    let credit = |account, amount_minor| Entry { account, side: Side::Credit, amount_minor };
     let entries = match event {
         PaymentEvent::Completed { .. } | PaymentEvent::Captured { .. } => vec![
             debit(receivable(), after.captured_minor),
-            credit(
-                Account::MerchantPayable,
-                after.captured_minor - after.fee_minor,
-            ),
+            credit(Account::MerchantPayable, after.captured_minor.saturating_sub(after.fee_minor)),
             credit(Account::FeeRevenue, after.fee_minor),
         ],
-        PaymentEvent::RefundStarted {
-            attempt,
-            fee_returned_minor,
-            ..
-        } => vec![
-            debit(
-                Account::MerchantPayable,
-                attempt.amount_minor - fee_returned_minor,
-            ),
+        PaymentEvent::RefundStarted { attempt, fee_returned_minor, .. } => vec![
+            debit(Account::MerchantPayable, attempt.amount_minor.saturating_sub(*fee_returned_minor)),
             debit(Account::FeeRevenue, *fee_returned_minor),
             credit(Account::RefundsPayable, attempt.amount_minor),
         ],
-        PaymentEvent::RefundSucceeded { amount_minor, .. } => vec![
+        PaymentEvent::RefundSucceeded { amount_minor, .. } => {
+            vec![debit(Account::RefundsPayable, *amount_minor), credit(receivable(), *amount_minor)]
+        }
+        PaymentEvent::RefundFailed { amount_minor, fee_returned_minor, .. } => vec![
             debit(Account::RefundsPayable, *amount_minor),
-            credit(receivable(), *amount_minor),
-        ],
-        PaymentEvent::RefundFailed {
-            amount_minor,
-            fee_returned_minor,
-            ..
-        } => vec![
-            debit(Account::RefundsPayable, *amount_minor),
-            credit(Account::MerchantPayable, amount_minor - fee_returned_minor),
+            credit(Account::MerchantPayable, amount_minor.saturating_sub(*fee_returned_minor)),
             credit(Account::FeeRevenue, *fee_returned_minor),
         ],
-        PaymentEvent::LateSuccess {
-            captured_minor,
-            processor,
-            ..
-        } if *captured_minor > 0 => vec![
-            debit(
-                Account::ProcessorReceivable(processor.clone()),
-                *captured_minor,
-            ),
+        PaymentEvent::LateSuccess { captured_minor, processor, .. } if *captured_minor > 0 => vec![
+            debit(Account::ProcessorReceivable(processor.clone()), *captured_minor),
             credit(Account::CustomerClearing, *captured_minor),
         ],
-        PaymentEvent::Returned {
-            amount_minor,
-            processor,
-            ..
-        } if *amount_minor > 0 => vec![
+        PaymentEvent::Returned { amount_minor, processor, .. } if *amount_minor > 0 => vec![
             debit(Account::CustomerClearing, *amount_minor),
-            credit(
-                Account::ProcessorReceivable(processor.clone()),
-                *amount_minor,
-            ),
+            credit(Account::ProcessorReceivable(processor.clone()), *amount_minor),
         ],
         _ => return Ok(None),
     };
@@ -269,11 +215,7 @@ mod tests {
     use super::*;
 
     fn entry(account: Account, side: Side, amount_minor: i64) -> Entry {
-        Entry {
-            account,
-            side,
-            amount_minor,
-        }
+        Entry { account, side, amount_minor }
     }
 
     #[test]
@@ -282,32 +224,18 @@ mod tests {
             entry(Account::FeeRevenue, Side::Debit, 3),
             entry(Account::MerchantPayable, Side::Credit, 2),
         ];
-        assert_eq!(
-            Posting::new(Currency::INR, 1, 0, lame),
-            Err(PostingError::Unbalanced)
-        );
+        assert_eq!(Posting::new(Currency::INR, 1, 0, lame), Err(PostingError::Unbalanced));
         let negative = vec![
             entry(Account::FeeRevenue, Side::Debit, -3),
             entry(Account::MerchantPayable, Side::Credit, -3),
         ];
-        assert_eq!(
-            Posting::new(Currency::INR, 1, 0, negative),
-            Err(PostingError::NotPositive)
-        );
+        assert_eq!(Posting::new(Currency::INR, 1, 0, negative), Err(PostingError::NotPositive));
     }
 
     #[test]
     fn no_balance_below_zero() {
-        let full = Balance::default()
-            .after(&entry(Account::MerchantPayable, Side::Credit, 5))
-            .unwrap();
-        assert_eq!(
-            full.after(&entry(Account::MerchantPayable, Side::Debit, 6)),
-            None
-        );
-        assert!(
-            full.after(&entry(Account::MerchantPayable, Side::Debit, 5))
-                .is_some()
-        );
+        let full = Balance::default().after(&entry(Account::MerchantPayable, Side::Credit, 5)).unwrap();
+        assert_eq!(full.after(&entry(Account::MerchantPayable, Side::Debit, 6)), None);
+        assert!(full.after(&entry(Account::MerchantPayable, Side::Debit, 5)).is_some());
     }
 }

@@ -30,7 +30,7 @@ impl FeePlan {
     pub fn fee_minor(&self, captured_minor: i64) -> i64 {
         proportion_minor(captured_minor, i64::from(self.percent_bps), 10_000)
             .saturating_add(self.fixed_minor)
-            .clamp(0, captured_minor)
+            .clamp(0, captured_minor.max(0))
     }
 }
 
@@ -74,20 +74,11 @@ mod tests {
 
     #[test]
     fn fees() {
-        let plan = FeePlan {
-            percent_bps: 200,
-            fixed_minor: 300,
-        };
+        let plan = FeePlan { percent_bps: 200, fixed_minor: 300 };
         assert_eq!(plan.fee_minor(10_000), 500);
         assert_eq!(plan.fee_minor(100), 100);
         assert_eq!(FeePlan::default().fee_minor(10_000), 0);
-        assert_eq!(
-            FeePlan {
-                percent_bps: 175,
-                fixed_minor: 0
-            }
-            .fee_minor(143),
-            3
-        );
+        assert_eq!(plan.fee_minor(-1), 0);
+        assert_eq!(FeePlan { percent_bps: 175, fixed_minor: 0 }.fee_minor(143), 3);
     }
 }

@@ -23,14 +23,8 @@ pub enum MethodKind {
 
 impl MethodKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::Card,
-        Self::CreditCard,
-        Self::DebitCard,
-        Self::Upi,
-        Self::Wallet,
-        Self::NetBanking,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Card, Self::CreditCard, Self::DebitCard, Self::Upi, Self::Wallet, Self::NetBanking];
 
     /// The name in the API.
     #[must_use]
@@ -165,9 +159,7 @@ pub fn is_vpa(text: &str) -> bool {
         return false;
     };
     let name_right = (1..=100).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
     let handle_right = (2..=64).contains(&handle.len())
         && handle.starts_with(|first: char| first.is_ascii_alphabetic())
         && handle.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -191,16 +183,7 @@ mod tests {
         for right in ["success@upi", "a.b-c_1@okhdfcbank"] {
             assert!(is_vpa(right), "{right}");
         }
-        for wrong in [
-            "",
-            "@upi",
-            "name@",
-            "na me@upi",
-            "name@u",
-            "a@b@c",
-            "name@1ab",
-            "name@up.i",
-        ] {
+        for wrong in ["", "@upi", "name@", "na me@upi", "name@u", "a@b@c", "name@1ab", "name@up.i"] {
             assert!(!is_vpa(wrong), "{wrong}");
         }
     }

@@ -176,11 +176,7 @@ fn parse_scale(text: &str) -> Result<i64, AmountError> {
     }
     // Wider than any accepted number: the sign alone decides how it is refused.
     let magnitude = digits.parse::<i64>().unwrap_or(1_000_000).min(1_000_000);
-    Ok(if text.starts_with('-') {
-        -magnitude
-    } else {
-        magnitude
-    })
+    Ok(if text.starts_with('-') { -magnitude } else { magnitude })
 }
 
 #[cfg(test)]
@@ -208,10 +204,9 @@ mod tests {
     #[test]
     fn refuses() {
         use AmountError::{NotANumber, NotPositive, TooLarge, TooManyDigits};
-        for text in [
-            "", ".", "1.", ".5", "01", "NaN", "Infinity", "1,5", " 1", "+1", "0x1", "1e", "--1",
-            "1_0", "१",
-        ] {
+        for text in
+            ["", ".", "1.", ".5", "01", "NaN", "Infinity", "1,5", " 1", "+1", "0x1", "1e", "--1", "1_0", "१"]
+        {
             assert_eq!(minor(text, Currency::USD), Err(NotANumber), "{text}");
         }
         for text in ["0", "0.00", "-1", "-0.01", "0e9"] {
@@ -221,10 +216,7 @@ mod tests {
         assert_eq!(minor("1e-400", Currency::USD), Err(TooManyDigits));
         assert_eq!(minor("0.5", Currency::JPY), Err(TooManyDigits));
         assert_eq!(minor("1e400", Currency::USD), Err(TooLarge));
-        assert_eq!(
-            minor("1e99999999999999999999999", Currency::USD),
-            Err(TooLarge)
-        );
+        assert_eq!(minor("1e99999999999999999999999", Currency::USD), Err(TooLarge));
         assert_eq!(minor("10000000000000.01", Currency::USD), Err(TooLarge));
     }
 

@@ -163,7 +163,7 @@ impl Payment {
     /// What is left to be refunded, refunds under way taken off, in minor units.
     #[must_use]
     pub fn refundable_minor(&self) -> i64 {
-        self.captured_minor - self.refunded_minor - self.refund_pending_minor
+        self.captured_minor.saturating_sub(self.refunded_minor).saturating_sub(self.refund_pending_minor)
     }
 
     /// An amount of this payment's currency.
@@ -192,42 +192,26 @@ impl Payment {
                 self.charge_attempt_id = next.id;
                 self.open(next, AttemptKind::Charge, false);
             }
-            PaymentEvent::ActionRequired {
-                processor_payment_id,
-                action,
-                expires_at_ms,
-                ..
-            } => {
+            PaymentEvent::ActionRequired { processor_payment_id, action, expires_at_ms, .. } => {
                 self.step(Trigger::NeedAction)?;
                 self.learn_processor_id(processor_payment_id.as_ref());
                 self.next_action = Some(action.clone());
+                self.failure = None;
                 self.expires_at_ms = Some(*expires_at_ms);
             }
-            PaymentEvent::BecameProcessing {
-                processor_payment_id,
-                failure,
-                ..
-            } => {
+            PaymentEvent::BecameProcessing { processor_payment_id, failure, .. } => {
                 self.step(Trigger::LoseSight)?;
                 self.learn_processor_id(processor_payment_id.as_ref());
                 self.next_action = None;
                 self.failure.clone_from(failure);
             }
-            PaymentEvent::Authorized {
-                processor_payment_id,
-                expires_at_ms,
-                ..
-            } => {
+            PaymentEvent::Authorized { processor_payment_id, expires_at_ms, .. } => {
                 self.step(Trigger::Authorize)?;
                 self.close_charge(Some(processor_payment_id));
                 self.authorized_minor = self.terms.amount.minor;
                 self.expires_at_ms = Some(*expires_at_ms);
             }
-            PaymentEvent::Completed {
-                processor_payment_id,
-                fee_minor,
-                ..
-            } => {
+            PaymentEvent::Completed { processor_payment_id, fee_minor, .. } => {
                 self.step(Trigger::Charge)?;
                 self.close_charge(Some(processor_payment_id));
                 self.authorized_minor = self.terms.amount.minor;
@@ -244,11 +228,7 @@ impl Payment {
                 self.close_charge(None);
                 self.failure = Some(failure.clone());
             }
-            PaymentEvent::Captured {
-                amount_minor,
-                fee_minor,
-                ..
-            } => {
+            PaymentEvent::Captured { amount_minor, fee_minor, .. } => {
                 self.step(Trigger::Capture)?;
                 self.close_charge(None);
                 self.captured_minor = *amount_minor;
@@ -257,25 +237,15 @@ impl Payment {
             PaymentEvent::CaptureStarted { attempt } => {
                 self.open(attempt, AttemptKind::Capture, false);
             }
-            PaymentEvent::VoidStarted {
-                attempt,
-                because_expired,
-            } => {
+            PaymentEvent::VoidStarted { attempt, because_expired } => {
                 self.open(attempt, AttemptKind::Void, *because_expired);
             }
-            PaymentEvent::CaptureFailed { failure, .. }
-            | PaymentEvent::VoidFailed { failure, .. } => {
+            PaymentEvent::CaptureFailed { failure, .. } | PaymentEvent::VoidFailed { failure, .. } => {
                 self.open_operation = None;
                 self.failure = Some(failure.clone());
             }
-            PaymentEvent::Voided {
-                because_expired, ..
-            } => {
-                self.step(if *because_expired {
-                    Trigger::Expire
-                } else {
-                    Trigger::Cancel
-                })?;
+            PaymentEvent::Voided { because_expired, .. } => {
+                self.step(if *because_expired { Trigger::Expire } else { Trigger::Cancel })?;
                 self.close_charge(None);
             }
             PaymentEvent::Cancelled { .. } => {
@@ -295,41 +265,23 @@ impl Payment {
     /// Refunds, and returns of late money: they run beside the main course.
     fn apply_money_back(&mut self, event: &PaymentEvent) -> Result<(), ApplyError> {
         match event {
-            PaymentEvent::RefundStarted {
-                refund_id,
-                attempt,
-                fee_returned_minor,
-                ..
-            } => {
-                self.refund_pending_minor += attempt.amount_minor;
-                self.fee_returned_minor += fee_returned_minor;
+            PaymentEvent::RefundStarted { refund_id, attempt, fee_returned_minor, .. } => {
+                add(&mut self.refund_pending_minor, attempt.amount_minor);
+                add(&mut self.fee_returned_minor, *fee_returned_minor);
                 self.refunds.push(*refund_id);
                 self.attempts.push(attempt.id);
             }
             PaymentEvent::RefundSucceeded { amount_minor, .. } => {
-                self.refund_pending_minor -= amount_minor;
-                self.refunded_minor += amount_minor;
-                let rest = self.captured_minor - self.refunded_minor;
-                self.step(if rest == 0 {
-                    Trigger::RefundRest
-                } else {
-                    Trigger::RefundPart
-                })?;
+                take(&mut self.refund_pending_minor, *amount_minor);
+                add(&mut self.refunded_minor, *amount_minor);
+                let rest = self.captured_minor.saturating_sub(self.refunded_minor);
+                self.step(if rest == 0 { Trigger::RefundRest } else { Trigger::RefundPart })?;
             }
-            PaymentEvent::RefundFailed {
-                amount_minor,
-                fee_returned_minor,
-                ..
-            } => {
-                self.refund_pending_minor -= amount_minor;
-                self.fee_returned_minor -= fee_returned_minor;
+            PaymentEvent::RefundFailed { amount_minor, fee_returned_minor, .. } => {
+                take(&mut self.refund_pending_minor, *amount_minor);
+                take(&mut self.fee_returned_minor, *fee_returned_minor);
             }
-            PaymentEvent::LateSuccess {
-                captured_minor,
-                processor,
-                processor_payment_id,
-                attempt_id,
-            } => {
+            PaymentEvent::LateSuccess { captured_minor, processor, processor_payment_id, attempt_id } => {
                 self.late.push(LateMoney {
                     attempt_id: *attempt_id,
                     processor: processor.clone(),
@@ -339,27 +291,16 @@ impl Payment {
                 });
                 self.raise(Flag::LateSuccess);
             }
-            PaymentEvent::ReturnStarted {
-                attempt,
-                late_attempt_id,
-            } => {
+            PaymentEvent::ReturnStarted { attempt, late_attempt_id } => {
                 self.attempts.push(attempt.id);
-                for late in self
-                    .late
-                    .iter_mut()
-                    .filter(|late| late.attempt_id == *late_attempt_id)
-                {
+                for late in self.late.iter_mut().filter(|late| late.attempt_id == *late_attempt_id) {
                     late.open_return = Some(attempt.id);
                 }
             }
-            PaymentEvent::Returned {
-                attempt_id,
-                amount_minor,
-                ..
-            } => {
+            PaymentEvent::Returned { attempt_id, amount_minor, .. } => {
                 if let Some(late) = self.late_by_return(*attempt_id) {
                     late.open_return = None;
-                    late.left_minor -= amount_minor;
+                    take(&mut late.left_minor, *amount_minor);
                 }
             }
             PaymentEvent::ReturnFailed { attempt_id, .. } => {
@@ -402,14 +343,27 @@ impl Payment {
     }
 
     fn late_by_return(&mut self, attempt_id: AttemptId) -> Option<&mut LateMoney> {
-        self.late
-            .iter_mut()
-            .find(|late| late.open_return == Some(attempt_id))
+        self.late.iter_mut().find(|late| late.open_return == Some(attempt_id))
     }
 
     fn raise(&mut self, flag: Flag) {
         if !self.flags.contains(&flag) {
             self.flags.push(flag);
+        }
+    }
+
+    /// A charge is under way exactly until the payment is authorized or ended; a capture or void only
+    /// while it is authorized.
+    fn operation_fits(&self) -> bool {
+        let kind = self.open_operation.as_ref().map(|open| open.kind);
+        match self.status {
+            PaymentStatus::Pending | PaymentStatus::RequiresAction | PaymentStatus::Processing => {
+                kind == Some(AttemptKind::Charge)
+            }
+            PaymentStatus::Authorized => {
+                matches!(kind, None | Some(AttemptKind::Capture | AttemptKind::Void))
+            }
+            _ => kind.is_none(),
         }
     }
 
@@ -425,33 +379,32 @@ impl Payment {
                 self.authorized_minor == 0 || self.authorized_minor == self.terms.amount.minor,
             ),
             ("captured at least zero", self.captured_minor >= 0),
-            (
-                "captured at most authorized",
-                self.captured_minor <= self.authorized_minor,
-            ),
-            (
-                "refunds at least zero",
-                self.refunded_minor >= 0 && self.refund_pending_minor >= 0,
-            ),
+            ("captured at most authorized", self.captured_minor <= self.authorized_minor),
+            ("refunds at least zero", self.refunded_minor >= 0 && self.refund_pending_minor >= 0),
             ("refunded at most captured", self.refundable_minor() >= 0),
-            (
-                "fee at most captured",
-                self.fee_minor >= 0 && self.fee_minor <= self.captured_minor,
-            ),
+            ("fee at most captured", self.fee_minor >= 0 && self.fee_minor <= self.captured_minor),
             (
                 "fee returned at most fee",
                 self.fee_returned_minor >= 0 && self.fee_returned_minor <= self.fee_minor,
             ),
-            (
-                "late money at least zero",
-                self.late.iter().all(|late| late.left_minor >= 0),
-            ),
+            ("the operation under way fits the status", self.operation_fits()),
+            ("late money at least zero", self.late.iter().all(|late| late.left_minor >= 0)),
         ];
         match limits.into_iter().find(|(_, holds)| !holds) {
             Some((limit, _)) => Err(ApplyError::Limit(limit)),
             None => Ok(()),
         }
     }
+}
+
+/// Adds without overflow: a damaged event must end in [`ApplyError::Limit`], not in a panic.
+fn add(sum_minor: &mut i64, amount_minor: i64) {
+    *sum_minor = sum_minor.saturating_add(amount_minor);
+}
+
+/// Takes off without overflow, as [`add`] adds.
+fn take(sum_minor: &mut i64, amount_minor: i64) {
+    *sum_minor = sum_minor.saturating_sub(amount_minor);
 }
 
 /// What an event says about an attempt that had begun before.
@@ -472,99 +425,42 @@ impl PaymentEvent {
     #[must_use]
     pub fn attempt_update(&self) -> Option<AttemptUpdate<'_>> {
         let (attempt_id, status, processor_id, failure) = match self {
-            Self::FailedOver {
-                attempt_id,
-                failure,
-                ..
+            Self::FailedOver { attempt_id, failure, .. }
+            | Self::Failed { attempt_id, failure }
+            | Self::CaptureFailed { attempt_id, failure }
+            | Self::VoidFailed { attempt_id, failure }
+            | Self::RefundFailed { attempt_id, failure, .. }
+            | Self::ReturnFailed { attempt_id, failure } => {
+                (attempt_id, AttemptStatus::NotTaken, None, Some(failure))
             }
-            | Self::Failed {
-                attempt_id,
-                failure,
+            Self::Voided { attempt_id, unasked: true, .. } => {
+                (attempt_id, AttemptStatus::NotTaken, None, None)
             }
-            | Self::CaptureFailed {
-                attempt_id,
-                failure,
+            Self::Declined { attempt_id, failure } => {
+                (attempt_id, AttemptStatus::Declined, None, Some(failure))
             }
-            | Self::VoidFailed {
-                attempt_id,
-                failure,
+            Self::ActionRequired { attempt_id, processor_payment_id, .. } => {
+                (attempt_id, AttemptStatus::Open, processor_payment_id.as_ref(), None)
             }
-            | Self::RefundFailed {
-                attempt_id,
-                failure,
-                ..
+            Self::BecameProcessing { attempt_id, processor_payment_id, failure } => {
+                (attempt_id, AttemptStatus::Open, processor_payment_id.as_ref(), failure.as_ref())
             }
-            | Self::ReturnFailed {
-                attempt_id,
-                failure,
-            } => (attempt_id, AttemptStatus::NotTaken, None, Some(failure)),
-            Self::Declined {
-                attempt_id,
-                failure,
-            } => (attempt_id, AttemptStatus::Declined, None, Some(failure)),
-            Self::ActionRequired {
-                attempt_id,
-                processor_payment_id,
-                ..
-            } => (
-                attempt_id,
-                AttemptStatus::Open,
-                processor_payment_id.as_ref(),
-                None,
-            ),
-            Self::BecameProcessing {
-                attempt_id,
-                processor_payment_id,
-                failure,
-            } => (
-                attempt_id,
-                AttemptStatus::Open,
-                processor_payment_id.as_ref(),
-                failure.as_ref(),
-            ),
-            Self::Authorized {
-                attempt_id,
-                processor_payment_id,
-                ..
+            Self::Authorized { attempt_id, processor_payment_id, .. }
+            | Self::Completed { attempt_id, processor_payment_id, .. } => {
+                (attempt_id, AttemptStatus::Succeeded, Some(processor_payment_id), None)
             }
-            | Self::Completed {
-                attempt_id,
-                processor_payment_id,
-                ..
-            } => (
-                attempt_id,
-                AttemptStatus::Succeeded,
-                Some(processor_payment_id),
-                None,
-            ),
-            Self::RefundSucceeded {
-                attempt_id,
-                processor_refund_id,
-                ..
-            } => (
-                attempt_id,
-                AttemptStatus::Succeeded,
-                Some(processor_refund_id),
-                None,
-            ),
+            Self::RefundSucceeded { attempt_id, processor_refund_id, .. } => {
+                (attempt_id, AttemptStatus::Succeeded, Some(processor_refund_id), None)
+            }
             Self::Captured { attempt_id, .. }
             | Self::Voided { attempt_id, .. }
-            | Self::Returned { attempt_id, .. } => {
-                (attempt_id, AttemptStatus::Succeeded, None, None)
-            }
+            | Self::Returned { attempt_id, .. } => (attempt_id, AttemptStatus::Succeeded, None, None),
             Self::Cancelled { attempt_id } | Self::Expired { attempt_id } => {
                 (attempt_id, AttemptStatus::Abandoned, None, None)
             }
-            Self::LateSuccess {
-                attempt_id,
-                processor_payment_id,
-                ..
-            } => (
-                attempt_id,
-                AttemptStatus::LateSuccess,
-                Some(processor_payment_id),
-                None,
-            ),
+            Self::LateSuccess { attempt_id, processor_payment_id, .. } => {
+                (attempt_id, AttemptStatus::LateSuccess, Some(processor_payment_id), None)
+            }
             Self::Created { .. }
             | Self::CaptureStarted { .. }
             | Self::VoidStarted { .. }
@@ -572,11 +468,6 @@ impl PaymentEvent {
             | Self::ReturnStarted { .. }
             | Self::Flagged { .. } => return None,
         };
-        Some(AttemptUpdate {
-            attempt_id: *attempt_id,
-            status,
-            processor_id,
-            failure,
-        })
+        Some(AttemptUpdate { attempt_id: *attempt_id, status, processor_id, failure })
     }
 }

@@ -57,10 +57,7 @@ impl Totals {
     /// The total of one status.
     #[must_use]
     pub fn of(&self, status: PaymentStatus) -> Total {
-        self.by_status
-            .get(status.index())
-            .copied()
-            .unwrap_or_default()
+        self.by_status.get(status.index()).copied().unwrap_or_default()
     }
 
     /// Moves a payment from the status it had (none: it is new) to the one it has.

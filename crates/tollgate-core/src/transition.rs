@@ -31,8 +31,8 @@ pub enum PaymentStatus {
 }
 
 use PaymentStatus::{
-    Authorized, Cancelled, Completed, Declined, Expired, Failed, PartiallyRefunded, Pending,
-    Processing, Refunded, RequiresAction,
+    Authorized, Cancelled, Completed, Declined, Expired, Failed, PartiallyRefunded, Pending, Processing,
+    Refunded, RequiresAction,
 };
 
 impl PaymentStatus {
@@ -84,9 +84,7 @@ impl PaymentStatus {
     /// Whether nothing leads out of it.
     #[must_use]
     pub fn is_terminal(self) -> bool {
-        !TABLE
-            .iter()
-            .any(|(from, _, to)| *from == self && *to != self)
+        !TABLE.iter().any(|(from, _, to)| *from == self && *to != self)
     }
 }
 
@@ -176,20 +174,14 @@ mod tests {
 
     #[test]
     fn the_ends_are_ends() {
-        let ends: Vec<_> = PaymentStatus::ALL
-            .into_iter()
-            .filter(|status| status.is_terminal())
-            .collect();
+        let ends: Vec<_> = PaymentStatus::ALL.into_iter().filter(|status| status.is_terminal()).collect();
         assert_eq!(ends, [Refunded, Declined, Failed, Cancelled, Expired]);
     }
 
     #[test]
     fn no_pair_stands_twice() {
         for (place, (from, trigger, _)) in TABLE.iter().enumerate() {
-            let again = TABLE
-                .iter()
-                .skip(place + 1)
-                .any(|(f, t, _)| f == from && t == trigger);
+            let again = TABLE.iter().skip(place + 1).any(|(f, t, _)| f == from && t == trigger);
             assert!(!again, "{from:?} {trigger:?}");
         }
     }

@@ -19,9 +19,7 @@ impl Clock {
     #[must_use]
     pub fn now_ns(&self) -> u128 {
         match self {
-            Self::System => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_nanos()),
+            Self::System => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()),
             Self::Manual(ms) => u128::from(ms.load(Ordering::SeqCst)) * 1_000_000,
         }
     }

@@ -78,11 +78,7 @@ struct Schedule {
 
 impl Enquiries {
     pub(crate) fn new(options: EnquiryOptions) -> Self {
-        Self {
-            options,
-            due: Mutex::default(),
-            wake: Notify::new(),
-        }
+        Self { options, due: Mutex::default(), wake: Notify::new() }
     }
 
     /// Plans the next enquiry, after `tries` that settled nothing. An earlier plan stays.
@@ -159,9 +155,8 @@ impl Engine {
                     drop(place);
                 });
             }
-            let pause_ms = next_ms.map_or(1_000, |due_ms| {
-                due_ms.saturating_sub(self.now_ms()).clamp(5, 1_000)
-            });
+            let pause_ms =
+                next_ms.map_or(1_000, |due_ms| due_ms.saturating_sub(self.now_ms()).clamp(5, 1_000));
             let pause = tokio::time::sleep(Duration::from_millis(pause_ms));
             tokio::select! {
                 () = pause => {}
@@ -183,16 +178,9 @@ impl Engine {
                 Ok(_) => {}
                 Err(error) => tracing::error!(%error, "open attempts could not be read"),
             }
-            tokio::time::sleep(Duration::from_millis(
-                self.enquiries.options.sweep_ms.max(10),
-            ))
-            .await;
+            tokio::time::sleep(Duration::from_millis(self.enquiries.options.sweep_ms.max(10))).await;
             // The longest a live flow can take: a few exchanges at their time limit.
-            let slowest = self
-                .processors
-                .iter()
-                .map(|processor| processor.timeout)
-                .max();
+            let slowest = self.processors.iter().map(|processor| processor.timeout).max();
             least_age_ms = slowest
                 .map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(0))
                 .saturating_mul(6);
@@ -209,8 +197,7 @@ impl Engine {
             let now_ms = self.now_ms();
             for attempt in page {
                 let left_behind = attempt.created_at_ms < started_ms && least_age_ms == 0;
-                let old =
-                    least_age_ms > 0 && attempt.created_at_ms.saturating_add(least_age_ms) < now_ms;
+                let old = least_age_ms > 0 && attempt.created_at_ms.saturating_add(least_age_ms) < now_ms;
                 if left_behind || old {
                     self.enquiries.put(attempt.id, now_ms, 0);
                     found += 1;
@@ -223,13 +210,10 @@ impl Engine {
     async fn enquire(self: &Arc<Self>, id: AttemptId, tries: u32) {
         match self.enquire_once(id).await {
             Ok(true) => {}
-            Ok(false) => self
-                .enquiries
-                .schedule(id, self.now_ms(), tries.saturating_add(1)),
+            Ok(false) => self.enquiries.schedule(id, self.now_ms(), tries.saturating_add(1)),
             Err(error) => {
                 tracing::warn!(attempt = %id, %error, "an enquiry could not be booked");
-                self.enquiries
-                    .schedule(id, self.now_ms(), tries.saturating_add(1));
+                self.enquiries.schedule(id, self.now_ms(), tries.saturating_add(1));
             }
         }
     }
@@ -242,30 +226,18 @@ impl Engine {
         if attempt.status != AttemptStatus::Open {
             return Ok(true);
         }
-        let Some(payment) = self
-            .store
-            .payment(attempt.merchant_id, attempt.payment_id)
-            .await?
-        else {
+        let Some(payment) = self.store.payment(attempt.merchant_id, attempt.payment_id).await? else {
             return Ok(true);
         };
         let outcome = self.ask(&payment, &attempt).await?;
         let subject = (attempt.merchant_id, attempt.payment_id, attempt.id);
-        let command = Command::Settle {
-            payment_id: subject.1,
-            attempt_id: id,
-            outcome,
-            next: None,
-        };
+        let command = Command::Settle { payment_id: subject.1, attempt_id: id, outcome, next: None };
         let committed = self.commit_later(subject.0, command, None, None).await?;
         if committed.event.is_some() {
             self.after_settling_late(&committed);
         }
-        let settled = self
-            .store
-            .attempt(id)
-            .await?
-            .is_none_or(|attempt| attempt.status != AttemptStatus::Open);
+        let settled =
+            self.store.attempt(id).await?.is_none_or(|attempt| attempt.status != AttemptStatus::Open);
         if !settled {
             self.escalate(&committed.payment, &attempt).await?;
         }
@@ -274,10 +246,7 @@ impl Engine {
 
     fn after_settling_late(self: &Arc<Self>, committed: &tollgate_store::commit::Committed) {
         let event = committed.event.as_ref().map(|record| &record.event);
-        if matches!(
-            event,
-            Some(tollgate_core::event::PaymentEvent::LateSuccess { .. })
-        ) {
+        if matches!(event, Some(tollgate_core::event::PaymentEvent::LateSuccess { .. })) {
             let (engine, payment) = (Arc::clone(self), Arc::clone(&committed.payment));
             tokio::spawn(async move { engine.return_late(&payment).await });
         }
@@ -324,12 +293,9 @@ impl Engine {
             {
                 absent("void")
             }
-            (
-                AttemptKind::Capture | AttemptKind::Void,
-                Outcome::Authorized { .. } | Outcome::NotFound,
-            ) => Outcome::Pending {
-                processor_payment_id: None,
-            },
+            (AttemptKind::Capture | AttemptKind::Void, Outcome::Authorized { .. } | Outcome::NotFound) => {
+                Outcome::Pending { processor_payment_id: None }
+            }
             // A refusal of the charge says nothing about an operation on its authorization.
             (
                 AttemptKind::Capture | AttemptKind::Void,
@@ -348,13 +314,9 @@ impl Engine {
         if payment.flags.contains(&Flag::OutcomeUnknown) {
             return Ok(());
         }
-        let command = Command::Flag {
-            payment_id: payment.id,
-            attempt_id: attempt.id,
-            flag: Flag::OutcomeUnknown,
-        };
-        self.commit_later(payment.merchant_id, command, None, None)
-            .await?;
+        let command =
+            Command::Flag { payment_id: payment.id, attempt_id: attempt.id, flag: Flag::OutcomeUnknown };
+        self.commit_later(payment.merchant_id, command, None, None).await?;
         metrics::counter!("tollgate_escalations_total").increment(1);
         tracing::warn!(payment = %payment.id, attempt = %attempt.id, "the outcome is still unknown; a person should look");
         Ok(())
@@ -366,11 +328,7 @@ impl Engine {
         loop {
             let now_ms = self.now_ms();
             later.retain(|_, again_ms| *again_ms > now_ms);
-            match self
-                .store
-                .deadlines(now_ms, DEADLINES_MAX + later.len())
-                .await
-            {
+            match self.store.deadlines(now_ms, DEADLINES_MAX + later.len()).await {
                 Ok(due) => {
                     for deadline in due {
                         if later.contains_key(&deadline.payment_id) {
@@ -389,10 +347,7 @@ impl Engine {
 
     /// One payment whose time is over: asked about once more, then ended.
     async fn lapse(self: &Arc<Self>, deadline: Deadline) {
-        if let Err(error) = self
-            .lapse_now(deadline.merchant_id, deadline.payment_id)
-            .await
-        {
+        if let Err(error) = self.lapse_now(deadline.merchant_id, deadline.payment_id).await {
             tracing::warn!(payment = %deadline.payment_id, %error, "a lapsed payment could not be ended");
         }
     }
@@ -413,26 +368,13 @@ impl Engine {
         }
         let (parts, _) = crate::ids::fresh(&self.clock, merchant_id.bucket());
         let attempt_id = AttemptId::from_parts(parts);
-        let committed = self
-            .commit_later(
-                merchant_id,
-                Command::Expire {
-                    payment_id,
-                    attempt_id,
-                },
-                None,
-                None,
-            )
-            .await?;
-        let Some(attempt) = committed
-            .attempt
-            .filter(|attempt| attempt.status == AttemptStatus::Open)
-        else {
+        let committed =
+            self.commit_later(merchant_id, Command::Expire { payment_id, attempt_id }, None, None).await?;
+        let Some(attempt) = committed.attempt.filter(|attempt| attempt.status == AttemptStatus::Open) else {
             return Ok(());
         };
         let outcome = self.send_follow_up(&committed.payment, &attempt).await;
-        self.settle((merchant_id, payment_id, attempt.id), outcome, None, None)
-            .await?;
+        self.settle((merchant_id, payment_id, attempt.id), outcome, None, None).await?;
         Ok(())
     }
 }
@@ -444,19 +386,11 @@ mod tests {
     #[test]
     fn pauses_grow_to_the_longest_and_no_further() {
         let enquiries = Enquiries::new(EnquiryOptions::default());
-        for (tries, longest_ms) in [
-            (0, 1_000),
-            (3, 8_000),
-            (12, 3_600_000),
-            (4_000_000, 3_600_000),
-        ] {
+        for (tries, longest_ms) in [(0, 1_000), (3, 8_000), (12, 3_600_000), (4_000_000, 3_600_000)] {
             let id = AttemptId::from_u128(u128::from(tries));
             enquiries.schedule(id, 0, tries);
             let (due_ms, _) = *enquiries.due.lock().tries.get(&id).unwrap();
-            assert!(
-                due_ms <= longest_ms && due_ms >= longest_ms * 3 / 4,
-                "{tries}: {due_ms}"
-            );
+            assert!(due_ms <= longest_ms && due_ms >= longest_ms * 3 / 4, "{tries}: {due_ms}");
         }
     }
 
@@ -466,9 +400,7 @@ mod tests {
         for (id, due_ms) in [(1, 30), (2, 10), (3, 20), (2, 5)] {
             enquiries.put(AttemptId::from_u128(id), due_ms, 0);
         }
-        let ids = |taken: Vec<(AttemptId, u32)>| {
-            taken.iter().map(|(id, _)| id.as_u128()).collect::<Vec<_>>()
-        };
+        let ids = |taken: Vec<(AttemptId, u32)>| taken.iter().map(|(id, _)| id.as_u128()).collect::<Vec<_>>();
         let (taken, next) = enquiries.take_due(25, 1);
         assert_eq!((ids(taken), next), (vec![2], Some(20)));
         let (taken, next) = enquiries.take_due(25, 9);

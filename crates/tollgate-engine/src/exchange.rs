@@ -68,16 +68,12 @@ impl Http {
             ("operation", operation_name(operation).to_owned()),
             ("outcome", outcome_name(&outcome).to_owned()),
         ];
-        metrics::histogram!("tollgate_processor_seconds", &labels)
-            .record(begun.elapsed().as_secs_f64());
+        metrics::histogram!("tollgate_processor_seconds", &labels).record(begun.elapsed().as_secs_f64());
         outcome
     }
 
     async fn run(&self, processor: &Processor, operation: &Operation<'_>) -> Outcome {
-        let asks = matches!(
-            operation,
-            Operation::EnquireCharge { .. } | Operation::EnquireRefund { .. }
-        );
+        let asks = matches!(operation, Operation::EnquireCharge { .. } | Operation::EnquireRefund { .. });
         let mut call = match processor.connector.start(operation) {
             Ok(call) => call,
             Err(error) if asks => return unknown(&error.to_string()),
@@ -95,10 +91,7 @@ impl Http {
                 Err(Lost::NotSent(why) | Lost::Doubtful(why)) => return unknown(why),
             };
             money_may_move |= moves_money;
-            let response = HttpResponse {
-                status: response.0,
-                body: &response.1,
-            };
+            let response = HttpResponse { status: response.0, body: &response.1 };
             match processor.connector.read(operation, &call.step, &response) {
                 Progress::Done(Outcome::NotTaken(failure)) if asks => {
                     return Outcome::Unknown(failure);
@@ -120,9 +113,7 @@ impl Http {
             builder = builder.header(*name, value);
         }
         let body = Full::new(Bytes::copy_from_slice(&request.body));
-        let request = builder
-            .body(body)
-            .map_err(|_| Lost::NotSent("the request could not be built"))?;
+        let request = builder.body(body).map_err(|_| Lost::NotSent("the request could not be built"))?;
         let exchange = async {
             let response = self.client.request(request).await.map_err(|error| {
                 if error.is_connect() {
@@ -166,10 +157,7 @@ fn unknown(why: &str) -> Outcome {
 }
 
 fn not_built(error: &BuildError) -> Outcome {
-    Outcome::NotTaken(Failure::new(
-        FailureCode::ProcessorRejected,
-        error.to_string(),
-    ))
+    Outcome::NotTaken(Failure::new(FailureCode::ProcessorRejected, error.to_string()))
 }
 
 fn operation_name(operation: &Operation<'_>) -> &'static str {

@@ -26,9 +26,7 @@ use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
 use tollgate_store::Store;
-use tollgate_store::commit::{
-    Commit, CommitError, Committed, IdempotencyStep, Render, StoredReply,
-};
+use tollgate_store::commit::{Commit, CommitError, Committed, IdempotencyStep, Render, StoredReply};
 use tollgate_store::error::StoreError;
 use tollgate_vault::TransientVault;
 
@@ -148,11 +146,7 @@ impl Engine {
         merchant_id: MerchantId,
         key: &IdempotencyKey,
     ) -> Result<Option<StoredReply>, EngineError> {
-        let Some(record) = self
-            .store
-            .idempotency(merchant_id, &key.key, self.now_ms())
-            .await?
-        else {
+        let Some(record) = self.store.idempotency(merchant_id, &key.key, self.now_ms()).await? else {
             return Ok(None);
         };
         if record.fingerprint != key.fingerprint {
@@ -182,29 +176,17 @@ impl Engine {
             None if merchant.mode == Mode::Sandbox => sandbox_instrument(new.method),
             None => return Err(EngineError::DetailsRequired),
         };
-        let mut able = self.processors.able(
-            merchant,
-            (new.method, new.amount, new.capture),
-            parts.random,
-        );
+        let mut able = self.processors.able(merchant, (new.method, new.amount, new.capture), parts.random);
         able.truncate(self.failover_max.max(1));
         let Some(first) = able.first().cloned() else {
             return Err(EngineError::NoProcessor);
         };
         let card = match instrument.card {
-            Some(token) => Some(
-                self.vault
-                    .withdraw(token, now_ms)
-                    .ok_or(EngineError::Overloaded)?,
-            ),
+            Some(token) => Some(self.vault.withdraw(token, now_ms).ok_or(EngineError::Overloaded)?),
             None if merchant.mode == Mode::Sandbox => sandbox_card(&instrument.summary),
             None => None,
         };
-        let secrets = ChargeSecrets {
-            card,
-            ip: new.customer.ip,
-            user_agent: new.customer.user_agent,
-        };
+        let secrets = ChargeSecrets { card, ip: new.customer.ip, user_agent: new.customer.user_agent };
         let terms = PaymentTerms {
             amount: new.amount,
             capture: new.capture,
@@ -230,13 +212,9 @@ impl Engine {
             terms: Box::new(terms),
         };
         let rest = able.split_off(1);
-        self.run(
-            (merchant.id, parts, now_ms),
-            command,
-            key,
-            render,
-            move |engine, begun| async move { engine.charge(begun, rest, secrets).await },
-        )
+        self.run((merchant.id, parts, now_ms), command, key, render, move |engine, begun| async move {
+            engine.charge(begun, rest, secrets).await
+        })
         .await
     }
 
@@ -255,18 +233,9 @@ impl Engine {
         let payment = self.owned_payment(merchant_id, id).await?;
         let amount = read_amount(amount.as_deref(), &payment)?;
         let partial = amount.is_some_and(|amount| amount.minor < payment.terms.amount.minor);
-        if partial
-            && !self
-                .processor(&payment.processor)?
-                .connector
-                .capabilities()
-                .partial_capture
-        {
+        if partial && !self.processor(&payment.processor)?.connector.capabilities().partial_capture {
             let processor = payment.processor.to_string();
-            return Err(EngineError::Unsupported {
-                processor,
-                what: "partial captures",
-            });
+            return Err(EngineError::Unsupported { processor, what: "partial captures" });
         }
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
         let command = Command::Capture {
@@ -274,13 +243,9 @@ impl Engine {
             attempt_id: AttemptId::from_parts(ids::sibling(parts)),
             amount_minor: amount.map(|amount| amount.minor),
         };
-        self.run(
-            (merchant_id, parts, now_ms),
-            command,
-            key,
-            render,
-            |engine, begun| async move { engine.follow_up(begun).await },
-        )
+        self.run((merchant_id, parts, now_ms), command, key, render, |engine, begun| async move {
+            engine.follow_up(begun).await
+        })
         .await
     }
 
@@ -297,17 +262,10 @@ impl Engine {
     ) -> Result<Answer, EngineError> {
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
         let attempt_id = AttemptId::from_parts(ids::sibling(parts));
-        let command = Command::Cancel {
-            payment_id: id,
-            attempt_id,
-        };
-        self.run(
-            (merchant_id, parts, now_ms),
-            command,
-            key,
-            render,
-            |engine, begun| async move { engine.follow_up(begun).await },
-        )
+        let command = Command::Cancel { payment_id: id, attempt_id };
+        self.run((merchant_id, parts, now_ms), command, key, render, |engine, begun| async move {
+            engine.follow_up(begun).await
+        })
         .await
     }
 
@@ -334,13 +292,9 @@ impl Engine {
             reason: new.reason,
             metadata: new.metadata,
         };
-        self.run(
-            (merchant_id, parts, now_ms),
-            command,
-            key,
-            render,
-            |engine, begun| async move { engine.follow_up(begun).await },
-        )
+        self.run((merchant_id, parts, now_ms), command, key, render, |engine, begun| async move {
+            engine.follow_up(begun).await
+        })
         .await
     }
 
@@ -368,47 +322,29 @@ impl Engine {
                     now_ms,
                     event_id: EventId::from_parts(parts),
                     command: Some(command),
-                    idempotency: key.map(|key| IdempotencyStep::Begin {
-                        key: key.key,
-                        fingerprint: key.fingerprint,
-                    }),
+                    idempotency: key
+                        .map(|key| IdempotencyStep::Begin { key: key.key, fingerprint: key.fingerprint }),
                     message: None,
                 })
                 .await;
             let committed = match first {
                 Ok(committed) => committed,
                 Err(CommitError::Replay(reply)) => {
-                    return Ok(Answer {
-                        reply,
-                        replayed: true,
-                    });
+                    return Ok(Answer { reply, replayed: true });
                 }
-                Err(CommitError::KeyOrphaned {
-                    payment_id,
-                    refund_id,
-                }) => {
+                Err(CommitError::KeyOrphaned { payment_id, refund_id }) => {
                     let subject = (merchant_id, payment_id, refund_id);
-                    return engine
-                        .adopt(subject, name.unwrap_or_default(), render)
-                        .await;
+                    return engine.adopt(subject, name.unwrap_or_default(), render).await;
                 }
                 Err(error) => return Err(error.into()),
             };
-            let begun = Begun {
-                committed,
-                key: name,
-                render,
-            };
+            let begun = Begun { committed, key: name, render };
             let reply = rest(Arc::clone(&engine), begun).await?;
             drop(flow);
-            Ok(Answer {
-                reply,
-                replayed: false,
-            })
+            Ok(Answer { reply, replayed: false })
         });
-        task.await.map_err(|_| {
-            EngineError::Store(StoreError::Unavailable("the flow was cut off".to_owned()))
-        })?
+        task.await
+            .map_err(|_| EngineError::Store(StoreError::Unavailable("the flow was cut off".to_owned())))?
     }
 
     /// Answers a request whose first run was cut off by a restart, with the payment as it stands.
@@ -426,22 +362,12 @@ impl Engine {
                 now_ms,
                 event_id: EventId::from_parts(parts),
                 command: None,
-                idempotency: Some(IdempotencyStep::Finish {
-                    key,
-                    payment_id,
-                    refund_id,
-                    render,
-                }),
+                idempotency: Some(IdempotencyStep::Finish { key, payment_id, refund_id, render }),
                 message: None,
             })
             .await?;
-        let reply = finished
-            .reply
-            .unwrap_or_else(|| render(&finished.payment, finished.refund.as_ref()));
-        Ok(Answer {
-            reply,
-            replayed: true,
-        })
+        let reply = finished.reply.unwrap_or_else(|| render(&finished.payment, finished.refund.as_ref()));
+        Ok(Answer { reply, replayed: true })
     }
 
     /// The charge: tries processor after processor as long as each provably took nothing.
@@ -463,11 +389,7 @@ impl Engine {
             let next = next.map(|processor| {
                 let (parts, _) = ids::fresh(&self.clock, payment.merchant_id.bucket());
                 let id = AttemptId::from_parts(parts);
-                AttemptStart {
-                    id,
-                    processor,
-                    amount_minor: payment.terms.amount.minor,
-                }
+                AttemptStart { id, processor, amount_minor: payment.terms.amount.minor }
             });
             let goes_on = next.is_some();
             let subject = (payment.merchant_id, payment.id, attempt_id);
@@ -491,31 +413,19 @@ impl Engine {
 
     /// A capture, void or refund: one call, then its settlement.
     async fn follow_up(self: Arc<Self>, begun: Begun) -> Result<StoredReply, EngineError> {
-        let open = begun
-            .committed
-            .attempt
-            .clone()
-            .filter(|attempt| attempt.status == AttemptStatus::Open);
+        let open = begun.committed.attempt.clone().filter(|attempt| attempt.status == AttemptStatus::Open);
         let Some(attempt) = open else {
             let committed = begun.committed.clone();
             return self.finish(&begun, committed).await;
         };
-        let outcome = self
-            .send_follow_up(&begun.committed.payment, &attempt)
-            .await;
+        let outcome = self.send_follow_up(&begun.committed.payment, &attempt).await;
         let subject = (attempt.merchant_id, attempt.payment_id, attempt.id);
-        let settled = self
-            .settle(subject, outcome, None, begun.finish(attempt.refund_id))
-            .await?;
+        let settled = self.settle(subject, outcome, None, begun.finish(attempt.refund_id)).await?;
         Ok(begun.reply(settled))
     }
 
     /// Remembers the reply under the caller's key when no settlement did.
-    async fn finish(
-        &self,
-        begun: &Begun,
-        committed: Committed,
-    ) -> Result<StoredReply, EngineError> {
+    async fn finish(&self, begun: &Begun, committed: Committed) -> Result<StoredReply, EngineError> {
         let refund_id = committed.refund.as_ref().map(|refund| refund.id);
         let Some(step) = begun.finish_at(committed.payment.id, refund_id) else {
             return Ok(begun.reply(committed));
@@ -544,15 +454,8 @@ impl Engine {
         next: Option<AttemptStart>,
         finish: Option<IdempotencyStep>,
     ) -> Result<Committed, EngineError> {
-        let command = Command::Settle {
-            payment_id,
-            attempt_id,
-            outcome,
-            next,
-        };
-        let committed = self
-            .commit_later(merchant_id, command, finish, None)
-            .await?;
+        let command = Command::Settle { payment_id, attempt_id, outcome, next };
+        let committed = self.commit_later(merchant_id, command, finish, None).await?;
         self.after_settling(&committed, attempt_id);
         Ok(committed)
     }
@@ -568,16 +471,7 @@ impl Engine {
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
         let event_id = EventId::from_parts(parts);
         let command = Some(command);
-        self.store
-            .commit(Commit {
-                merchant_id,
-                now_ms,
-                event_id,
-                command,
-                idempotency,
-                message,
-            })
-            .await
+        self.store.commit(Commit { merchant_id, now_ms, event_id, command, idempotency, message }).await
     }
 
     /// What a settlement leads to: an enquiry if it is still open, the way back for late money.
@@ -601,14 +495,8 @@ impl Engine {
     pub(crate) async fn return_late(self: &Arc<Self>, payment: &Payment) {
         let (parts, _) = ids::fresh(&self.clock, payment.merchant_id.bucket());
         let attempt_id = AttemptId::from_parts(parts);
-        let command = Command::Return {
-            payment_id: payment.id,
-            attempt_id,
-        };
-        let begun = match self
-            .commit_later(payment.merchant_id, command, None, None)
-            .await
-        {
+        let command = Command::Return { payment_id: payment.id, attempt_id };
+        let begun = match self.commit_later(payment.merchant_id, command, None, None).await {
             Ok(begun) => begun,
             Err(error) => {
                 tracing::error!(payment = %payment.id, %error, "the return of late money could not begin");
@@ -636,14 +524,9 @@ impl Engine {
         let instrument = match (&terms.instrument, &secrets.card) {
             (InstrumentSummary::Card { .. }, Some(card)) => Instrument::Card(card),
             (InstrumentSummary::Card { .. }, None) => {
-                return Outcome::NotTaken(Failure::new(
-                    FailureCode::InstrumentInvalid,
-                    "the card is gone",
-                ));
+                return Outcome::NotTaken(Failure::new(FailureCode::InstrumentInvalid, "the card is gone"));
             }
-            (InstrumentSummary::Upi { vpa }, _) => Instrument::Upi {
-                vpa: vpa.as_deref(),
-            },
+            (InstrumentSummary::Upi { vpa }, _) => Instrument::Upi { vpa: vpa.as_deref() },
             (InstrumentSummary::Wallet { provider }, _) => Instrument::Wallet { provider },
             (InstrumentSummary::NetBanking { bank }, _) => Instrument::NetBanking { bank },
         };
@@ -683,48 +566,26 @@ impl Engine {
         let charge = origin.handle(payment);
         let reference = reference.as_str();
         let operation = match attempt.kind {
-            AttemptKind::Capture => Operation::Capture {
-                charge,
-                reference,
-                amount,
-            },
+            AttemptKind::Capture => Operation::Capture { charge, reference, amount },
             AttemptKind::Void => Operation::Void { charge, reference },
-            AttemptKind::Refund | AttemptKind::Return => Operation::Refund {
-                charge,
-                reference,
-                amount,
-            },
+            AttemptKind::Refund | AttemptKind::Return => Operation::Refund { charge, reference, amount },
             AttemptKind::Charge => Operation::EnquireCharge { charge },
         };
         self.http.perform(processor, &operation).await
     }
 
     pub(crate) fn processor(&self, name: &ProcessorName) -> Result<&Processor, EngineError> {
-        self.processors
-            .get(name.as_str())
-            .ok_or(EngineError::UnknownProcessor)
+        self.processors.get(name.as_str()).ok_or(EngineError::UnknownProcessor)
     }
 
-    async fn owned_payment(
-        &self,
-        merchant_id: MerchantId,
-        id: PaymentId,
-    ) -> Result<Payment, EngineError> {
-        Ok(self
-            .store
-            .payment(merchant_id, id)
-            .await?
-            .ok_or(Refusal::NotFound)?)
+    async fn owned_payment(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Payment, EngineError> {
+        Ok(self.store.payment(merchant_id, id).await?.ok_or(Refusal::NotFound)?)
     }
 
     fn begin_flow(self: &Arc<Self>) -> Result<Flow, EngineError> {
         let before = self.flows.fetch_add(1, Ordering::AcqRel);
         let flow = Flow(Arc::clone(self));
-        if before >= self.flows_max {
-            Err(EngineError::Overloaded)
-        } else {
-            Ok(flow)
-        }
+        if before >= self.flows_max { Err(EngineError::Overloaded) } else { Ok(flow) }
     }
 }
 
@@ -737,19 +598,15 @@ pub(crate) struct Origin {
 impl Origin {
     /// A return goes back to the charge that was late, everything else to the latest charge.
     pub(crate) fn of(payment: &Payment, attempt: &Attempt) -> Self {
-        let late = payment
-            .late
-            .iter()
-            .find(|late| late.open_return == Some(attempt.id));
+        let late = payment.late.iter().find(|late| late.open_return == Some(attempt.id));
         match (attempt.kind, late) {
             (AttemptKind::Return, Some(late)) => Self {
                 reference: late.attempt_id.reference(),
                 processor_payment_id: Some(late.processor_payment_id.clone()),
             },
-            (AttemptKind::Charge, _) => Self {
-                reference: attempt.id.reference(),
-                processor_payment_id: attempt.processor_id.clone(),
-            },
+            (AttemptKind::Charge, _) => {
+                Self { reference: attempt.id.reference(), processor_payment_id: attempt.processor_id.clone() }
+            }
             _ => Self {
                 reference: payment.charge_attempt_id.reference(),
                 processor_payment_id: payment.processor_payment_id.clone(),
@@ -771,18 +628,9 @@ impl Begun {
         self.finish_at(self.committed.payment.id, refund_id)
     }
 
-    fn finish_at(
-        &self,
-        payment_id: PaymentId,
-        refund_id: Option<RefundId>,
-    ) -> Option<IdempotencyStep> {
+    fn finish_at(&self, payment_id: PaymentId, refund_id: Option<RefundId>) -> Option<IdempotencyStep> {
         let key = self.key.clone()?;
-        Some(IdempotencyStep::Finish {
-            key,
-            payment_id,
-            refund_id,
-            render: self.render,
-        })
+        Some(IdempotencyStep::Finish { key, payment_id, refund_id, render: self.render })
     }
 
     fn reply(&self, committed: Committed) -> StoredReply {
@@ -806,9 +654,7 @@ fn may_fail_over(failure: &Failure) -> bool {
 
 fn read_amount(text: Option<&str>, payment: &Payment) -> Result<Option<Money>, EngineError> {
     let currency = payment.terms.amount.currency;
-    Ok(text
-        .map(|text| Money::parse_major(text, currency))
-        .transpose()?)
+    Ok(text.map(|text| Money::parse_major(text, currency)).transpose()?)
 }
 
 /// The public test instrument of a method, for sandbox payments that name none.
@@ -818,27 +664,16 @@ fn sandbox_instrument(method: MethodKind) -> NewInstrument {
             Some(card) => InstrumentSummary::of_card(&card),
             None => InstrumentSummary::Upi { vpa: None },
         },
-        MethodFamily::Upi => InstrumentSummary::Upi {
-            vpa: Some("success@upi".to_owned()),
-        },
-        MethodFamily::Wallet => InstrumentSummary::Wallet {
-            provider: "paytm".to_owned(),
-        },
-        MethodFamily::NetBanking => InstrumentSummary::NetBanking {
-            bank: "HDFC".to_owned(),
-        },
+        MethodFamily::Upi => InstrumentSummary::Upi { vpa: Some("success@upi".to_owned()) },
+        MethodFamily::Wallet => InstrumentSummary::Wallet { provider: "paytm".to_owned() },
+        MethodFamily::NetBanking => InstrumentSummary::NetBanking { bank: "HDFC".to_owned() },
     };
-    NewInstrument {
-        summary,
-        card: None,
-    }
+    NewInstrument { summary, card: None }
 }
 
 /// The clear form of the public test card, if that is what the summary shows.
 fn sandbox_card(summary: &InstrumentSummary) -> Option<CardSecret> {
-    matches!(summary, InstrumentSummary::Card { .. })
-        .then(test_card)
-        .flatten()
+    matches!(summary, InstrumentSummary::Card { .. }).then(test_card).flatten()
 }
 
 fn test_card() -> Option<CardSecret> {

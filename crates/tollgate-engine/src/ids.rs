@@ -11,22 +11,14 @@ pub fn fresh(clock: &Clock, bucket: u16) -> (IdParts, u64) {
     let unix_ms = u64::try_from(now_ns / 1_000_000).unwrap_or(u64::MAX);
     // 12 bits for a millisecond: steps of 244 ns.
     let sub_ms = u16::try_from((now_ns % 1_000_000) * 4096 / 1_000_000).unwrap_or(0);
-    let parts = IdParts {
-        unix_ms,
-        sub_ms,
-        bucket,
-        random: rand::rng().random(),
-    };
+    let parts = IdParts { unix_ms, sub_ms, bucket, random: rand::rng().random() };
     (parts, unix_ms)
 }
 
 /// The same moment with new random bits: ids made together sort together.
 #[must_use]
 pub fn sibling(parts: IdParts) -> IdParts {
-    IdParts {
-        random: rand::rng().random(),
-        ..parts
-    }
+    IdParts { random: rand::rng().random(), ..parts }
 }
 
 #[cfg(test)]
@@ -37,10 +29,7 @@ mod tests {
     #[test]
     fn ids_carry_their_moment_and_differ() {
         let (parts, unix_ms) = fresh(&Clock::System, 77);
-        let (a, b) = (
-            PaymentId::from_parts(parts),
-            PaymentId::from_parts(sibling(parts)),
-        );
+        let (a, b) = (PaymentId::from_parts(parts), PaymentId::from_parts(sibling(parts)));
         assert_ne!(a, b);
         assert_eq!((a.unix_ms(), a.bucket()), (unix_ms, 77));
         assert_eq!((b.unix_ms(), b.bucket()), (unix_ms, 77));

@@ -48,14 +48,9 @@ impl Engine {
         header: &'a (dyn Fn(&str) -> Option<&'a str> + Sync),
         body: &'a [u8],
     ) -> Result<WebhookReceipt, EngineError> {
-        let processor = self
-            .processors
-            .get(processor)
-            .ok_or(EngineError::UnknownProcessor)?;
-        let message = processor
-            .connector
-            .webhook(&WebhookRequest { header, body })
-            .map_err(|error| match error {
+        let processor = self.processors.get(processor).ok_or(EngineError::UnknownProcessor)?;
+        let message =
+            processor.connector.webhook(&WebhookRequest { header, body }).map_err(|error| match error {
                 WebhookError::Signature => EngineError::WebhookSignature,
                 WebhookError::Malformed => EngineError::WebhookMalformed,
             })?;
@@ -65,18 +60,11 @@ impl Engine {
         let Some(id) = AttemptId::from_reference(&subject.reference) else {
             return Ok(WebhookReceipt::Ignored);
         };
-        let known = self
-            .store
-            .attempt(id)
-            .await?
-            .filter(|attempt| attempt.processor == processor.name);
+        let known = self.store.attempt(id).await?.filter(|attempt| attempt.processor == processor.name);
         let Some(attempt) = known else {
             return Ok(WebhookReceipt::Ignored);
         };
-        let payment = self
-            .store
-            .payment(attempt.merchant_id, attempt.payment_id)
-            .await?;
+        let payment = self.store.payment(attempt.merchant_id, attempt.payment_id).await?;
         let attempt_id = payment.map_or(id, |payment| meant(&payment, &attempt, &subject.outcome));
         let key = format!("{}:{}", processor.name, message.dedupe_key);
         let command = Command::Settle {
@@ -85,10 +73,7 @@ impl Engine {
             outcome: subject.outcome,
             next: None,
         };
-        match self
-            .commit_later(attempt.merchant_id, command, None, Some(key))
-            .await
-        {
+        match self.commit_later(attempt.merchant_id, command, None, Some(key)).await {
             Ok(committed) => {
                 self.after_settling(&committed, attempt_id);
                 Ok(WebhookReceipt::Applied)
@@ -126,12 +111,7 @@ fn meant(payment: &Payment, attempt: &Attempt, outcome: &Outcome) -> AttemptId {
     let follows = attempt.kind == AttemptKind::Charge
         && attempt.status == AttemptStatus::Succeeded
         && payment.charge_attempt_id == attempt.id;
-    match payment
-        .open_operation
-        .as_ref()
-        .filter(|_| follows)
-        .map(|open| (open.kind, open.attempt_id))
-    {
+    match payment.open_operation.as_ref().filter(|_| follows).map(|open| (open.kind, open.attempt_id)) {
         Some((AttemptKind::Capture, id)) if matches!(outcome, Outcome::Captured { .. }) => id,
         Some((AttemptKind::Void, id)) if matches!(outcome, Outcome::Voided) => id,
         _ => attempt.id,

@@ -41,9 +41,7 @@ impl Processors {
     /// The one of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Processor> {
-        self.all
-            .iter()
-            .find(|processor| processor.name.as_str() == name)
+        self.all.iter().find(|processor| processor.name.as_str() == name)
     }
 
     /// Those able to take a payment, the one to be tried first in front.
@@ -57,28 +55,14 @@ impl Processors {
         (method, amount, capture): (MethodKind, Money, CaptureMode),
         spread: u64,
     ) -> Vec<ProcessorName> {
-        let takes = |processor: &&Processor| {
-            processor
-                .connector
-                .capabilities()
-                .takes(method, amount, capture)
-        };
+        let takes =
+            |processor: &&Processor| processor.connector.capabilities().takes(method, amount, capture);
         if !merchant.processors.is_empty() {
-            let wanted = merchant
-                .processors
-                .iter()
-                .filter_map(|name| self.get(name.as_str()));
-            return wanted
-                .filter(takes)
-                .map(|processor| processor.name.clone())
-                .collect();
+            let wanted = merchant.processors.iter().filter_map(|name| self.get(name.as_str()));
+            return wanted.filter(takes).map(|processor| processor.name.clone()).collect();
         }
-        let mut able: Vec<_> = self
-            .all
-            .iter()
-            .filter(takes)
-            .map(|processor| processor.name.clone())
-            .collect();
+        let mut able: Vec<_> =
+            self.all.iter().filter(takes).map(|processor| processor.name.clone()).collect();
         if !able.is_empty() {
             let turn = usize::try_from(spread % (able.len() as u64)).unwrap_or(0);
             able.rotate_left(turn);

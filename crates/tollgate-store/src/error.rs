@@ -10,9 +10,7 @@ pub enum StoreError {
     #[error("the store holds a row that cannot be read ({0})")]
     Corrupt(&'static str),
     /// Another process has it open.
-    #[error(
-        "the store {0} is in use by another process; stop that process or choose another folder"
-    )]
+    #[error("the store {0} is in use by another process; stop that process or choose another folder")]
     Locked(String),
     /// A newer program wrote it.
     #[error(

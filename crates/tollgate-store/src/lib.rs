@@ -49,11 +49,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn api_keys(&self, merchant_id: MerchantId) -> Result<Vec<ApiKey>, StoreError>;
 
     /// A payment.
-    async fn payment(
-        &self,
-        merchant_id: MerchantId,
-        id: PaymentId,
-    ) -> Result<Option<Payment>, StoreError>;
+    async fn payment(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Option<Payment>, StoreError>;
 
     /// A page of a merchant's payments, newest first.
     async fn payments(
@@ -73,25 +69,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError>;
 
     /// A refund.
-    async fn refund(
-        &self,
-        merchant_id: MerchantId,
-        id: RefundId,
-    ) -> Result<Option<Refund>, StoreError>;
+    async fn refund(&self, merchant_id: MerchantId, id: RefundId) -> Result<Option<Refund>, StoreError>;
 
     /// What a payment booked, oldest first.
-    async fn postings(
-        &self,
-        merchant_id: MerchantId,
-        id: PaymentId,
-    ) -> Result<Vec<Posting>, StoreError>;
+    async fn postings(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Vec<Posting>, StoreError>;
 
     /// A payment's history, oldest first.
-    async fn history(
-        &self,
-        merchant_id: MerchantId,
-        id: PaymentId,
-    ) -> Result<Vec<EventRecord>, StoreError>;
+    async fn history(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Vec<EventRecord>, StoreError>;
 
     /// A merchant's events after a sequence number, oldest first.
     async fn events(
@@ -102,11 +86,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     ) -> Result<Vec<EventRecord>, StoreError>;
 
     /// All events after a sequence number, in commit order: what relays and webhooks read.
-    async fn outbox(
-        &self,
-        after_sequence: u64,
-        limit: usize,
-    ) -> Result<Vec<EventRecord>, StoreError>;
+    async fn outbox(&self, after_sequence: u64, limit: usize) -> Result<Vec<EventRecord>, StoreError>;
 
     /// The balances of a merchant's accounts.
     async fn balances(
@@ -123,11 +103,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError>;
 
     /// Attempts that are not settled, by id, after `after`.
-    async fn open_attempts(
-        &self,
-        after: Option<AttemptId>,
-        limit: usize,
-    ) -> Result<Vec<Attempt>, StoreError>;
+    async fn open_attempts(&self, after: Option<AttemptId>, limit: usize)
+    -> Result<Vec<Attempt>, StoreError>;
 
     /// Payments whose time is over, the longest overdue first.
     async fn deadlines(&self, before_ms: u64, limit: usize) -> Result<Vec<Deadline>, StoreError>;

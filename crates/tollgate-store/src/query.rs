@@ -48,17 +48,9 @@ impl PaymentFilter {
         let amount = payment.terms.amount.minor;
         let created = payment.created_at_ms;
         self.status.is_none_or(|status| payment.status == status)
-            && self
-                .method
-                .is_none_or(|method| payment.terms.method == method)
-            && self
-                .processor
-                .as_deref()
-                .is_none_or(|name| payment.processor.as_str() == name)
-            && self
-                .user_id
-                .as_deref()
-                .is_none_or(|user| payment.terms.user_id.as_deref() == Some(user))
+            && self.method.is_none_or(|method| payment.terms.method == method)
+            && self.processor.as_deref().is_none_or(|name| payment.processor.as_str() == name)
+            && self.user_id.as_deref().is_none_or(|user| payment.terms.user_id.as_deref() == Some(user))
             && self.created_from_ms.is_none_or(|from| created >= from)
             && self.created_to_ms.is_none_or(|to| created < to)
             && self.amount_minor_min.is_none_or(|least| amount >= least)

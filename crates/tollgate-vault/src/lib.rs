@@ -32,12 +32,7 @@ impl TransientVault {
     /// A vault for at most `cards_max` cards at once, each for at most `hold_ms` milliseconds.
     #[must_use]
     pub fn new(cards_max: usize, hold_ms: u64) -> Self {
-        Self {
-            held: Mutex::new(HashMap::new()),
-            next: AtomicU64::new(1),
-            cards_max,
-            hold_ms,
-        }
+        Self { held: Mutex::new(HashMap::new()), next: AtomicU64::new(1), cards_max, hold_ms }
     }
 
     /// Takes a card into keeping.

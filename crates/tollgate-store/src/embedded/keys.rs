@@ -31,11 +31,7 @@ pub(super) fn merchant_event(merchant_id: MerchantId, sequence: u64) -> [u8; 24]
 }
 
 /// Merchant, digest of the user's id, and payment.
-pub(super) fn user_payment(
-    merchant_id: MerchantId,
-    user: [u8; 16],
-    payment_id: PaymentId,
-) -> [u8; 48] {
+pub(super) fn user_payment(merchant_id: MerchantId, user: [u8; 16], payment_id: PaymentId) -> [u8; 48] {
     let mut key = [0; 48];
     key[..32].copy_from_slice(&owned(merchant_id, user));
     key[32..].copy_from_slice(&payment_id.to_bytes());
@@ -85,11 +81,7 @@ pub(super) fn read_totals(key: &[u8]) -> Option<TotalsKey> {
     let hour = u32::from_be_bytes(key.get(16..20)?.try_into().ok()?);
     let currency = std::str::from_utf8(key.get(20..23)?).ok()?.parse().ok()?;
     let method = *MethodKind::ALL.get(usize::from(*key.get(23)?))?;
-    Some(TotalsKey {
-        hour,
-        currency,
-        method,
-    })
+    Some(TotalsKey { hour, currency, method })
 }
 
 /// 16 bytes at a place of a key, as an id's bytes.
@@ -99,7 +91,5 @@ pub(super) fn bytes16(key: &[u8], from: usize) -> Option<[u8; 16]> {
 
 /// 8 bytes at a place of a key, as a number.
 pub(super) fn number(key: &[u8], from: usize) -> Option<u64> {
-    Some(u64::from_be_bytes(
-        key.get(from..from.checked_add(8)?)?.try_into().ok()?,
-    ))
+    Some(u64::from_be_bytes(key.get(from..from.checked_add(8)?)?.try_into().ok()?))
 }

@@ -92,23 +92,13 @@ impl EmbeddedStore {
         let tables = Arc::new(Tables::open(database, options.idempotency_ms)?);
         let sequence = match tables.events.last_key_value() {
             None => 0,
-            Some(last) => {
-                keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?
-            }
+            Some(last) => keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?,
         };
         let (queue, receiver) = mpsc::channel(options.queue_length_max);
         let writer_tables = Arc::clone(&tables);
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || {
-                writer::run(
-                    &writer_tables,
-                    receiver,
-                    sequence,
-                    options.policy,
-                    options.run,
-                )
-            })?;
+            .spawn(move || writer::run(&writer_tables, receiver, sequence, options.policy, options.run))?;
         Ok(Self {
             tables,
             queue: Some(queue),
@@ -125,8 +115,7 @@ impl EmbeddedStore {
         begins: bool,
         job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
     ) -> Result<T, CommitError> {
-        let stopped =
-            || CommitError::Store(StoreError::Unavailable("the writer has stopped".to_owned()));
+        let stopped = || CommitError::Store(StoreError::Unavailable("the writer has stopped".to_owned()));
         let (sender, receiver) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         if begins {
@@ -141,10 +130,7 @@ impl EmbeddedStore {
     }
 
     async fn submit_commit(&self, commit: Commit) -> Result<Committed, CommitError> {
-        self.submit(begins(&commit), |answer| {
-            Job::Commit(Box::new(commit), answer)
-        })
-        .await
+        self.submit(begins(&commit), |answer| Job::Commit(Box::new(commit), answer)).await
     }
 
     async fn submit_admin(&self, change: Admin) -> Result<(), CommitError> {

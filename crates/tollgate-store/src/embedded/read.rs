@@ -62,16 +62,8 @@ impl Store for EmbeddedStore {
         .await
     }
 
-    async fn payment(
-        &self,
-        merchant_id: MerchantId,
-        id: PaymentId,
-    ) -> Result<Option<Payment>, StoreError> {
-        row(
-            &self.tables.payments,
-            &keys::owned(merchant_id, id.to_bytes()),
-            "payment",
-        )
+    async fn payment(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Option<Payment>, StoreError> {
+        row(&self.tables.payments, &keys::owned(merchant_id, id.to_bytes()), "payment")
     }
 
     async fn payments(
@@ -79,8 +71,7 @@ impl Store for EmbeddedStore {
         merchant_id: MerchantId,
         filter: PaymentFilter,
     ) -> Result<PaymentPage, StoreError> {
-        self.scan(move |tables| list(tables, merchant_id, &filter))
-            .await
+        self.scan(move |tables| list(tables, merchant_id, &filter)).await
     }
 
     async fn recent_payments(
@@ -88,52 +79,25 @@ impl Store for EmbeddedStore {
         merchant_id: MerchantId,
         users: Vec<String>,
     ) -> Result<Vec<Option<Payment>>, StoreError> {
-        self.scan(move |tables| {
-            users
-                .iter()
-                .map(|user| latest_of_user(tables, merchant_id, user))
-                .collect()
-        })
-        .await
+        self.scan(move |tables| users.iter().map(|user| latest_of_user(tables, merchant_id, user)).collect())
+            .await
     }
 
     async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
         row(&self.tables.attempts, &id.to_bytes(), "attempt")
     }
 
-    async fn refund(
-        &self,
-        merchant_id: MerchantId,
-        id: RefundId,
-    ) -> Result<Option<Refund>, StoreError> {
-        row(
-            &self.tables.refunds,
-            &keys::owned(merchant_id, id.to_bytes()),
-            "refund",
-        )
+    async fn refund(&self, merchant_id: MerchantId, id: RefundId) -> Result<Option<Refund>, StoreError> {
+        row(&self.tables.refunds, &keys::owned(merchant_id, id.to_bytes()), "refund")
     }
 
-    async fn postings(
-        &self,
-        merchant_id: MerchantId,
-        id: PaymentId,
-    ) -> Result<Vec<Posting>, StoreError> {
-        let rows = self
-            .tables
-            .ledger
-            .prefix(keys::owned(merchant_id, id.to_bytes()));
+    async fn postings(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Vec<Posting>, StoreError> {
+        let rows = self.tables.ledger.prefix(keys::owned(merchant_id, id.to_bytes()));
         rows.map(|row| decode(&row.value()?, "posting")).collect()
     }
 
-    async fn history(
-        &self,
-        merchant_id: MerchantId,
-        id: PaymentId,
-    ) -> Result<Vec<EventRecord>, StoreError> {
-        let rows = self
-            .tables
-            .payment_events
-            .prefix(keys::owned(merchant_id, id.to_bytes()));
+    async fn history(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Vec<EventRecord>, StoreError> {
+        let rows = self.tables.payment_events.prefix(keys::owned(merchant_id, id.to_bytes()));
         let mut events = Vec::new();
         for row in rows {
             events.push(event(&self.tables, &row.value()?)?);
@@ -151,11 +115,7 @@ impl Store for EmbeddedStore {
         let to = keys::merchant_event(merchant_id, u64::MAX);
         self.scan(move |tables| {
             let mut events = Vec::new();
-            for row in tables
-                .merchant_events
-                .range(from..=to)
-                .take(limit.min(LIMIT_MAX))
-            {
+            for row in tables.merchant_events.range(from..=to).take(limit.min(LIMIT_MAX)) {
                 let key = row.key()?;
                 events.push(event(tables, key.get(16..).unwrap_or_default())?);
             }
@@ -164,11 +124,7 @@ impl Store for EmbeddedStore {
         .await
     }
 
-    async fn outbox(
-        &self,
-        after_sequence: u64,
-        limit: usize,
-    ) -> Result<Vec<EventRecord>, StoreError> {
+    async fn outbox(&self, after_sequence: u64, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
         let from = after_sequence.saturating_add(1).to_be_bytes();
         self.scan(move |tables| {
             let rows = tables.events.range(from..).take(limit);
@@ -185,12 +141,9 @@ impl Store for EmbeddedStore {
         for row in self.tables.balances.prefix(merchant_id.to_bytes()) {
             let (key, value) = row.into_inner()?;
             let (account, balance) = decode(&value, "balance")?;
-            let code = key
-                .get(16..19)
-                .and_then(|code| std::str::from_utf8(code).ok());
-            let currency = code
-                .and_then(|code| code.parse().ok())
-                .ok_or(StoreError::Corrupt("balance key"))?;
+            let code = key.get(16..19).and_then(|code| std::str::from_utf8(code).ok());
+            let currency =
+                code.and_then(|code| code.parse().ok()).ok_or(StoreError::Corrupt("balance key"))?;
             balances.push((currency, account, balance));
         }
         Ok(balances)
@@ -228,9 +181,7 @@ impl Store for EmbeddedStore {
         after: Option<AttemptId>,
         limit: usize,
     ) -> Result<Vec<Attempt>, StoreError> {
-        let from = after
-            .map_or(0, |id| id.as_u128().saturating_add(1))
-            .to_be_bytes();
+        let from = after.map_or(0, |id| id.as_u128().saturating_add(1)).to_be_bytes();
         self.scan(move |tables| {
             let mut found = Vec::new();
             for row in tables.open_attempts.range(from..).take(limit) {
@@ -245,19 +196,10 @@ impl Store for EmbeddedStore {
 
     async fn deadlines(&self, before_ms: u64, limit: usize) -> Result<Vec<Deadline>, StoreError> {
         let mut found = Vec::new();
-        for row in self
-            .tables
-            .deadlines
-            .range(..before_ms.to_be_bytes())
-            .take(limit)
-        {
+        for row in self.tables.deadlines.range(..before_ms.to_be_bytes()).take(limit) {
             let (key, value) = row.into_inner()?;
             let corrupt = StoreError::Corrupt("deadline");
-            let parts = (
-                keys::number(&key, 0),
-                keys::bytes16(&key, 8),
-                keys::bytes16(&value, 0),
-            );
+            let parts = (keys::number(&key, 0), keys::bytes16(&key, 8), keys::bytes16(&value, 0));
             let (Some(at_ms), Some(payment), Some(merchant)) = parts else {
                 return Err(corrupt);
             };
@@ -276,11 +218,7 @@ impl Store for EmbeddedStore {
         key: &str,
         now_ms: u64,
     ) -> Result<Option<IdempotencyRecord>, StoreError> {
-        let found = txn::find_idempotency(
-            &self.tables,
-            &txn::idempotency_key(merchant_id, key),
-            now_ms,
-        )?;
+        let found = txn::find_idempotency(&self.tables, &txn::idempotency_key(merchant_id, key), now_ms)?;
         Ok(found.map(|(_, record)| record))
     }
 
@@ -344,11 +282,7 @@ fn latest_of_user(
 }
 
 /// One page: newest first, by the narrowest index there is.
-fn list(
-    tables: &Tables,
-    merchant_id: MerchantId,
-    filter: &PaymentFilter,
-) -> Result<PaymentPage, StoreError> {
+fn list(tables: &Tables, merchant_id: MerchantId, filter: &PaymentFilter) -> Result<PaymentPage, StoreError> {
     let limit = filter.limit.clamp(1, LIMIT_MAX);
     let mut to_skip = filter.offset.min(OFFSET_MAX);
     let prefix: Vec<u8> = match &filter.user_id {
@@ -358,22 +292,13 @@ fn list(
     let bound = |id: u128| [prefix.as_slice(), &id.to_be_bytes()].concat();
     // Ids begin with their time: a created range is a key range.
     let from = bound(u128::from(filter.created_from_ms.unwrap_or(0)) << 80);
-    let until = filter
-        .created_to_ms
-        .map_or(u128::MAX, |to| u128::from(to.min(1 << 47)) << 80);
+    let until = filter.created_to_ms.map_or(u128::MAX, |to| u128::from(to.min(1 << 47)) << 80);
     let to = bound(filter.before.map_or(until, |id| id.as_u128().min(until)));
-    let mut page = PaymentPage {
-        payments: Vec::with_capacity(limit.min(100)),
-        next: None,
-    };
+    let mut page = PaymentPage { payments: Vec::with_capacity(limit.min(100)), next: None };
     if from >= to {
         return Ok(page);
     }
-    let index = if filter.user_id.is_some() {
-        &tables.user_payments
-    } else {
-        &tables.payments
-    };
+    let index = if filter.user_id.is_some() { &tables.user_payments } else { &tables.payments };
     let mut looked_at = 0_usize;
     for row in index.range(from..to).rev() {
         let payment: Payment = if filter.user_id.is_some() {

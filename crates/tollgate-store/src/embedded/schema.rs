@@ -18,10 +18,7 @@ pub(super) struct Migration {
 }
 
 /// The steps there are, in order.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    to: 1,
-    run: |_| Ok(()),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[Migration { to: 1, run: |_| Ok(()) }];
 
 /// Brings a store up to date, or refuses one that is newer than the program.
 pub(super) fn migrate(
@@ -33,10 +30,8 @@ pub(super) fn migrate(
     let mut found = match meta.get(KEY)? {
         None => 0,
         Some(bytes) => {
-            let bytes: [u8; 4] = bytes
-                .as_ref()
-                .try_into()
-                .map_err(|_| StoreError::Corrupt("schema version"))?;
+            let bytes: [u8; 4] =
+                bytes.as_ref().try_into().map_err(|_| StoreError::Corrupt("schema version"))?;
             u32::from_be_bytes(bytes)
         }
     };
@@ -63,9 +58,7 @@ mod tests {
 
     fn open(folder: &std::path::Path) -> (Database, Keyspace) {
         let database = Database::builder(folder).open().unwrap();
-        let meta = database
-            .keyspace("meta", KeyspaceCreateOptions::default)
-            .unwrap();
+        let meta = database.keyspace("meta", KeyspaceCreateOptions::default).unwrap();
         (database, meta)
     }
 
@@ -81,10 +74,7 @@ mod tests {
         assert_eq!(version(&meta), 1);
 
         let steps = [
-            Migration {
-                to: 1,
-                run: |_| Err(StoreError::Corrupt("ran again")),
-            },
+            Migration { to: 1, run: |_| Err(StoreError::Corrupt("ran again")) },
             Migration {
                 to: 2,
                 run: |database| {
@@ -111,14 +101,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (database, meta) = open(folder.path());
         let steps = [
-            Migration {
-                to: 1,
-                run: |_| Ok(()),
-            },
-            Migration {
-                to: 2,
-                run: |_| Err(StoreError::Corrupt("row")),
-            },
+            Migration { to: 1, run: |_| Ok(()) },
+            Migration { to: 2, run: |_| Err(StoreError::Corrupt("row")) },
         ];
         assert!(migrate(&database, &meta, &steps, 2).is_err());
         assert_eq!(version(&meta), 1);
@@ -130,10 +114,6 @@ mod tests {
         let (database, meta) = open(folder.path());
         meta.insert(KEY, 7_u32.to_be_bytes()).unwrap();
         let refusal = migrate(&database, &meta, MIGRATIONS, VERSION).unwrap_err();
-        assert!(
-            refusal
-                .to_string()
-                .contains("newer Tollgate (schema 7, this program knows 1)")
-        );
+        assert!(refusal.to_string().contains("newer Tollgate (schema 7, this program knows 1)"));
     }
 }

@@ -4,9 +4,7 @@
 //! A command is staged whole or not at all: everything that can refuse it comes before the first
 //! change. If the batch itself cannot be written, the whole [`State`] is thrown away.
 
-use crate::commit::{
-    Admin, Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply,
-};
+use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply};
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::keys;
 use crate::embedded::tables::Tables;
@@ -56,10 +54,8 @@ impl State {
 
     /// Lets go of what the next batches will hardly need.
     fn trim(&mut self) {
-        self.payments
-            .retain(|_, payment| payment.open_operation.is_some());
-        self.attempts
-            .retain(|_, attempt| attempt.status == AttemptStatus::Open);
+        self.payments.retain(|_, payment| payment.open_operation.is_some());
+        self.attempts.retain(|_, attempt| attempt.status == AttemptStatus::Open);
         if self.payments.len() > HOT_ROWS_MAX {
             self.payments.clear();
         }
@@ -108,10 +104,7 @@ struct Change {
 
 impl<'a> Txn<'a> {
     pub(super) fn new(tables: &'a Tables, state: &'a mut State, policy: Policy, run: u64) -> Self {
-        let rows = tables
-            .database
-            .batch()
-            .durability(Some(fjall::PersistMode::SyncData));
+        let rows = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));
         Self {
             tables,
             state,
@@ -133,15 +126,10 @@ impl<'a> Txn<'a> {
     pub(super) fn administer(&mut self, change: &Admin) -> Result<(), CommitError> {
         match change {
             Admin::PutMerchant(merchant) => {
-                self.rows.insert(
-                    &self.tables.merchants,
-                    merchant.id.to_bytes(),
-                    encode(merchant)?,
-                );
+                self.rows.insert(&self.tables.merchants, merchant.id.to_bytes(), encode(merchant)?);
             }
             Admin::PutApiKey(key) => {
-                self.rows
-                    .insert(&self.tables.api_keys, key.id.to_bytes(), encode(key)?);
+                self.rows.insert(&self.tables.api_keys, key.id.to_bytes(), encode(key)?);
             }
         }
         Ok(())
@@ -149,14 +137,7 @@ impl<'a> Txn<'a> {
 
     /// Decides and stages one unit of work.
     pub(super) fn stage(&mut self, commit: Commit) -> Result<Committed, CommitError> {
-        let Commit {
-            merchant_id,
-            now_ms,
-            event_id,
-            command,
-            idempotency,
-            message,
-        } = commit;
+        let Commit { merchant_id, now_ms, event_id, command, idempotency, message } = commit;
         let message_key = message.map(|message| digest(&[message.as_bytes()]));
         if let Some(key) = &message_key
             && (self.messages.contains(key) || self.tables.messages.find(key, now_ms)?.is_some())
@@ -170,27 +151,17 @@ impl<'a> Txn<'a> {
         let before = self.payment(merchant_id, subject.0)?;
         let change = match command {
             None => None,
-            Some(command) => {
-                self.work_out((merchant_id, now_ms, event_id), before.as_deref(), command)?
-            }
+            Some(command) => self.work_out((merchant_id, now_ms, event_id), before.as_deref(), command)?,
         };
 
         // From here on nothing refuses: what was worked out is taken over. A fault of the store in
         // between would leave half a command staged, so it fails the whole batch.
         let staged = match change {
             Some(change) => self.take_over(change).map_err(CommitError::from),
-            None => before
-                .ok_or(CommitError::Refused(Refusal::NotFound))
-                .map(unchanged),
+            None => before.ok_or(CommitError::Refused(Refusal::NotFound)).map(unchanged),
         };
         let staged = staged.and_then(|committed| {
-            self.finish(
-                (merchant_id, now_ms),
-                subject.1,
-                idempotency,
-                message_key,
-                committed,
-            )
+            self.finish((merchant_id, now_ms), subject.1, idempotency, message_key, committed)
         });
         self.broken |= matches!(staged, Err(CommitError::Store(_)));
         staged
@@ -219,24 +190,19 @@ impl<'a> Txn<'a> {
     /// Writes everything staged, durably.
     pub(super) fn write(mut self) -> Result<(), StoreError> {
         if self.broken {
-            return Err(StoreError::Unavailable(
-                "a command could not be staged whole".to_owned(),
-            ));
+            return Err(StoreError::Unavailable("a command could not be staged whole".to_owned()));
         }
         for (merchant_id, payment_id) in &self.touched_payments {
             if let Some(payment) = self.state.payments.get(payment_id) {
                 let key = keys::owned(*merchant_id, payment_id.to_bytes());
-                self.rows
-                    .insert(&self.tables.payments, key, encode(payment.as_ref())?);
+                self.rows.insert(&self.tables.payments, key, encode(payment.as_ref())?);
             }
         }
         for id in &self.touched_attempts {
             if let Some(attempt) = self.state.attempts.get(id) {
-                self.rows
-                    .insert(&self.tables.attempts, id.to_bytes(), encode(attempt)?);
+                self.rows.insert(&self.tables.attempts, id.to_bytes(), encode(attempt)?);
                 if attempt.status == AttemptStatus::Open {
-                    self.rows
-                        .insert(&self.tables.open_attempts, id.to_bytes(), []);
+                    self.rows.insert(&self.tables.open_attempts, id.to_bytes(), []);
                 } else {
                     self.rows.remove(&self.tables.open_attempts, id.to_bytes());
                 }
@@ -252,20 +218,12 @@ impl<'a> Txn<'a> {
         for key in &self.touched_balances {
             if let Some(balance) = self.state.balances.get(key) {
                 let row = encode(&(&key.2, balance))?;
-                self.rows.insert(
-                    &self.tables.balances,
-                    keys::balance(key.0, key.1, &key.2),
-                    row,
-                );
+                self.rows.insert(&self.tables.balances, keys::balance(key.0, key.1, &key.2), row);
             }
         }
         for key in &self.touched_totals {
             if let Some(totals) = self.state.totals.get(key) {
-                self.rows.insert(
-                    &self.tables.totals,
-                    keys::totals(key.0, &key.1),
-                    encode(totals)?,
-                );
+                self.rows.insert(&self.tables.totals, keys::totals(key.0, &key.1), encode(totals)?);
             }
         }
         self.rows.commit()?;
@@ -281,9 +239,7 @@ impl<'a> Txn<'a> {
     ) -> Result<Option<Change>, CommitError> {
         let payment_id = command.payment_id();
         let settled = match command.settled_attempt() {
-            Some(id) => self
-                .attempt(id)?
-                .filter(|attempt| attempt.payment_id == payment_id),
+            Some(id) => self.attempt(id)?.filter(|attempt| attempt.payment_id == payment_id),
             None => None,
         };
         let refund = match settled.as_ref().and_then(|attempt| attempt.refund_id) {
@@ -316,9 +272,7 @@ impl<'a> Txn<'a> {
             let known = settled.filter(|attempt| attempt.id == update.attempt_id);
             let mut attempt = match known {
                 Some(attempt) => attempt,
-                None => self
-                    .attempt(update.attempt_id)?
-                    .ok_or(StoreError::Corrupt("attempt"))?,
+                None => self.attempt(update.attempt_id)?.ok_or(StoreError::Corrupt("attempt"))?,
             };
             attempt.status = update.status;
             attempt.updated_at_ms = now_ms;
@@ -353,39 +307,18 @@ impl<'a> Txn<'a> {
     }
 
     fn take_over(&mut self, change: Change) -> Result<Committed, StoreError> {
-        let Change {
-            before,
-            expired_before_ms,
-            payment,
-            attempts,
-            refund,
-            posting,
-            balances,
-            record,
-        } = change;
+        let Change { before, expired_before_ms, payment, attempts, refund, posting, balances, record } =
+            change;
         let (merchant_id, payment_id) = (payment.merchant_id, payment.id);
         let sequence = record.sequence;
         let event_key = keys::versioned(merchant_id, payment_id, record.version);
-        self.rows.insert(
-            &self.tables.events,
-            sequence.to_be_bytes(),
-            encode(&record)?,
-        );
-        self.rows.insert(
-            &self.tables.payment_events,
-            event_key,
-            sequence.to_be_bytes(),
-        );
-        self.rows.insert(
-            &self.tables.merchant_events,
-            keys::merchant_event(merchant_id, sequence),
-            [],
-        );
+        self.rows.insert(&self.tables.events, sequence.to_be_bytes(), encode(&record)?);
+        self.rows.insert(&self.tables.payment_events, event_key, sequence.to_be_bytes());
+        self.rows.insert(&self.tables.merchant_events, keys::merchant_event(merchant_id, sequence), []);
         self.state.sequence = sequence;
 
         if let Some(posting) = posting {
-            self.rows
-                .insert(&self.tables.ledger, event_key, encode(&posting)?);
+            self.rows.insert(&self.tables.ledger, event_key, encode(&posting)?);
         }
         for (key, balance) in balances {
             self.touched_balances.insert(key.clone());
@@ -397,13 +330,11 @@ impl<'a> Txn<'a> {
         }
         if expired_before_ms != payment.expires_at_ms {
             if let Some(at_ms) = expired_before_ms {
-                self.rows
-                    .remove(&self.tables.deadlines, keys::deadline(at_ms, payment_id));
+                self.rows.remove(&self.tables.deadlines, keys::deadline(at_ms, payment_id));
             }
             if let Some(at_ms) = payment.expires_at_ms {
                 let key = keys::deadline(at_ms, payment_id);
-                self.rows
-                    .insert(&self.tables.deadlines, key, merchant_id.to_bytes());
+                self.rows.insert(&self.tables.deadlines, key, merchant_id.to_bytes());
             }
         }
         if before != Some(payment.status) {
@@ -420,13 +351,7 @@ impl<'a> Txn<'a> {
         let payment = Arc::new(payment);
         self.touched_payments.insert((merchant_id, payment_id));
         self.state.payments.insert(payment_id, Arc::clone(&payment));
-        Ok(Committed {
-            payment,
-            attempt,
-            refund,
-            event: Some(Arc::new(record)),
-            reply: None,
-        })
+        Ok(Committed { payment, attempt, refund, event: Some(Arc::new(record)), reply: None })
     }
 
     fn count(
@@ -489,10 +414,9 @@ impl<'a> Txn<'a> {
         match record.reply {
             Some(reply) => Err(CommitError::Replay(reply)),
             None if record.run == self.run => Err(CommitError::KeyInFlight),
-            None => Err(CommitError::KeyOrphaned {
-                payment_id: record.payment_id,
-                refund_id: record.refund_id,
-            }),
+            None => {
+                Err(CommitError::KeyOrphaned { payment_id: record.payment_id, refund_id: record.refund_id })
+            }
         }
     }
 
@@ -515,12 +439,8 @@ impl<'a> Txn<'a> {
                     refund_id: committed.refund.as_ref().map(|refund| refund.id),
                     reply: None,
                 };
-                let keyspace = self
-                    .tables
-                    .idempotency
-                    .today(&self.tables.database, now_ms)?;
-                self.idempotency
-                    .insert(idempotency_key(merchant_id, &key), (keyspace, record));
+                let keyspace = self.tables.idempotency.today(&self.tables.database, now_ms)?;
+                self.idempotency.insert(idempotency_key(merchant_id, &key), (keyspace, record));
             }
             Some(IdempotencyStep::Finish { key, render, .. }) => {
                 let found = self.idempotency_record(merchant_id, &key, now_ms)?;
@@ -534,8 +454,7 @@ impl<'a> Txn<'a> {
                 };
                 record.reply = Some(reply.clone());
                 committed.reply = Some(reply);
-                self.idempotency
-                    .insert(idempotency_key(merchant_id, &key), (keyspace, record));
+                self.idempotency.insert(idempotency_key(merchant_id, &key), (keyspace, record));
             }
         }
         Ok(())
@@ -563,12 +482,8 @@ impl<'a> Txn<'a> {
             let owned = payment.merchant_id == merchant_id;
             return Ok(owned.then(|| Arc::clone(payment)));
         }
-        let row = self
-            .tables
-            .payments
-            .get(keys::owned(merchant_id, id.to_bytes()))?;
-        row.map(|row| decode(&row, "payment").map(Arc::new))
-            .transpose()
+        let row = self.tables.payments.get(keys::owned(merchant_id, id.to_bytes()))?;
+        row.map(|row| decode(&row, "payment").map(Arc::new)).transpose()
     }
 
     fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
@@ -583,10 +498,7 @@ impl<'a> Txn<'a> {
         if let Some(refund) = self.refunds.get(&id) {
             return Ok(Some(refund.clone()));
         }
-        let row = self
-            .tables
-            .refunds
-            .get(keys::owned(merchant_id, id.to_bytes()))?;
+        let row = self.tables.refunds.get(keys::owned(merchant_id, id.to_bytes()))?;
         row.map(|row| decode(&row, "refund")).transpose()
     }
 
@@ -594,26 +506,15 @@ impl<'a> Txn<'a> {
         if let Some(balance) = self.state.balances.get(key) {
             return Ok(*balance);
         }
-        let row = self
-            .tables
-            .balances
-            .get(keys::balance(key.0, key.1, &key.2))?;
-        let row = row
-            .map(|row| decode::<(Account, Balance)>(&row, "balance"))
-            .transpose()?;
+        let row = self.tables.balances.get(keys::balance(key.0, key.1, &key.2))?;
+        let row = row.map(|row| decode::<(Account, Balance)>(&row, "balance")).transpose()?;
         Ok(row.map(|(_, balance)| balance).unwrap_or_default())
     }
 }
 
 /// A unit of work that changes nothing, or only the idempotency key.
 fn unchanged(payment: Arc<Payment>) -> Committed {
-    Committed {
-        payment,
-        attempt: None,
-        refund: None,
-        event: None,
-        reply: None,
-    }
+    Committed { payment, attempt: None, refund: None, event: None, reply: None }
 }
 
 /// The payment and refund a unit of work is about.
@@ -622,17 +523,11 @@ fn subject(
     idempotency: Option<&IdempotencyStep>,
 ) -> Result<(PaymentId, Option<RefundId>), CommitError> {
     let finished = match idempotency {
-        Some(IdempotencyStep::Finish {
-            payment_id,
-            refund_id,
-            ..
-        }) => Some((*payment_id, *refund_id)),
+        Some(IdempotencyStep::Finish { payment_id, refund_id, .. }) => Some((*payment_id, *refund_id)),
         _ => None,
     };
     match (command.map(Command::payment_id), finished) {
-        (Some(payment_id), finished) => {
-            Ok((payment_id, finished.and_then(|(_, refund_id)| refund_id)))
-        }
+        (Some(payment_id), finished) => Ok((payment_id, finished.and_then(|(_, refund_id)| refund_id))),
         (None, Some(finished)) => Ok(finished),
         (None, None) => Err(Refusal::NotFound.into()),
     }
@@ -667,37 +562,24 @@ fn refund_after(
     now_ms: u64,
 ) -> Option<Refund> {
     match (event, refund) {
-        (
-            PaymentEvent::RefundStarted {
-                refund_id,
-                attempt,
-                fee_returned_minor,
-                reason,
-                metadata,
-            },
-            _,
-        ) => Some(Refund {
-            id: *refund_id,
-            merchant_id: payment.merchant_id,
-            payment_id: payment.id,
-            attempt_id: attempt.id,
-            amount: payment.money(attempt.amount_minor),
-            fee_returned_minor: *fee_returned_minor,
-            status: RefundStatus::Pending,
-            reason: reason.clone(),
-            metadata: metadata.clone(),
-            processor_refund_id: None,
-            failure: None,
-            created_at_ms: now_ms,
-            updated_at_ms: now_ms,
-        }),
-        (
-            PaymentEvent::RefundSucceeded {
-                processor_refund_id,
-                ..
-            },
-            Some(mut refund),
-        ) => {
+        (PaymentEvent::RefundStarted { refund_id, attempt, fee_returned_minor, reason, metadata }, _) => {
+            Some(Refund {
+                id: *refund_id,
+                merchant_id: payment.merchant_id,
+                payment_id: payment.id,
+                attempt_id: attempt.id,
+                amount: payment.money(attempt.amount_minor),
+                fee_returned_minor: *fee_returned_minor,
+                status: RefundStatus::Pending,
+                reason: reason.clone(),
+                metadata: metadata.clone(),
+                processor_refund_id: None,
+                failure: None,
+                created_at_ms: now_ms,
+                updated_at_ms: now_ms,
+            })
+        }
+        (PaymentEvent::RefundSucceeded { processor_refund_id, .. }, Some(mut refund)) => {
             refund.status = RefundStatus::Succeeded;
             refund.processor_refund_id = Some(processor_refund_id.clone());
             refund.updated_at_ms = now_ms;
@@ -728,10 +610,7 @@ pub(super) fn find_idempotency(
         return Ok(None);
     };
     let record: IdempotencyRecord = decode(&row, "idempotency record")?;
-    let alive = record
-        .created_at_ms
-        .saturating_add(tables.idempotency.retention_ms())
-        > now_ms;
+    let alive = record.created_at_ms.saturating_add(tables.idempotency.retention_ms()) > now_ms;
     Ok(alive.then_some((keyspace, record)))
 }
 

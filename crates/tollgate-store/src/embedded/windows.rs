@@ -25,21 +25,12 @@ impl Windows {
     ) -> Result<Self, StoreError> {
         let mut days = BTreeMap::new();
         for name in database.list_keyspace_names() {
-            let day = name
-                .strip_prefix(prefix)
-                .and_then(|day| day.parse::<u64>().ok());
+            let day = name.strip_prefix(prefix).and_then(|day| day.parse::<u64>().ok());
             if let Some(day) = day {
-                days.insert(
-                    day,
-                    database.keyspace(&name, KeyspaceCreateOptions::default)?,
-                );
+                days.insert(day, database.keyspace(&name, KeyspaceCreateOptions::default)?);
             }
         }
-        Ok(Self {
-            prefix,
-            retention_ms,
-            days: RwLock::new(days),
-        })
+        Ok(Self { prefix, retention_ms, days: RwLock::new(days) })
     }
 
     /// How long a row lives, in milliseconds.
@@ -79,11 +70,7 @@ impl Windows {
     pub(super) fn forget(&self, database: &Database, now_ms: u64) -> Result<(), StoreError> {
         let first = now_ms.saturating_sub(self.retention_ms) / DAY_MS;
         loop {
-            let oldest = self
-                .days
-                .read()
-                .first_key_value()
-                .map(|(day, keyspace)| (*day, keyspace.clone()));
+            let oldest = self.days.read().first_key_value().map(|(day, keyspace)| (*day, keyspace.clone()));
             let Some((day, keyspace)) = oldest.filter(|(day, _)| *day < first) else {
                 return Ok(());
             };
@@ -102,11 +89,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::builder(folder.path()).open().unwrap();
         let windows = Windows::open(&database, "w_", DAY_MS).unwrap();
-        windows
-            .today(&database, 10 * DAY_MS)
-            .unwrap()
-            .insert("k", "a")
-            .unwrap();
+        windows.today(&database, 10 * DAY_MS).unwrap().insert("k", "a").unwrap();
         assert!(windows.find(b"k", 10 * DAY_MS + 5).unwrap().is_some());
         assert!(windows.find(b"k", 11 * DAY_MS - 1).unwrap().is_some());
         assert!(windows.find(b"k", 12 * DAY_MS + 1).unwrap().is_none());
@@ -114,15 +97,8 @@ mod tests {
         assert!(database.keyspace_exists("w_10"));
         windows.forget(&database, 12 * DAY_MS).unwrap();
         assert!(!database.keyspace_exists("w_10"));
-        windows
-            .today(&database, 12 * DAY_MS)
-            .unwrap()
-            .insert("k", "b")
-            .unwrap();
+        windows.today(&database, 12 * DAY_MS).unwrap().insert("k", "b").unwrap();
         let again = Windows::open(&database, "w_", DAY_MS).unwrap();
-        assert_eq!(
-            again.find(b"k", 12 * DAY_MS).unwrap().unwrap().1.as_ref(),
-            b"b"
-        );
+        assert_eq!(again.find(b"k", 12 * DAY_MS).unwrap().unwrap().1.as_ref(), b"b");
     }
 }

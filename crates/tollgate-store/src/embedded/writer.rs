@@ -20,19 +20,10 @@ pub(super) enum Job {
 }
 
 /// An answer that is held back until the batch is durable.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one short-lived value a job, in a reused vector"
-)]
+#[expect(clippy::large_enum_variant, reason = "one short-lived value a job, in a reused vector")]
 enum Answer {
-    Commit(
-        oneshot::Sender<Result<Committed, CommitError>>,
-        Result<Committed, CommitError>,
-    ),
-    Admin(
-        oneshot::Sender<Result<(), CommitError>>,
-        Result<(), CommitError>,
-    ),
+    Commit(oneshot::Sender<Result<Committed, CommitError>>, Result<Committed, CommitError>),
+    Admin(oneshot::Sender<Result<(), CommitError>>, Result<(), CommitError>),
 }
 
 /// Runs until every sender is gone and the queue is empty.
@@ -100,25 +91,15 @@ impl Answer {
     /// rests on one made in the batch, into the batch's failure.
     fn send(self, failed: Option<&StoreError>) {
         let failure = || {
-            CommitError::Store(StoreError::Unavailable(
-                failed.map(ToString::to_string).unwrap_or_default(),
-            ))
+            CommitError::Store(StoreError::Unavailable(failed.map(ToString::to_string).unwrap_or_default()))
         };
         // The caller may have gone away; what was committed stays committed.
         match self {
             Self::Commit(to, result) => {
-                let _ = to.send(if failed.is_some() {
-                    Err(failure())
-                } else {
-                    result
-                });
+                let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
             }
             Self::Admin(to, result) => {
-                let _ = to.send(if failed.is_some() {
-                    Err(failure())
-                } else {
-                    result
-                });
+                let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
             }
         }
     }

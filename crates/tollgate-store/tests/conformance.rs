@@ -1,0 +1,445 @@
+//! What every store must do. Runs on the embedded store; other stores run the same suite.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
+use tollgate_core::command::{Command, Refusal};
+use tollgate_core::currency::Currency;
+use tollgate_core::event::PaymentTerms;
+use tollgate_core::failure::{Failure, FailureCode};
+use tollgate_core::id::{AttemptId, EventId, IdParts, MerchantId, PaymentId, RefundId};
+use tollgate_core::ledger::Account;
+use tollgate_core::merchant::{FeePlan, Merchant, Mode};
+use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind};
+use tollgate_core::money::Money;
+use tollgate_core::outcome::Outcome;
+use tollgate_core::payment::Payment;
+use tollgate_core::refund::Refund;
+use tollgate_core::transition::PaymentStatus;
+use tollgate_store::Store;
+use tollgate_store::audit::audit;
+use tollgate_store::commit::{Admin, Commit, CommitError, Committed, IdempotencyStep, StoredReply};
+use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
+use tollgate_store::error::StoreError;
+use tollgate_store::query::PaymentFilter;
+
+const NOW_MS: u64 = 1_790_000_000_000;
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+fn parts(unix_ms: u64) -> IdParts {
+    let random = NEXT.fetch_add(1, Ordering::Relaxed);
+    IdParts { unix_ms, sub_ms: 0, bucket: 5, random }
+}
+
+fn open(folder: &Path, run: u64) -> Arc<EmbeddedStore> {
+    Arc::new(EmbeddedStore::open(EmbeddedOptions::new(folder, run)).unwrap())
+}
+
+async fn merchant(store: &dyn Store) -> MerchantId {
+    let id = MerchantId::from_parts(parts(NOW_MS));
+    let fee = FeePlan { percent_bps: 200, fixed_minor: 0 };
+    let name = "Test".to_owned();
+    let merchant = Merchant {
+        id,
+        name,
+        mode: Mode::Sandbox,
+        active: true,
+        fee,
+        processors: vec![],
+        created_at_ms: NOW_MS,
+    };
+    store.administer(Admin::PutMerchant(merchant)).await.unwrap();
+    id
+}
+
+fn terms(amount_minor: i64, user: &str, capture: CaptureMode) -> Box<PaymentTerms> {
+    Box::new(PaymentTerms {
+        amount: Money::new(amount_minor, Currency::INR),
+        capture,
+        method: MethodKind::Upi,
+        instrument: InstrumentSummary::Upi { vpa: None },
+        fee: FeePlan { percent_bps: 200, fixed_minor: 0 },
+        user_id: Some(user.to_owned()),
+        customer_name: None,
+        customer_email: None,
+        customer_phone: None,
+        description: None,
+        statement_descriptor: None,
+        return_url: None,
+        metadata: vec![("k".to_owned(), "v".to_owned())],
+    })
+}
+
+fn work(merchant_id: MerchantId, now_ms: u64, command: Command) -> Commit {
+    let event_id = EventId::from_parts(parts(now_ms));
+    Commit { merchant_id, now_ms, event_id, command: Some(command), idempotency: None, message: None }
+}
+
+fn create(now_ms: u64, terms: Box<PaymentTerms>) -> Command {
+    let attempt = AttemptStart {
+        id: AttemptId::from_parts(parts(now_ms)),
+        processor: ProcessorName::new("razorpay"),
+        amount_minor: terms.amount.minor,
+    };
+    Command::Create { payment_id: PaymentId::from_parts(parts(now_ms)), terms, attempt }
+}
+
+fn settle(payment: &Payment, attempt_id: AttemptId, outcome: Outcome) -> Command {
+    Command::Settle { payment_id: payment.id, attempt_id, outcome, next: None }
+}
+
+fn captured(amount_minor: i64) -> Outcome {
+    Outcome::Captured { processor_payment_id: "pp_1".to_owned(), amount_minor }
+}
+
+fn refund_of(payment: &Payment, amount_minor: Option<i64>) -> Command {
+    Command::Refund {
+        payment_id: payment.id,
+        refund_id: RefundId::from_parts(parts(NOW_MS)),
+        attempt_id: AttemptId::from_parts(parts(NOW_MS)),
+        amount_minor,
+        reason: None,
+        metadata: vec![],
+    }
+}
+
+async fn completed(
+    store: &dyn Store,
+    merchant_id: MerchantId,
+    now_ms: u64,
+    amount: i64,
+    user: &str,
+) -> Committed {
+    let command = create(now_ms, terms(amount, user, CaptureMode::Automatic));
+    let begun = store.commit(work(merchant_id, now_ms, command)).await.unwrap();
+    let id = begun.payment.charge_attempt_id;
+    store.commit(work(merchant_id, now_ms, settle(&begun.payment, id, captured(amount)))).await.unwrap()
+}
+
+async fn assert_clean(store: &dyn Store) {
+    let report = audit(store, &mut |_, _| {}).await.unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+}
+
+fn render(payment: &Payment, refund: Option<&Refund>) -> StoredReply {
+    let body = format!("{} {} {}", payment.id, payment.status.as_str(), refund.is_some());
+    StoredReply { status: 201, body: body.into_bytes() }
+}
+
+#[tokio::test]
+async fn a_payment_is_booked_and_survives_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let mer = merchant(store.as_ref()).await;
+    let done = completed(store.as_ref(), mer, NOW_MS, 10_000, "u1").await;
+    assert_eq!(done.payment.status, PaymentStatus::Completed);
+    let refunded = store.commit(work(mer, NOW_MS, refund_of(&done.payment, Some(4_000)))).await.unwrap();
+    let attempt = refunded.attempt.unwrap();
+    let outcome = Outcome::Refunded { processor_refund_id: "rf".to_owned(), amount_minor: 4_000 };
+    let back = store.commit(work(mer, NOW_MS, settle(&done.payment, attempt.id, outcome))).await.unwrap();
+    assert_eq!(back.payment.status, PaymentStatus::PartiallyRefunded);
+    assert_clean(store.as_ref()).await;
+
+    drop(store);
+    let store = open(folder.path(), 2);
+    let again = store.payment(mer, done.payment.id).await.unwrap().unwrap();
+    assert_eq!(again, *back.payment);
+    assert_eq!(store.postings(mer, again.id).await.unwrap().len(), 3);
+    assert_eq!(store.history(mer, again.id).await.unwrap().len(), 4);
+    assert_eq!(store.refund(mer, refunded.refund.unwrap().id).await.unwrap().unwrap().amount.minor, 4_000);
+    let balances = store.balances(mer).await.unwrap();
+    let of = |account: Account| {
+        let found = balances.iter().find(|(_, have, _)| *have == account).unwrap();
+        found.2.on(account.normal_side())
+    };
+    assert_eq!(of(Account::MerchantPayable), 9_800 - 3_920);
+    assert_eq!(of(Account::FeeRevenue), 200 - 80);
+    assert_eq!(of(Account::RefundsPayable), 0);
+    assert_eq!(of(Account::ProcessorReceivable(ProcessorName::new("razorpay"))), 6_000);
+    let next = completed(store.as_ref(), mer, NOW_MS, 500, "u1").await;
+    assert_eq!(next.event.unwrap().sequence, 6);
+    assert_clean(store.as_ref()).await;
+}
+
+#[tokio::test]
+async fn another_merchants_rows_look_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let (mine, theirs) = (merchant(store.as_ref()).await, merchant(store.as_ref()).await);
+    let done = completed(store.as_ref(), mine, NOW_MS, 10_000, "u").await;
+    assert_eq!(store.payment(theirs, done.payment.id).await.unwrap(), None);
+    assert!(
+        store
+            .payments(theirs, PaymentFilter { limit: 9, ..Default::default() })
+            .await
+            .unwrap()
+            .payments
+            .is_empty()
+    );
+    assert!(store.history(theirs, done.payment.id).await.unwrap().is_empty());
+    let refusal = store.commit(work(theirs, NOW_MS, refund_of(&done.payment, None))).await;
+    assert!(matches!(refusal, Err(CommitError::Refused(Refusal::NotFound))));
+
+    // Also while the payment is hot in the writer's memory.
+    let begun = store
+        .commit(work(mine, NOW_MS, create(NOW_MS, terms(5, "u", CaptureMode::Automatic))))
+        .await
+        .unwrap();
+    let cancel = Command::Cancel { payment_id: begun.payment.id, attempt_id: AttemptId::from_u128(9) };
+    let refusal = store.commit(work(theirs, NOW_MS, cancel)).await;
+    assert!(matches!(refusal, Err(CommitError::Refused(Refusal::NotFound))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_refunds_race_and_never_pass_what_was_captured() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let mer = merchant(store.as_ref()).await;
+    let done = completed(store.as_ref(), mer, NOW_MS, 1_000, "u").await;
+    let mut racers = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (store, commit) = (Arc::clone(&store), work(mer, NOW_MS, refund_of(&done.payment, Some(30))));
+        racers.spawn(async move { store.commit(commit).await });
+    }
+    let results = racers.join_all().await;
+    let won = results.iter().filter(|result| result.is_ok()).count();
+    assert_eq!(won, 33);
+    let lost = results.iter().filter_map(|result| result.as_ref().err());
+    assert!(lost.clone().all(|error| matches!(error, CommitError::Refused(Refusal::AboveRefundable { .. }))));
+    let after = store.payment(mer, done.payment.id).await.unwrap().unwrap();
+    assert_eq!((after.refund_pending_minor, after.refundable_minor()), (990, 10));
+    assert_clean(store.as_ref()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_idempotency_key_makes_one_payment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let mer = merchant(store.as_ref()).await;
+    let begin = |fingerprint: u8| {
+        let mut commit = work(mer, NOW_MS, create(NOW_MS, terms(700, "u", CaptureMode::Automatic)));
+        commit.idempotency =
+            Some(IdempotencyStep::Begin { key: "k".to_owned(), fingerprint: [fingerprint; 32] });
+        commit
+    };
+    let mut racers = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (store, commit) = (Arc::clone(&store), begin(1));
+        racers.spawn(async move { store.commit(commit).await });
+    }
+    let mut results = racers.join_all().await;
+    results.sort_by_key(Result::is_err);
+    let won = results.remove(0).unwrap();
+    assert!(results.iter().all(|result| matches!(result, Err(CommitError::KeyInFlight))));
+    assert!(matches!(store.commit(begin(2)).await, Err(CommitError::KeyMismatch)));
+
+    let mut finish = work(mer, NOW_MS, settle(&won.payment, won.payment.charge_attempt_id, captured(700)));
+    let payment_id = won.payment.id;
+    finish.idempotency =
+        Some(IdempotencyStep::Finish { key: "k".to_owned(), payment_id, refund_id: None, render });
+    let reply = store.commit(finish).await.unwrap().reply.unwrap();
+    assert_eq!(reply, render(&store.payment(mer, payment_id).await.unwrap().unwrap(), None));
+    drop(store);
+    let store = open(folder.path(), 2);
+    assert!(matches!(store.commit(begin(1)).await, Err(CommitError::Replay(again)) if again == reply));
+    assert!(matches!(store.commit(begin(2)).await, Err(CommitError::KeyMismatch)));
+
+    // A day later the key is free again.
+    let mut later = begin(2);
+    later.now_ms += 86_400_001;
+    assert!(store.commit(later).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_claim_of_a_dead_run_is_adopted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let mer = merchant(store.as_ref()).await;
+    let mut begin = work(mer, NOW_MS, create(NOW_MS, terms(700, "u", CaptureMode::Automatic)));
+    begin.idempotency = Some(IdempotencyStep::Begin { key: "k".to_owned(), fingerprint: [1; 32] });
+    let begun = store.commit(begin.clone()).await.unwrap();
+    drop(store);
+    let store = open(folder.path(), 2);
+    let Err(CommitError::KeyOrphaned { payment_id, .. }) = store.commit(begin.clone()).await else {
+        panic!("the dead run's claim was not noticed");
+    };
+    assert_eq!(payment_id, begun.payment.id);
+    let mut adopt = work(mer, NOW_MS, refund_of(&begun.payment, None));
+    adopt.command = None;
+    adopt.idempotency =
+        Some(IdempotencyStep::Finish { key: "k".to_owned(), payment_id, refund_id: None, render });
+    let first = store.commit(adopt.clone()).await.unwrap().reply.unwrap();
+    store
+        .commit(work(mer, NOW_MS, settle(&begun.payment, begun.payment.charge_attempt_id, captured(700))))
+        .await
+        .unwrap();
+    let second = store.commit(adopt).await.unwrap().reply.unwrap();
+    assert_eq!(first, second);
+    assert!(matches!(store.commit(begin).await, Err(CommitError::Replay(again)) if again == first));
+}
+
+#[tokio::test]
+async fn messages_are_booked_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let mer = merchant(store.as_ref()).await;
+    let begun = store
+        .commit(work(mer, NOW_MS, create(NOW_MS, terms(700, "u", CaptureMode::Automatic))))
+        .await
+        .unwrap();
+    let mut message =
+        work(mer, NOW_MS, settle(&begun.payment, begun.payment.charge_attempt_id, captured(700)));
+    message.message = Some("razorpay:evt_1".to_owned());
+    assert!(store.commit(message.clone()).await.unwrap().event.is_some());
+    assert!(matches!(store.commit(message.clone()).await, Err(CommitError::DuplicateMessage)));
+    message.message = Some("razorpay:evt_2".to_owned());
+    assert!(store.commit(message).await.unwrap().event.is_none());
+    assert_clean(store.as_ref()).await;
+}
+
+#[tokio::test]
+async fn lists_filter_page_and_stay_stable() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let mer = merchant(store.as_ref()).await;
+    for place in 0..25_u64 {
+        let user = if place % 5 == 0 { "five" } else { "other" };
+        let amount = 100 + i64::try_from(place).unwrap();
+        completed(store.as_ref(), mer, NOW_MS + place, amount, user).await;
+    }
+    let amounts =
+        |payments: &[Payment]| payments.iter().map(|payment| payment.terms.amount.minor).collect::<Vec<_>>();
+    let filter = |limit| PaymentFilter { limit, ..Default::default() };
+    let first = store.payments(mer, filter(10)).await.unwrap();
+    assert_eq!(amounts(&first.payments), (115..=124).rev().collect::<Vec<_>>());
+    // Something new does not shift the pages behind a cursor.
+    completed(store.as_ref(), mer, NOW_MS + 99, 999, "other").await;
+    let second = store.payments(mer, PaymentFilter { before: first.next, ..filter(10) }).await.unwrap();
+    assert_eq!(amounts(&second.payments), (105..=114).rev().collect::<Vec<_>>());
+    let third = store.payments(mer, PaymentFilter { before: second.next, ..filter(10) }).await.unwrap();
+    assert_eq!((amounts(&third.payments), third.next), ((100..=104).rev().collect(), None));
+    let exact = store.payments(mer, PaymentFilter { before: second.next, ..filter(5) }).await.unwrap();
+    assert_eq!(exact.next, None);
+
+    let of_user = PaymentFilter { user_id: Some("five".to_owned()), ..filter(10) };
+    assert_eq!(
+        amounts(&store.payments(mer, of_user.clone()).await.unwrap().payments),
+        [120, 115, 110, 105, 100]
+    );
+    let offset = PaymentFilter { offset: 2, ..of_user.clone() };
+    assert_eq!(amounts(&store.payments(mer, offset).await.unwrap().payments), [110, 105, 100]);
+    let ranged =
+        PaymentFilter { created_from_ms: Some(NOW_MS + 5), created_to_ms: Some(NOW_MS + 15), ..of_user };
+    assert_eq!(amounts(&store.payments(mer, ranged).await.unwrap().payments), [110, 105]);
+    let dear = PaymentFilter { amount_minor_min: Some(123), amount_minor_max: Some(500), ..filter(10) };
+    assert_eq!(amounts(&store.payments(mer, dear).await.unwrap().payments), [124, 123]);
+    let none = PaymentFilter { status: Some(PaymentStatus::Failed), ..filter(10) };
+    assert!(store.payments(mer, none).await.unwrap().payments.is_empty());
+
+    let users = ["nobody", "five", "other"].map(str::to_owned).to_vec();
+    let recent = store.recent_payments(mer, users).await.unwrap();
+    let recent: Vec<_> =
+        recent.iter().map(|found| found.as_ref().map(|payment| payment.terms.amount.minor)).collect();
+    assert_eq!(recent, [None, Some(120), Some(999)]);
+    let events = store.events(mer, 50, 10).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [51, 52]);
+}
+
+#[tokio::test]
+async fn deadlines_and_open_attempts_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let mer = merchant(store.as_ref()).await;
+    let begun =
+        store.commit(work(mer, NOW_MS, create(NOW_MS, terms(700, "u", CaptureMode::Manual)))).await.unwrap();
+    let charge = begun.payment.charge_attempt_id;
+    let open_ids = |found: Vec<tollgate_core::attempt::Attempt>| {
+        found.iter().map(|attempt| attempt.id).collect::<Vec<_>>()
+    };
+    assert_eq!(open_ids(store.open_attempts(None, 9).await.unwrap()), [charge]);
+    assert!(store.open_attempts(Some(charge), 9).await.unwrap().is_empty());
+    let authorized = Outcome::Authorized { processor_payment_id: "p".to_owned(), amount_minor: 700 };
+    let held = store.commit(work(mer, NOW_MS, settle(&begun.payment, charge, authorized))).await.unwrap();
+    assert!(store.open_attempts(None, 9).await.unwrap().is_empty());
+    let lapses_ms = held.payment.expires_at_ms.unwrap();
+    assert!(store.deadlines(lapses_ms, 9).await.unwrap().is_empty());
+    assert_eq!(store.deadlines(lapses_ms + 1, 9).await.unwrap()[0].payment_id, begun.payment.id);
+    let capture = Command::Capture {
+        payment_id: begun.payment.id,
+        attempt_id: AttemptId::from_u128(77),
+        amount_minor: Some(300),
+    };
+    let taking = store.commit(work(mer, NOW_MS, capture)).await.unwrap();
+    let failure = Outcome::Unknown(Failure::new(FailureCode::OutcomeUnknown, "lost"));
+    let lost = store
+        .commit(work(mer, NOW_MS, settle(&taking.payment, AttemptId::from_u128(77), failure)))
+        .await
+        .unwrap();
+    assert!(lost.event.is_none());
+    assert_eq!(store.attempt(AttemptId::from_u128(77)).await.unwrap().unwrap().status, AttemptStatus::Open);
+    let taken = store
+        .commit(work(mer, NOW_MS, settle(&taking.payment, AttemptId::from_u128(77), captured(300))))
+        .await
+        .unwrap();
+    assert_eq!((taken.payment.status, taken.payment.captured_minor), (PaymentStatus::Completed, 300));
+    assert!(store.deadlines(u64::MAX, 9).await.unwrap().is_empty());
+    assert_clean(store.as_ref()).await;
+}
+
+#[tokio::test]
+async fn a_second_opener_and_a_newer_store_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let refusal = EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 2)).unwrap_err();
+    assert!(matches!(&refusal, StoreError::Locked(_)), "{refusal}");
+    assert!(refusal.to_string().contains("in use by another process"));
+    drop(store);
+    {
+        let database = fjall::Database::builder(folder.path()).open().unwrap();
+        let meta = database.keyspace("meta", fjall::KeyspaceCreateOptions::default).unwrap();
+        meta.insert("schema_version", 99_u32.to_be_bytes()).unwrap();
+        database.persist(fjall::PersistMode::SyncAll).unwrap();
+    }
+    let refusal = EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 3)).unwrap_err();
+    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 1 }), "{refusal}");
+}
+
+#[tokio::test]
+async fn the_audit_sees_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let mer = merchant(store.as_ref()).await;
+    completed(store.as_ref(), mer, NOW_MS, 10_000, "u").await;
+    completed(store.as_ref(), mer, NOW_MS, 20_000, "u").await;
+    drop(store);
+    for keyspace in ["ledger", "balances", "totals", "events", "payment_events", "attempts"] {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(folder.path(), copy.path());
+        {
+            let database = fjall::Database::builder(copy.path()).open().unwrap();
+            let rows = database.keyspace(keyspace, fjall::KeyspaceCreateOptions::default).unwrap();
+            let key = rows.last_key_value().unwrap().key().unwrap();
+            rows.remove(key).unwrap();
+            database.persist(fjall::PersistMode::SyncAll).unwrap();
+        }
+        let damaged = open(copy.path(), 2);
+        let report = audit(damaged.as_ref(), &mut |_, _| {}).await;
+        assert!(report.is_err() || report.unwrap().problem_count > 0, "{keyspace} was lost unseen");
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
