@@ -80,7 +80,8 @@ impl EmbeddedStore {
         std::fs::create_dir_all(&options.folder)?;
         let database = Database::builder(&options.folder)
             .cache_size(options.cache_bytes)
-            .max_journaling_size(256 << 20)
+            // A smaller journal is replayed faster at start; half the default costs no throughput.
+            .max_journaling_size(128 << 20)
             .open()
             .map_err(|error| match error {
                 fjall::Error::Locked => StoreError::Locked(folder.clone()),

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::query::{Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, SCAN_MAX};
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
-use fjall::Keyspace;
+use fjall::{Keyspace, Readable, Snapshot};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tollgate_core::attempt::Attempt;
@@ -37,8 +37,8 @@ impl Store for EmbeddedStore {
     }
 
     async fn merchants(&self) -> Result<Vec<Merchant>, StoreError> {
-        self.scan(|tables| {
-            let rows = tables.merchants.iter();
+        self.scan(|view| {
+            let rows = view.snapshot.iter(&view.tables.merchants);
             rows.map(|row| decode(&row.value()?, "merchant")).collect()
         })
         .await
@@ -49,9 +49,9 @@ impl Store for EmbeddedStore {
     }
 
     async fn api_keys(&self, merchant_id: MerchantId) -> Result<Vec<ApiKey>, StoreError> {
-        self.scan(move |tables| {
+        self.scan(move |view| {
             let mut found = Vec::new();
-            for row in tables.api_keys.iter() {
+            for row in view.snapshot.iter(&view.tables.api_keys) {
                 let key: ApiKey = decode(&row.value()?, "API key")?;
                 if key.merchant_id == merchant_id {
                     found.push(key);
@@ -71,7 +71,7 @@ impl Store for EmbeddedStore {
         merchant_id: MerchantId,
         filter: PaymentFilter,
     ) -> Result<PaymentPage, StoreError> {
-        self.scan(move |tables| list(tables, merchant_id, &filter)).await
+        self.scan(move |view| list(view, merchant_id, &filter)).await
     }
 
     async fn recent_payments(
@@ -79,7 +79,7 @@ impl Store for EmbeddedStore {
         merchant_id: MerchantId,
         users: Vec<String>,
     ) -> Result<Vec<Option<Payment>>, StoreError> {
-        self.scan(move |tables| users.iter().map(|user| latest_of_user(tables, merchant_id, user)).collect())
+        self.scan(move |view| users.iter().map(|user| latest_of_user(view, merchant_id, user)).collect())
             .await
     }
 
@@ -92,15 +92,16 @@ impl Store for EmbeddedStore {
     }
 
     async fn postings(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Vec<Posting>, StoreError> {
-        let rows = self.tables.ledger.prefix(keys::owned(merchant_id, id.to_bytes()));
+        let rows = self.view().snapshot.prefix(&self.tables.ledger, keys::owned(merchant_id, id.to_bytes()));
         rows.map(|row| decode(&row.value()?, "posting")).collect()
     }
 
     async fn history(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Vec<EventRecord>, StoreError> {
-        let rows = self.tables.payment_events.prefix(keys::owned(merchant_id, id.to_bytes()));
+        let view = self.view();
+        let rows = view.snapshot.prefix(&self.tables.payment_events, keys::owned(merchant_id, id.to_bytes()));
         let mut events = Vec::new();
         for row in rows {
-            events.push(event(&self.tables, &row.value()?)?);
+            events.push(view.event(&row.value()?)?);
         }
         Ok(events)
     }
@@ -113,11 +114,12 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<EventRecord>, StoreError> {
         let from = keys::merchant_event(merchant_id, after_sequence.saturating_add(1));
         let to = keys::merchant_event(merchant_id, u64::MAX);
-        self.scan(move |tables| {
+        self.scan(move |view| {
             let mut events = Vec::new();
-            for row in tables.merchant_events.range(from..=to).take(limit.min(LIMIT_MAX)) {
+            for row in view.snapshot.range(&view.tables.merchant_events, from..=to).take(limit.min(LIMIT_MAX))
+            {
                 let key = row.key()?;
-                events.push(event(tables, key.get(16..).unwrap_or_default())?);
+                events.push(view.event(key.get(16..).unwrap_or_default())?);
             }
             Ok(events)
         })
@@ -126,8 +128,8 @@ impl Store for EmbeddedStore {
 
     async fn outbox(&self, after_sequence: u64, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
         let from = after_sequence.saturating_add(1).to_be_bytes();
-        self.scan(move |tables| {
-            let rows = tables.events.range(from..).take(limit);
+        self.scan(move |view| {
+            let rows = view.snapshot.range(&view.tables.events, from..).take(limit);
             rows.map(|row| decode(&row.value()?, "event")).collect()
         })
         .await
@@ -138,7 +140,7 @@ impl Store for EmbeddedStore {
         merchant_id: MerchantId,
     ) -> Result<Vec<(Currency, Account, Balance)>, StoreError> {
         let mut balances = Vec::new();
-        for row in self.tables.balances.prefix(merchant_id.to_bytes()) {
+        for row in self.view().snapshot.prefix(&self.tables.balances, merchant_id.to_bytes()) {
             let (key, value) = row.into_inner()?;
             let (account, balance) = decode(&value, "balance")?;
             let code = key.get(16..19).and_then(|code| std::str::from_utf8(code).ok());
@@ -164,9 +166,9 @@ impl Store for EmbeddedStore {
         if from >= to {
             return Ok(Vec::new());
         }
-        self.scan(move |tables| {
+        self.scan(move |view| {
             let mut found = Vec::new();
-            for row in tables.totals.range(from..to) {
+            for row in view.snapshot.range(&view.tables.totals, from..to) {
                 let (key, value) = row.into_inner()?;
                 let key = keys::read_totals(&key).ok_or(StoreError::Corrupt("totals key"))?;
                 found.push((key, decode(&value, "totals")?));
@@ -182,11 +184,11 @@ impl Store for EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<Attempt>, StoreError> {
         let from = after.map_or(0, |id| id.as_u128().saturating_add(1)).to_be_bytes();
-        self.scan(move |tables| {
+        self.scan(move |view| {
             let mut found = Vec::new();
-            for row in tables.open_attempts.range(from..).take(limit) {
+            for row in view.snapshot.range(&view.tables.open_attempts, from..).take(limit) {
                 let key = row.key()?;
-                let attempt = row_of(&tables.attempts, &key, "attempt")?;
+                let attempt = view.row(&view.tables.attempts, &key, "attempt")?;
                 found.push(attempt.ok_or(StoreError::Corrupt("open attempt without a row"))?);
             }
             Ok(found)
@@ -196,7 +198,7 @@ impl Store for EmbeddedStore {
 
     async fn deadlines(&self, before_ms: u64, limit: usize) -> Result<Vec<Deadline>, StoreError> {
         let mut found = Vec::new();
-        for row in self.tables.deadlines.range(..before_ms.to_be_bytes()).take(limit) {
+        for row in self.view().snapshot.range(&self.tables.deadlines, ..before_ms.to_be_bytes()).take(limit) {
             let (key, value) = row.into_inner()?;
             let corrupt = StoreError::Corrupt("deadline");
             let parts = (keys::number(&key, 0), keys::bytes16(&key, 8), keys::bytes16(&value, 0));
@@ -234,27 +236,46 @@ impl Store for EmbeddedStore {
     }
 }
 
+/// The store as it stood after one batch: without it a reader could see half of the next one.
+struct View {
+    tables: Arc<Tables>,
+    snapshot: Snapshot,
+}
+
+impl View {
+    fn row<T: DeserializeOwned>(
+        &self,
+        keyspace: &Keyspace,
+        key: &[u8],
+        what: &'static str,
+    ) -> Result<Option<T>, StoreError> {
+        let bytes = self.snapshot.get(keyspace, key)?;
+        bytes.map(|bytes| decode(&bytes, what)).transpose()
+    }
+
+    fn event(&self, sequence: &[u8]) -> Result<EventRecord, StoreError> {
+        self.row(&self.tables.events, sequence, "event")?.ok_or(StoreError::Corrupt("event without a row"))
+    }
+}
+
 impl EmbeddedStore {
+    fn view(&self) -> View {
+        View { tables: Arc::clone(&self.tables), snapshot: self.tables.database.snapshot() }
+    }
+
     async fn scan<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Tables) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&View) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let tables = Arc::clone(&self.tables);
-        tokio::task::spawn_blocking(move || read(&tables))
+        let view = self.view();
+        tokio::task::spawn_blocking(move || read(&view))
             .await
             .map_err(|_| StoreError::Unavailable("a read was cut off".to_owned()))?
     }
 }
 
+/// A single row: atomic by itself, so no view is needed.
 fn row<T: DeserializeOwned>(
-    keyspace: &Keyspace,
-    key: &[u8],
-    what: &'static str,
-) -> Result<Option<T>, StoreError> {
-    row_of(keyspace, key, what)
-}
-
-fn row_of<T: DeserializeOwned>(
     keyspace: &Keyspace,
     key: &[u8],
     what: &'static str,
@@ -263,26 +284,18 @@ fn row_of<T: DeserializeOwned>(
     bytes.map(|bytes| decode(&bytes, what)).transpose()
 }
 
-fn event(tables: &Tables, sequence: &[u8]) -> Result<EventRecord, StoreError> {
-    row_of(&tables.events, sequence, "event")?.ok_or(StoreError::Corrupt("event without a row"))
-}
-
-fn latest_of_user(
-    tables: &Tables,
-    merchant_id: MerchantId,
-    user: &str,
-) -> Result<Option<Payment>, StoreError> {
+fn latest_of_user(view: &View, merchant_id: MerchantId, user: &str) -> Result<Option<Payment>, StoreError> {
     let prefix = keys::owned(merchant_id, txn::user_digest(user));
-    let Some(newest) = tables.user_payments.prefix(prefix).next_back() else {
+    let Some(newest) = view.snapshot.prefix(&view.tables.user_payments, prefix).next_back() else {
         return Ok(None);
     };
     let key = newest.key()?;
     let id = keys::bytes16(&key, 32).ok_or(StoreError::Corrupt("user index"))?;
-    row_of(&tables.payments, &keys::owned(merchant_id, id), "payment")
+    view.row(&view.tables.payments, &keys::owned(merchant_id, id), "payment")
 }
 
 /// One page: newest first, by the narrowest index there is.
-fn list(tables: &Tables, merchant_id: MerchantId, filter: &PaymentFilter) -> Result<PaymentPage, StoreError> {
+fn list(view: &View, merchant_id: MerchantId, filter: &PaymentFilter) -> Result<PaymentPage, StoreError> {
     let limit = filter.limit.clamp(1, LIMIT_MAX);
     let mut to_skip = filter.offset.min(OFFSET_MAX);
     let prefix: Vec<u8> = match &filter.user_id {
@@ -298,13 +311,13 @@ fn list(tables: &Tables, merchant_id: MerchantId, filter: &PaymentFilter) -> Res
     if from >= to {
         return Ok(page);
     }
-    let index = if filter.user_id.is_some() { &tables.user_payments } else { &tables.payments };
+    let index = if filter.user_id.is_some() { &view.tables.user_payments } else { &view.tables.payments };
     let mut looked_at = 0_usize;
-    for row in index.range(from..to).rev() {
+    for row in view.snapshot.range(index, from..to).rev() {
         let payment: Payment = if filter.user_id.is_some() {
             let key = row.key()?;
             let id = keys::bytes16(&key, 32).ok_or(StoreError::Corrupt("user index"))?;
-            let found = row_of(&tables.payments, &keys::owned(merchant_id, id), "payment")?;
+            let found = view.row(&view.tables.payments, &keys::owned(merchant_id, id), "payment")?;
             found.ok_or(StoreError::Corrupt("user index without a payment"))?
         } else {
             decode(&row.value()?, "payment")?

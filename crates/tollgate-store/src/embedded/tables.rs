@@ -27,6 +27,12 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 /// How long processors' messages are remembered: Razorpay, the longest known, repeats for 24 hours.
 const MESSAGES_MS: u64 = 3 * 86_400_000;
 
+/// Memtable of a busy keyspace: larger ones make compaction stalls longer (`docs/store-engine.md`).
+const LARGE: u64 = 32 << 20;
+
+/// Memtable of a quiet keyspace.
+const SMALL: u64 = 8 << 20;
+
 /// All keyspaces, open.
 pub(super) struct Tables {
     pub(super) database: Database,
@@ -52,23 +58,25 @@ pub(super) struct Tables {
 impl Tables {
     /// Opens all keyspaces, making those that do not exist.
     pub(super) fn open(database: Database, idempotency_ms: u64) -> Result<Self, StoreError> {
-        let open = |name: &str| database.keyspace(name, KeyspaceCreateOptions::default);
+        let open = |name: &str, memtable_bytes: u64| {
+            database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))
+        };
         Ok(Self {
-            meta: open("meta")?,
-            merchants: open("merchants")?,
-            api_keys: open("api_keys")?,
-            payments: open("payments")?,
-            attempts: open("attempts")?,
-            open_attempts: open("open_attempts")?,
-            refunds: open("refunds")?,
-            ledger: open("ledger")?,
-            balances: open("balances")?,
-            totals: open("totals")?,
-            events: open("events")?,
-            payment_events: open("payment_events")?,
-            merchant_events: open("merchant_events")?,
-            user_payments: open("user_payments")?,
-            deadlines: open("deadlines")?,
+            meta: open("meta", SMALL)?,
+            merchants: open("merchants", SMALL)?,
+            api_keys: open("api_keys", SMALL)?,
+            payments: open("payments", LARGE)?,
+            attempts: open("attempts", LARGE)?,
+            open_attempts: open("open_attempts", SMALL)?,
+            refunds: open("refunds", SMALL)?,
+            ledger: open("ledger", LARGE)?,
+            balances: open("balances", SMALL)?,
+            totals: open("totals", SMALL)?,
+            events: open("events", LARGE)?,
+            payment_events: open("payment_events", LARGE)?,
+            merchant_events: open("merchant_events", LARGE)?,
+            user_payments: open("user_payments", LARGE)?,
+            deadlines: open("deadlines", SMALL)?,
             idempotency: Windows::open(&database, "idempotency_", idempotency_ms)?,
             messages: Windows::open(&database, "messages_", MESSAGES_MS)?,
             database,
