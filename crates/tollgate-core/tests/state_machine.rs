@@ -12,6 +12,7 @@ use tollgate_core::command::Command;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::{Flag, PaymentEvent};
 use tollgate_core::id::{AttemptId, RefundId};
+use tollgate_core::ledger;
 use tollgate_core::merchant::FeePlan;
 use tollgate_core::method::CaptureMode;
 use tollgate_core::outcome::{NextAction, Outcome};
@@ -267,6 +268,48 @@ fn operations_begin_only_where_they_belong() {
             };
             let result = payment.clone().apply(&event, 9);
             assert_eq!(result.is_ok(), right, "{status:?} {event:?}");
+        }
+    }
+}
+
+/// A damaged history holds any number; it must end in an error, never in a panic or in books.
+#[test]
+fn damaged_amounts_are_errors() {
+    let payment = payment_that_is(PaymentStatus::PartiallyRefunded);
+    let (refund_id, attempt_id) = (RefundId::from_u128(800), payment.charge_attempt_id);
+    let extremes = [i64::MIN, -1, i64::MAX - 1, i64::MAX];
+    for (amount_minor, fee_returned_minor) in extremes.into_iter().flat_map(|amount| {
+        let fees = [i64::MIN, 0, i64::MAX];
+        fees.map(|fee| (amount, fee))
+    }) {
+        let started = PaymentEvent::RefundStarted {
+            refund_id,
+            attempt: AttemptStart { id: attempt_id, processor: payment.processor.clone(), amount_minor },
+            fee_returned_minor,
+            reason: None,
+            metadata: Vec::new(),
+        };
+        let succeeded = PaymentEvent::RefundSucceeded {
+            refund_id,
+            attempt_id,
+            processor_refund_id: "r".to_owned(),
+            amount_minor,
+            fee_returned_minor,
+        };
+        let undone = PaymentEvent::RefundFailed {
+            refund_id,
+            attempt_id,
+            failure: failure(),
+            amount_minor,
+            fee_returned_minor,
+        };
+        for event in [started, succeeded, undone] {
+            let mut after = payment.clone();
+            let applied = after.apply(&event, 9).is_ok();
+            let booked = ledger::posting(&after, &event, 9).is_ok();
+            assert!(!(applied && booked), "{event:?}");
+            // A second blow finds sums that are damaged already.
+            let _ = after.apply(&event, 9);
         }
     }
 }

@@ -303,15 +303,22 @@ impl Store {
                 assert!(twin.is_none(), "{attempt:?} took twice");
             }
             (AttemptKind::Refund | AttemptKind::Return, Outcome::Refunded { amount_minor, .. }) if booked => {
-                let late = attempt.kind == AttemptKind::Return;
-                let source = self.oracle.took.values_mut().find(|taking| {
-                    taking.payment_id == payment.id
-                        && taking.late == late
-                        && taking.processor == attempt.processor
-                        && taking.took_minor - taking.gave_back_minor >= *amount_minor
+                // A return says whose money it is; a refund's is that of the one taking in time.
+                let returned = before.payments[&payment.id]
+                    .late
+                    .iter()
+                    .find(|late| late.open_return == Some(attempt.id))
+                    .map(|late| late.attempt_id);
+                let source = self.oracle.took.iter_mut().find(|(id, taking)| {
+                    let meant = match attempt.kind {
+                        AttemptKind::Return => returned == Some(**id) && taking.late,
+                        _ => taking.payment_id == payment.id && !taking.late,
+                    };
+                    meant && taking.processor == attempt.processor
                 });
-                let source = source.expect("money goes back through the processor that took it");
+                let (_, source) = source.expect("money goes back through the processor that took it");
                 source.gave_back_minor += amount_minor;
+                assert!(source.gave_back_minor <= source.took_minor, "gave more than it took");
             }
             _ => {}
         }
