@@ -165,10 +165,10 @@ macro_rules! unprintable {
         }
     )+};
 }
-unprintable!(CardNumber, Cvc, Secret);
+unprintable!(CardNumber, Cvc, Secret, CardSecret);
 
 /// A whole card as its holder typed it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CardSecret {
     /// The number.
     pub number: CardNumber,

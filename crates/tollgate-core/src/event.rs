@@ -22,6 +22,8 @@ pub enum Flag {
     LateSuccess,
     /// The processor did what it had refused, or took what was only reserved.
     Contradiction,
+    /// Money that arrived after the payment had ended could not be sent back.
+    ReturnFailed,
 }
 
 impl Flag {
@@ -33,6 +35,7 @@ impl Flag {
             Self::AmountMismatch => "amount_mismatch",
             Self::LateSuccess => "late_success",
             Self::Contradiction => "contradiction",
+            Self::ReturnFailed => "return_failed",
         }
     }
 }

@@ -9,8 +9,9 @@
 //! | late success (money after the end) | processor receivable *L* | customer clearing *L* |
 //! | late money returned | customer clearing *L* | processor receivable *L* |
 //!
-//! Authorizing and releasing move no money and book nothing. No account's balance may fall below
-//! zero on its normal side; the store checks that inside the commit.
+//! Authorizing and releasing move no money and book nothing. Starting a refund is a wish: it is
+//! refused inside the commit if it would take a balance below zero on its normal side. The others
+//! are facts the processor has made; they are booked in any case.
 
 use crate::attempt::ProcessorName;
 use crate::currency::Currency;
@@ -159,13 +160,21 @@ impl Balance {
 
     /// The balance after an entry; `None` if it would fall below zero.
     #[must_use]
-    pub fn after(mut self, entry: &Entry) -> Option<Self> {
+    pub fn after(self, entry: &Entry) -> Option<Self> {
+        let after = self.with(entry);
+        (after.on(entry.account.normal_side()) >= 0).then_some(after)
+    }
+
+    /// The balance after an entry that books a fact: what a processor did is booked whatever it
+    /// leaves of the balance.
+    #[must_use]
+    pub fn with(mut self, entry: &Entry) -> Self {
         let amount = i128::from(entry.amount_minor);
         match entry.side {
-            Side::Debit => self.debits_minor = self.debits_minor.checked_add(amount)?,
-            Side::Credit => self.credits_minor = self.credits_minor.checked_add(amount)?,
+            Side::Debit => self.debits_minor = self.debits_minor.saturating_add(amount),
+            Side::Credit => self.credits_minor = self.credits_minor.saturating_add(amount),
         }
-        (self.on(entry.account.normal_side()) >= 0).then_some(self)
+        self
     }
 }
 

@@ -9,6 +9,9 @@ use crate::outcome::NextAction;
 use crate::transition::{self, IllegalTransition, PaymentStatus, Trigger};
 use serde::{Deserialize, Serialize};
 
+/// The pause before a lapsed authorization that could not be released is tried again.
+const VOID_AGAIN_MS: u64 = 86_400_000;
+
 /// The charge, capture or void that is under way. There is at most one; refunds run beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenOperation {
@@ -177,13 +180,13 @@ impl Payment {
     /// # Errors
     /// [`ApplyError`]; the payment must be thrown away then.
     pub fn apply(&mut self, event: &PaymentEvent, at_ms: u64) -> Result<(), ApplyError> {
-        self.apply_event(event)?;
+        self.apply_event(event, at_ms)?;
         self.version = self.version.saturating_add(1);
         self.updated_at_ms = at_ms;
         self.check_limits()
     }
 
-    fn apply_event(&mut self, event: &PaymentEvent) -> Result<(), ApplyError> {
+    fn apply_event(&mut self, event: &PaymentEvent, at_ms: u64) -> Result<(), ApplyError> {
         match event {
             PaymentEvent::Created { .. } => return Err(ApplyError::Beginning),
             PaymentEvent::FailedOver { next, .. } => {
@@ -241,7 +244,10 @@ impl Payment {
                 self.open(attempt, AttemptKind::Void, *because_expired);
             }
             PaymentEvent::CaptureFailed { failure, .. } | PaymentEvent::VoidFailed { failure, .. } => {
-                self.open_operation = None;
+                let operation = self.open_operation.take();
+                if operation.is_some_and(|operation| operation.because_expired) {
+                    self.expires_at_ms = Some(at_ms.saturating_add(VOID_AGAIN_MS));
+                }
                 self.failure = Some(failure.clone());
             }
             PaymentEvent::Voided { because_expired, .. } => {
@@ -304,6 +310,7 @@ impl Payment {
                 }
             }
             PaymentEvent::ReturnFailed { attempt_id, .. } => {
+                self.raise(Flag::ReturnFailed);
                 if let Some(late) = self.late_by_return(*attempt_id) {
                     late.open_return = None;
                 }

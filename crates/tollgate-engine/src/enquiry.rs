@@ -296,6 +296,11 @@ impl Engine {
             (AttemptKind::Capture | AttemptKind::Void, Outcome::Authorized { .. } | Outcome::NotFound) => {
                 Outcome::Pending { processor_payment_id: None }
             }
+            // The void came too late: it is closed, and the capture shows at the next enquiry.
+            (AttemptKind::Void, Outcome::Captured { .. }) => Outcome::Declined(Failure::new(
+                FailureCode::ProcessorRejected,
+                "the processor has captured the payment",
+            )),
             // A refusal of the charge says nothing about an operation on its authorization.
             (
                 AttemptKind::Capture | AttemptKind::Void,

@@ -266,7 +266,8 @@ impl<'a> Txn<'a> {
         };
         let posting = ledger::posting(&payment, &event, now_ms)
             .map_err(|_| StoreError::Corrupt("a posting that does not balance"))?;
-        let balances = self.balances_after(merchant_id, posting.as_ref())?;
+        let wish = matches!(event, PaymentEvent::RefundStarted { .. });
+        let balances = self.balances_after(merchant_id, posting.as_ref(), wish)?;
         let mut attempts = Vec::with_capacity(1);
         if let Some(update) = event.attempt_update() {
             let known = settled.filter(|attempt| attempt.id == update.attempt_id);
@@ -377,6 +378,7 @@ impl<'a> Txn<'a> {
         &mut self,
         merchant_id: MerchantId,
         posting: Option<&Posting>,
+        refusable: bool,
     ) -> Result<Vec<(BalanceKey, Balance)>, CommitError> {
         let mut after: Vec<(BalanceKey, Balance)> = Vec::new();
         let Some(posting) = posting else {
@@ -389,7 +391,11 @@ impl<'a> Txn<'a> {
                 Some((_, balance)) => *balance,
                 None => self.balance(&key)?,
             };
-            let balance = balance.after(entry).ok_or(Refusal::InsufficientBalance)?;
+            let balance = match balance.after(entry) {
+                None if refusable => return Err(Refusal::InsufficientBalance.into()),
+                None => balance.with(entry),
+                Some(after) => after,
+            };
             match place.and_then(|place| after.get_mut(place)) {
                 Some(slot) => slot.1 = balance,
                 None => after.push((key, balance)),
