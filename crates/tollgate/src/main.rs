@@ -1,2 +1,69 @@
-//! placeholder
-fn main() {}
+//! The command line of Tollgate.
+
+mod commands;
+mod config;
+mod logging;
+mod partner;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A payment gateway and processor switch in one binary.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    /// Configuration file (TOML). Environment variables TOLLGATE_SECTION__KEY win over it.
+    #[arg(long, global = true, env = "TOLLGATE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything on this machine: simulators, gateway, a first partner and a curl to paste.
+    Dev(commands::dev::Args),
+    /// The gateway.
+    Serve,
+    /// The processor simulators alone.
+    Simulate(commands::simulate::Args),
+    /// Measures a running gateway.
+    Load(commands::load::Args),
+    /// Audits a store, and compares it with the simulators' books.
+    Verify(commands::verify::Args),
+    /// Makes partners and API keys in a store that no server has open.
+    Partner(commands::partner::Args),
+}
+
+/// What stops a command: one sentence for a person.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tollgate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let config = config::Config::load(cli.config.as_deref(), std::env::vars())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async move {
+        match cli.command {
+            Command::Dev(args) => commands::dev::run(config, args).await,
+            Command::Serve => commands::serve::run(config).await,
+            Command::Simulate(args) => commands::simulate::run(config, args).await,
+            Command::Load(args) => commands::load::run(args).await,
+            Command::Verify(args) => commands::verify::run(config, args).await,
+            Command::Partner(args) => commands::partner::run(config, args).await,
+        }
+    })
+}

@@ -1,0 +1,8 @@
+//! One file a command.
+
+pub(crate) mod dev;
+pub(crate) mod load;
+pub(crate) mod partner;
+pub(crate) mod serve;
+pub(crate) mod simulate;
+pub(crate) mod verify;

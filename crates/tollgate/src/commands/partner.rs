@@ -1,0 +1,85 @@
+//! `tollgate partner`: partners and keys, in a store that no server has open.
+
+use crate::Failure;
+use crate::commands::serve::open_store;
+use crate::config::Config;
+use crate::partner::{NewPartner, add, add_key};
+use clap::Subcommand;
+use std::process::ExitCode;
+use tollgate_core::id::{ApiKeyId, MerchantId};
+use tollgate_core::merchant::{FeePlan, Mode};
+use tollgate_engine::clock::Clock;
+use tollgate_store::Store;
+use tollgate_store::commit::Admin;
+
+/// What to do.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Makes a partner and its first key, which is printed once.
+    Add {
+        /// Its name.
+        #[arg(long)]
+        name: String,
+        /// Real money instead of test systems.
+        #[arg(long)]
+        live: bool,
+        /// Our fee in hundredths of a percent of captured amounts.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+        fee_bps: u32,
+        /// Processors to use, most wanted first; none: all that are configured.
+        #[arg(long, value_delimiter = ',')]
+        processors: Vec<String>,
+    },
+    /// Lists partners.
+    List,
+    /// Makes another key for a partner.
+    Key {
+        /// Partner id, `mer_…`.
+        partner: MerchantId,
+    },
+    /// Makes a key stop working.
+    Revoke {
+        /// Key id, `key_…`.
+        key: ApiKeyId,
+    },
+}
+
+/// Runs it.
+pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
+    let store = open_store(&config)?;
+    match args.action {
+        Action::Add { name, live, fee_bps, processors } => {
+            let mode = if live { Mode::Live } else { Mode::Sandbox };
+            let fee = FeePlan { percent_bps: fee_bps, fixed_minor: 0 };
+            let merchant = add(&store, NewPartner { name, mode, fee, processors }).await?;
+            let key = add_key(&store, &merchant).await?;
+            println!("{} {}\n{key}", merchant.id, merchant.name);
+        }
+        Action::List => {
+            for merchant in store.merchants().await? {
+                let keys = store.api_keys(merchant.id).await?;
+                let keys: Vec<String> = keys
+                    .iter()
+                    .map(|key| format!("{}{}", key.id, if key.revoked_at_ms.is_some() { " (revoked)" } else { "" }))
+                    .collect();
+                println!("{} {:?} {} [{}]", merchant.id, merchant.mode, merchant.name, keys.join(", "));
+            }
+        }
+        Action::Key { partner } => {
+            let merchant = store.merchant(partner).await?.ok_or("no such partner")?;
+            println!("{}", add_key(&store, &merchant).await?);
+        }
+        Action::Revoke { key } => {
+            let mut key = store.api_key(key).await?.ok_or("no such key")?;
+            key.revoked_at_ms.get_or_insert(Clock::System.now_ms());
+            store.administer(Admin::PutApiKey(key)).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,101 @@
+//! `tollgate serve`: the gateway.
+
+use crate::Failure;
+use crate::config::Config;
+use crate::logging;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tollgate_api::AppState;
+use tollgate_api::server::ServerOptions;
+use tollgate_engine::clock::Clock;
+use tollgate_engine::{Engine, EngineOptions};
+use tollgate_store::Store;
+use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
+
+/// Runs it until it is told to stop.
+pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
+    logging::start(&config.log)?;
+    let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
+    if store.merchants().await?.is_empty() {
+        tracing::warn!("the store has no partner yet; `tollgate partner add` makes one while the server is stopped");
+    }
+    let listener = TcpListener::bind(config.server.listen)
+        .await
+        .map_err(|error| format!("{} cannot be listened on: {error}", config.server.listen))?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    serve(&config, store, listener, stop_signal()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the configured store.
+pub(crate) fn open_store(config: &Config) -> Result<EmbeddedStore, Failure> {
+    let mut options = EmbeddedOptions::new(&config.store.folder, rand::random());
+    options.queue_length_max = config.store.queue_length_max;
+    options.idempotency_ms = config.store.idempotency_hours.saturating_mul(3_600_000);
+    options.cache_bytes = config.store.cache_mib << 20;
+    options.policy = config.policy();
+    Ok(EmbeddedStore::open(options)?)
+}
+
+/// Serves on a listener until `stop` is done, then finishes what is under way.
+pub(crate) async fn serve(
+    config: &Config,
+    store: Arc<dyn Store>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Failure> {
+    let processors = config.processors()?;
+    if processors.iter().next().is_none() {
+        tracing::warn!("no processor is configured: every payment will be refused");
+    }
+    let engine = Engine::new(EngineOptions {
+        store,
+        processors,
+        clock: Clock::System,
+        connect_timeout: Duration::from_millis(config.engine.connect_timeout_ms),
+        flows_max: config.engine.flows_max,
+        failover_max: config.engine.failover_max,
+        enquiry: config.enquiry_options(),
+    });
+    engine.start();
+    let state = AppState::new(Arc::clone(&engine))?;
+    let options = ServerOptions {
+        max_connections: config.server.connections_max,
+        header_timeout: Duration::from_millis(config.server.header_timeout_ms),
+        body_timeout: Duration::from_millis(config.server.body_timeout_ms),
+        shutdown_timeout: Duration::from_millis(config.server.shutdown_ms),
+    };
+    tollgate_api::server::serve(listener, state, stop, options).await?;
+    // A caller that hung up leaves its payment under way: it is finished all the same.
+    let patience = Duration::from_millis(config.server.shutdown_ms);
+    let finished = async {
+        while engine.flows_under_way() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if tokio::time::timeout(patience, finished).await.is_err() {
+        let left = engine.flows_under_way();
+        tracing::warn!(left, "stopped with payments under way; the next start settles them by enquiry");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Done when the process is asked to stop (Ctrl-C or SIGTERM).
+pub(crate) async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,354 @@
+//! Configuration: one TOML file, environment variables over it, a default for everything.
+//!
+//! `TOLLGATE_SERVER__LISTEN=0.0.0.0:8000` sets `listen` in `[server]`; two underscores go one level
+//! down. Every knob is documented here; `docs/configuration.md` shows the whole file.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tollgate_connectors::registry::Account;
+use tollgate_core::attempt::ProcessorName;
+use tollgate_core::command::Policy;
+use tollgate_engine::enquiry::EnquiryOptions;
+use tollgate_engine::processors::{Processor, Processors};
+
+/// Everything that can be set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) store: Store,
+    pub(crate) engine: Engine,
+    pub(crate) enquiry: Enquiry,
+    pub(crate) log: Log,
+    /// Processor accounts by name.
+    pub(crate) processors: BTreeMap<String, toml::Table>,
+}
+
+/// `[server]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Where the API listens.
+    pub(crate) listen: SocketAddr,
+    /// Most connections at once; further ones wait to be accepted.
+    pub(crate) connections_max: usize,
+    /// How long a request's header may take to arrive, and how long a kept-alive connection may idle.
+    pub(crate) header_timeout_ms: u64,
+    /// How long a request's body may take to arrive.
+    pub(crate) body_timeout_ms: u64,
+    /// How long requests under way may take to finish when the server is told to stop.
+    pub(crate) shutdown_ms: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            connections_max: 10_000,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 10_000,
+            shutdown_ms: 40_000,
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Store {
+    /// Folder of the embedded store.
+    pub(crate) folder: PathBuf,
+    /// Commits that may wait before new payments are turned away with 503.
+    pub(crate) queue_length_max: usize,
+    /// How long idempotency keys live.
+    pub(crate) idempotency_hours: u64,
+    /// Block cache.
+    pub(crate) cache_mib: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("data/store"),
+            queue_length_max: 8_192,
+            idempotency_hours: 24,
+            cache_mib: 64,
+        }
+    }
+}
+
+/// `[engine]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Engine {
+    /// Most payments, captures and refunds under way at once; more are turned away with 503.
+    pub(crate) flows_max: usize,
+    /// Most processors tried for one payment.
+    pub(crate) failover_max: usize,
+    /// How long a connection to a processor may take to be made.
+    pub(crate) connect_timeout_ms: u64,
+    /// How long one exchange with a processor may take.
+    pub(crate) processor_timeout_ms: u64,
+    /// How long a customer may take to act.
+    pub(crate) action_timeout_s: u64,
+    /// How long an authorization is kept before it is released.
+    pub(crate) authorization_hours: u64,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            flows_max: 4_096,
+            failover_max: 2,
+            connect_timeout_ms: 2_000,
+            processor_timeout_ms: 30_000,
+            action_timeout_s: 300,
+            authorization_hours: 168,
+        }
+    }
+}
+
+/// `[enquiry]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Enquiry {
+    /// The pause before the first enquiry after a doubtful answer; each further one is twice as long.
+    pub(crate) first_ms: u64,
+    /// The longest pause.
+    pub(crate) longest_ms: u64,
+    /// Age of an attempt from which a person is asked to look.
+    pub(crate) escalate_ms: u64,
+    /// Age from which "still authorized" proves that a capture or void never arrived.
+    pub(crate) settle_absent_ms: u64,
+    /// Most enquiries at once.
+    pub(crate) concurrency: usize,
+    /// How often the store's open attempts are gone through.
+    pub(crate) sweep_ms: u64,
+}
+
+impl Default for Enquiry {
+    fn default() -> Self {
+        let defaults = EnquiryOptions::default();
+        Self {
+            first_ms: defaults.first_ms,
+            longest_ms: defaults.longest_ms,
+            escalate_ms: defaults.escalate_ms,
+            settle_absent_ms: defaults.settle_absent_ms,
+            concurrency: defaults.concurrency,
+            sweep_ms: defaults.sweep_ms,
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// A `tracing` filter such as `info` or `tollgate_engine=debug`.
+    pub(crate) filter: String,
+    /// One JSON object a line instead of text.
+    pub(crate) json: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), json: false }
+    }
+}
+
+/// Configuration that cannot be used: one sentence for a person.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ConfigError(String);
+
+impl Config {
+    /// Reads a file (if any) and the environment over it.
+    pub(crate) fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut table = match file {
+            None => toml::Table::new(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
+                // The parser's own message would quote the line, which may hold a secret.
+                text.parse().map_err(|error: toml::de::Error| {
+                    ConfigError(format!("{}: {}", path.display(), error.message()))
+                })?
+            }
+        };
+        for (name, value) in environment {
+            if let Some(path) = name.strip_prefix("TOLLGATE_").filter(|path| path.contains("__")) {
+                set(&mut table, &path.to_ascii_lowercase(), &value)
+                    .map_err(|why| ConfigError(format!("{name}: {why}")))?;
+            }
+        }
+        let config: Self = toml::Value::Table(table)
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError(error.message().to_owned()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let bounds: [(&str, u64, u64, u64); 16] = [
+            ("server.connections_max", self.server.connections_max as u64, 1, 1_000_000),
+            ("server.header_timeout_ms", self.server.header_timeout_ms, 100, 600_000),
+            ("server.body_timeout_ms", self.server.body_timeout_ms, 100, 600_000),
+            ("server.shutdown_ms", self.server.shutdown_ms, 0, 600_000),
+            ("store.queue_length_max", self.store.queue_length_max as u64, 1, 1_000_000),
+            ("store.idempotency_hours", self.store.idempotency_hours, 1, 720),
+            ("store.cache_mib", self.store.cache_mib, 1, 1_048_576),
+            ("engine.flows_max", self.engine.flows_max as u64, 1, 1_000_000),
+            ("engine.failover_max", self.engine.failover_max as u64, 1, 5),
+            ("engine.connect_timeout_ms", self.engine.connect_timeout_ms, 1, 60_000),
+            ("engine.processor_timeout_ms", self.engine.processor_timeout_ms, 10, 120_000),
+            ("engine.action_timeout_s", self.engine.action_timeout_s, 1, 86_400),
+            ("engine.authorization_hours", self.engine.authorization_hours, 1, 720),
+            ("enquiry.first_ms", self.enquiry.first_ms, 1, 600_000),
+            ("enquiry.longest_ms", self.enquiry.longest_ms, 1, 86_400_000),
+            ("enquiry.concurrency", self.enquiry.concurrency as u64, 1, 10_000),
+        ];
+        for (name, value, least, most) in bounds {
+            if !(least..=most).contains(&value) {
+                return Err(ConfigError(format!("{name} is {value}; it must be from {least} to {most}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The times that decisions need.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            action_ms: self.engine.action_timeout_s.saturating_mul(1_000),
+            authorization_ms: self.engine.authorization_hours.saturating_mul(3_600_000),
+        }
+    }
+
+    /// When and how long open attempts are asked about.
+    pub(crate) fn enquiry_options(&self) -> EnquiryOptions {
+        EnquiryOptions {
+            first_ms: self.enquiry.first_ms,
+            longest_ms: self.enquiry.longest_ms,
+            escalate_ms: self.enquiry.escalate_ms,
+            settle_absent_ms: self.enquiry.settle_absent_ms,
+            concurrency: self.enquiry.concurrency,
+            sweep_ms: self.enquiry.sweep_ms,
+        }
+    }
+
+    /// The processor accounts in use.
+    pub(crate) fn processors(&self) -> Result<Processors, ConfigError> {
+        let mut all = Vec::new();
+        for (name, table) in &self.processors {
+            let mut table = table.clone();
+            let wrong = |why: &str| ConfigError(format!("[processors.{name}]: {why}"));
+            let timeout_ms = match table.remove("timeout_ms") {
+                None => self.engine.processor_timeout_ms,
+                Some(value) => value
+                    .as_integer()
+                    .and_then(|value| u64::try_from(value).ok())
+                    .filter(|value| (10..=120_000).contains(value))
+                    .ok_or_else(|| wrong("timeout_ms must be a number from 10 to 120000"))?,
+            };
+            table.insert("processor".to_owned(), name.clone().into());
+            let address = probe_address(&table);
+            let account: Account = toml::Value::Table(table)
+                .try_into()
+                .map_err(|error: toml::de::Error| wrong(error.message()))?;
+            all.push(Processor {
+                name: ProcessorName::new(name),
+                connector: account.connector(),
+                timeout: Duration::from_millis(timeout_ms),
+                probe_address: address.unwrap_or_else(|| default_address(name).to_owned()),
+            });
+        }
+        Ok(Processors::new(all))
+    }
+}
+
+/// `host:port` of a configured base URL.
+fn probe_address(table: &toml::Table) -> Option<String> {
+    let url = ["base_url", "payment_url"].into_iter().find_map(|key| table.get(key)?.as_str())?;
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split('/').next()?;
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let port = if scheme == "http" { 80 } else { 443 };
+    Some(if has_port { host.to_owned() } else { format!("{host}:{port}") })
+}
+
+fn default_address(processor: &str) -> &'static str {
+    match processor {
+        "payu" => "secure.payu.in:443",
+        _ => "api.razorpay.com:443",
+    }
+}
+
+/// Sets `a__b__c` to a value, read as TOML where it is TOML and as text otherwise.
+fn set(table: &mut toml::Table, path: &str, value: &str) -> Result<(), &'static str> {
+    let (head, rest) = path.split_once("__").map_or((path, None), |(head, rest)| (head, Some(rest)));
+    if head.is_empty() {
+        return Err("the name has an empty part");
+    }
+    match rest {
+        None => {
+            let read = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut read| read.remove("v"));
+            let value = read.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+            table.insert(head.to_owned(), value);
+            Ok(())
+        }
+        Some(rest) => {
+            let inner = table.entry(head).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            set(inner.as_table_mut().ok_or("it goes below a value that is no table")?, rest, value)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tollgate.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(Some(&path), environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn environment_wins_over_the_file() {
+        let text = "[server]\nlisten = \"127.0.0.1:1\"\n[engine]\nflows_max = 7\n";
+        let environment = [
+            ("TOLLGATE_SERVER__LISTEN", "127.0.0.1:2"),
+            ("TOLLGATE_LOG__JSON", "true"),
+            ("TOLLGATE_PROCESSORS__PAYU__KEY", "k"),
+            ("TOLLGATE_PROCESSORS__PAYU__SALT", "hush"),
+            ("UNRELATED__X", "1"),
+        ];
+        let config = load(text, &environment).unwrap();
+        assert_eq!(config.server.listen.port(), 2);
+        assert_eq!(config.engine.flows_max, 7);
+        assert!(config.log.json);
+        let processors = config.processors().unwrap();
+        assert_eq!(processors.iter().count(), 1);
+        assert!(!format!("{processors:?}").contains("hush"));
+    }
+
+    #[test]
+    fn wrong_knobs_stop_with_one_clear_sentence() {
+        let refusal = |text: &str| {
+            let config = load(text, &[]);
+            config.and_then(|config| config.processors().map(|_| ())).unwrap_err().to_string()
+        };
+        assert!(refusal("[server]\nlisen = 1").contains("unknown field `lisen`"));
+        assert_eq!(refusal("[engine]\nflows_max = 0"), "engine.flows_max is 0; it must be from 1 to 1000000");
+        assert!(refusal("[processors.nobody]\nkey = 1").contains("[processors.nobody]: unknown variant"));
+        assert!(refusal("[processors.payu]\nkey = \"k\"").contains("missing field `salt`"));
+        let secret = refusal("[processors.payu]\nsalt = \"hush\nkey=");
+        assert!(!secret.contains("hush"), "{secret}");
+    }
+}

@@ -1,0 +1,13 @@
+//! Logs to standard error, as text or JSON lines.
+
+use crate::Failure;
+use crate::config::Log;
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging.
+pub(crate) fn start(log: &Log) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if log.json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+    started.map_err(|error| format!("logging could not start: {error}").into())
+}

@@ -1,0 +1,106 @@
+//! `kill -9` at any instant loses no acknowledged payment, charges nobody twice and leaves nothing
+//! stuck: load runs with faults injected while the gateway is killed and restarted again and again.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
+
+mod support;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use support::Rig;
+
+/// How often the gateway is killed.
+const KILLS: u32 = 20;
+
+/// Enquiries come quickly, so that the end of the test need not wait for hours.
+const QUICK: &str = r"
+[engine]
+processor_timeout_ms = 1500
+connect_timeout_ms = 500
+[enquiry]
+first_ms = 50
+longest_ms = 500
+escalate_ms = 3000
+sweep_ms = 1000
+concurrency = 64
+";
+
+fn load(rig: &Rig) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command
+        .args(["load", "--url", &rig.url(""), "--rate", "400", "--connections", "64"])
+        .args(["--warm-up", "0", "--duration", "600", "--tolerate-outage", "--retry"])
+        .args(["--timeout-ms", "6000", "--ack-log"])
+        .arg(rig.path("acknowledged"))
+        .env("TOLLGATE_KEY", &rig.key);
+    for instrument in [
+        "upi:success@upi=80",
+        "upi:timeout-after@upi=3",
+        "upi:timeout-before@upi=2",
+        "upi:drop-after@upi=5",
+        "upi:drop-before@upi=5",
+        "upi:error500-after@upi=2",
+        "upi:declined@upi=3",
+        "card:4111111111111111=85",
+        "card:4000000000000259=3",
+        "card:4000000000001976=5",
+        "card:4000000000000002=5",
+        "card:4000000000000010=2",
+        "wallet:paytm=90",
+        "wallet:dropafter=5",
+        "wallet:ratelimited=5",
+    ] {
+        command.args(["--instrument", instrument]);
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn sigkill_loses_nothing_and_charges_nobody_twice() {
+    let seed: u64 = rand::rng().random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut rig = Rig::start_with(QUICK);
+    for processor in ["razorpay", "payu"] {
+        let profile = json!({
+            "latency": {"kind": "uniform", "min_ms": 0, "max_ms": 20},
+            "drop_after": 0.01, "webhook_duplicate": 0.2, "webhook_out_of_order": 0.2, "hang_ms": 5000,
+        });
+        rig.faults(processor, &profile);
+    }
+    let generator = load(&rig);
+    for kill in 0..KILLS {
+        std::thread::sleep(Duration::from_millis(random.random_range(100..1_500)));
+        rig.kill();
+        if kill % 4 == 0 {
+            std::thread::sleep(Duration::from_millis(random.random_range(0..700)));
+        }
+        rig.serve();
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let stopped = Command::new("kill").arg(generator.id().to_string()).status().unwrap();
+    assert!(stopped.success());
+    let report = String::from_utf8(generator.wait_with_output().unwrap().stdout).unwrap();
+    println!("{report}");
+
+    // Every attempt whose end the processors know is settled; what they never saw stays open, is
+    // flagged, and is not called a failure.
+    for processor in ["razorpay", "payu"] {
+        rig.faults(processor, &json!({}));
+    }
+    std::thread::sleep(Duration::from_secs(8));
+    let acknowledged = rig.path("acknowledged").display().to_string();
+    let text = rig.verify(&["--acknowledged", &acknowledged]);
+    println!("{text}");
+    let count = |word: &str| -> u64 {
+        let words: Vec<&str> = text.split([' ', '(', ',', '\n']).collect();
+        let place = words.iter().position(|have| *have == word).unwrap();
+        words[place - 1].parse().unwrap()
+    };
+    assert!(count("payments") > 1_000, "the load did not run");
+    assert!(count("acknowledged") > 1_000, "hardly anything was acknowledged");
+    assert_eq!(count("stuck"), 0);
+}

@@ -1,0 +1,282 @@
+//! The rig of the end-to-end tests: the real binary as gateway and as simulators, each a process of
+//! its own on a free port, with a store and books in a temporary folder.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "tests stop where they fail, and each test file uses a part of the rig"
+)]
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
+
+/// A gateway and its simulators.
+pub struct Rig {
+    pub folder: tempfile::TempDir,
+    pub key: String,
+    pub port: u16,
+    pub razorpay: String,
+    pub payu: String,
+    simulators: Child,
+    server: Option<Child>,
+}
+
+/// A reply of the gateway.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// A header by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Rig {
+    /// Starts everything with the defaults of the tests.
+    pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts everything; `extra` is TOML put behind the tests' configuration.
+    pub fn start_with(extra: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut simulators = Command::new(BINARY)
+            .args(["simulate", "--razorpay", "127.0.0.1:0", "--payu", "127.0.0.1:0", "--books"])
+            .arg(folder.path().join("books"))
+            .args(["--webhooks", &format!("http://127.0.0.1:{port}")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(simulators.stdout.take().unwrap()).lines();
+        let mut address = |name: &str| {
+            let line = lines.next().unwrap().unwrap();
+            line.strip_prefix(name).unwrap().trim().to_owned()
+        };
+        let (razorpay, payu) = (address("razorpay"), address("payu"));
+        let config = format!(
+            r#"
+[server]
+listen = "127.0.0.1:{port}"
+[store]
+folder = "{folder}/store"
+[log]
+filter = "warn"
+[processors.razorpay]
+base_url = "{razorpay}"
+key_id = "rzp_test_tollgate"
+key_secret = "simulated-key-secret"
+webhook_secret = "simulated-webhook-secret"
+[processors.payu]
+payment_url = "{payu}"
+info_url = "{payu}"
+key = "simulated"
+salt = "simulated-salt"
+{extra}
+"#,
+            folder = folder.path().display()
+        );
+        std::fs::write(folder.path().join("tollgate.toml"), config).unwrap();
+        let mut rig =
+            Self { folder, key: String::new(), port, razorpay, payu, simulators, server: None };
+        rig.key = rig.add_partner("Test shop");
+        rig.serve();
+        rig
+    }
+
+    /// Makes a partner while no server runs; returns its key.
+    pub fn add_partner(&self, name: &str) -> String {
+        let output = self.tollgate(&["partner", "add", "--name", name]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned()
+    }
+
+    /// Runs another command of the binary with the rig's configuration.
+    pub fn tollgate(&self, args: &[&str]) -> Output {
+        Command::new(BINARY).arg("--config").arg(self.config()).args(args).output().unwrap()
+    }
+
+    /// The rig's configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("tollgate.toml")
+    }
+
+    /// A path in the rig's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Where the gateway is.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Starts the gateway and waits until it is ready.
+    pub fn serve(&mut self) {
+        let server = Command::new(BINARY).arg("--config").arg(self.config()).arg("serve").spawn().unwrap();
+        self.server = Some(server);
+        self.wait(Duration::from_secs(30), "the gateway is ready", || {
+            call("GET", &self.url("/ready"), &[], None).is_some_and(|reply| reply.status == 200)
+        });
+    }
+
+    /// The gateway's process id.
+    pub fn server_pid(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
+    /// Kills the gateway with SIGKILL.
+    pub fn kill(&mut self) {
+        let mut server = self.server.take().unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+
+    /// Asks the gateway to stop and waits until it has.
+    pub fn stop(&mut self) {
+        let mut server = self.server.take().unwrap();
+        let asked = Command::new("kill").arg(server.id().to_string()).status().unwrap();
+        assert!(asked.success());
+        assert!(server.wait().unwrap().success());
+    }
+
+    /// Stops the gateway and audits its store against the simulators' books; returns what the audit
+    /// printed. Fails the test if it found a problem.
+    pub fn verify(&mut self, more: &[&str]) -> String {
+        if self.server.is_some() {
+            self.stop();
+        }
+        let books = self.path("books").display().to_string();
+        let output = self.tollgate(&[&["verify", "--books", &books], more].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    /// A call with the partner's key.
+    pub fn call(&self, verb: &str, path: &str, body: Option<&Value>) -> Reply {
+        self.call_as(&self.key, verb, path, &[], body)
+    }
+
+    /// A call with any key and more headers.
+    pub fn call_as(
+        &self,
+        key: &str,
+        verb: &str,
+        path: &str,
+        more: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Reply {
+        let bearer = format!("Bearer {key}");
+        let mut headers = vec![("authorization", bearer.as_str())];
+        headers.extend_from_slice(more);
+        let text = body.map(Value::to_string);
+        if text.is_some() {
+            headers.push(("content-type", "application/json"));
+        }
+        let bytes = text.as_ref().map(|text| text.as_bytes());
+        call(verb, &self.url(path), &headers, bytes).expect("the gateway answers")
+    }
+
+    /// Takes a payment of this body and returns it; the test fails unless it is accepted.
+    pub fn pay(&self, body: &Value) -> Value {
+        let reply = self.call("POST", "/api/v1/payments", Some(body));
+        assert!(matches!(reply.status, 201 | 202), "{} {}", reply.status, reply.json());
+        reply.json()
+    }
+
+    /// Takes a UPI payment in rupees with a test address.
+    pub fn pay_upi(&self, amount: &str, vpa: &str) -> Value {
+        self.pay(&json!({
+            "amount": amount, "currency": "INR",
+            "payment_method": {"type": "upi", "upi": {"vpa": vpa}}
+        }))
+    }
+
+    /// A payment as it stands now.
+    pub fn payment(&self, id: &Value) -> Value {
+        let path = format!("/api/v1/payments/{}?expand=attempts,refunds,ledger_entries", id.as_str().unwrap());
+        let reply = self.call("GET", &path, None);
+        assert_eq!(reply.status, 200, "{}", reply.json());
+        reply.json()
+    }
+
+    /// Sets the faults of a simulator (`razorpay` or `payu`).
+    pub fn faults(&self, processor: &str, profile: &Value) {
+        let base = if processor == "payu" { &self.payu } else { &self.razorpay };
+        let headers = [("content-type", "application/json")];
+        let reply = call("PUT", &format!("{base}/sim/faults"), &headers, Some(profile.to_string().as_bytes()));
+        let reply = reply.expect("the simulator answers");
+        assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    }
+
+    /// Waits until something holds; the test fails if it does not in time.
+    pub fn wait(&self, patience: Duration, what: &str, holds: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < patience, "waited too long until {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for child in [Some(&mut self.simulators), self.server.as_mut()].into_iter().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A call; none if the connection failed.
+pub fn call(verb: &str, url: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Option<Reply> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(90)))
+        .build()
+        .into();
+    let mut request = ureq::http::Request::builder().method(verb).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let sent = match body {
+        Some(body) => agent.run(request.body(body).unwrap()),
+        None => agent.run(request.body(()).unwrap()),
+    };
+    let mut response = sent.ok()?;
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    let status = response.status().as_u16();
+    let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().ok()?;
+    Some(Reply { status, headers, body })
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
