@@ -1,0 +1,446 @@
+//! Razorpay.
+//!
+//! A charge is an order, then a payment on it, then a look at the payment: the reply to the payment
+//! carries only a signature, neither an amount nor whether the money was captured.
+//!
+//! | operation | exchanges |
+//! |---|---|
+//! | charge | `POST /v1/orders`, `POST /v1/payments/create/json`, `GET /v1/payments/{id}` |
+//! | capture | `POST /v1/payments/{id}/capture` |
+//! | void | `GET /v1/orders?receipt=…`: Razorpay has no call for it, see `void` in this file |
+//! | refund | `POST /v1/payments/{id}/refund` with `X-Refund-Idempotency` |
+//! | enquire charge | `GET /v1/orders?receipt=…&expand[]=payments` |
+//! | enquire refund | `GET /v1/payments/{id}/refunds`, matched by `receipt` |
+//!
+//! Our reference is the order's and the refund's `receipt` (at most 40 characters) and, because
+//! webhooks of payments do not carry the receipt, also the note `tollgate_reference` on all three.
+//! Where the payment id was never told to us, the order is looked up by its receipt first.
+//!
+//! Sources: razorpay.com/docs/api (orders, payments, refunds, understand), razorpay.com/docs/payments/
+//! payment-gateway/s2s-integration/json/v2, razorpay.com/docs/webhooks, razorpay.com/docs/errors.
+
+mod account;
+mod codes;
+mod entity;
+mod request;
+mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+pub use account::RazorpayAccount;
+
+use crate::digest::HmacKey;
+use crate::webhook::{WebhookError, WebhookMessage, WebhookRequest};
+use crate::wire::{HttpMethod, HttpRequest, HttpResponse};
+use crate::{
+    BuildError, Call, Capabilities, Charge, ChargeHandle, Connector, FeeSchedule, Operation, Progress, Step,
+};
+use base64::Engine;
+use entity::{CreatedPayment, Found};
+use std::fmt;
+use tollgate_core::currency::Currency;
+use tollgate_core::failure::{Failure, FailureCode};
+use tollgate_core::method::MethodFamily;
+use tollgate_core::outcome::{NextAction, Outcome};
+use zeroize::Zeroizing;
+
+const NAME: &str = "razorpay";
+
+/// Refunds asked for at a time; the API's largest page (razorpay.com/docs/api/understand#pagination).
+const PAGE_LENGTH: u32 = 100;
+/// The most pages looked through for one refund.
+const PAGES_MAX: u8 = 20;
+
+/// Public list price: 2 % platform fee on every domestic method (razorpay.com/pricing).
+const FEES: &[FeeSchedule] = &[
+    FeeSchedule { method: MethodFamily::Card, percent_bps: 200, fixed_minor: 0 },
+    FeeSchedule { method: MethodFamily::Upi, percent_bps: 200, fixed_minor: 0 },
+    FeeSchedule { method: MethodFamily::Wallet, percent_bps: 200, fixed_minor: 0 },
+    FeeSchedule { method: MethodFamily::NetBanking, percent_bps: 200, fixed_minor: 0 },
+];
+
+const METHODS: &[MethodFamily] =
+    &[MethodFamily::Card, MethodFamily::Upi, MethodFamily::Wallet, MethodFamily::NetBanking];
+
+static CAPABILITIES: Capabilities = Capabilities {
+    methods: METHODS,
+    currencies: &[
+        Currency::INR,
+        Currency::USD,
+        Currency::EUR,
+        Currency::GBP,
+        Currency::SGD,
+        Currency::AED,
+        Currency::AUD,
+        Currency::CAD,
+        Currency::MYR,
+        Currency::JPY,
+        Currency::KWD,
+        Currency::BHD,
+        Currency::OMR,
+    ],
+    single_currency: &[
+        (MethodFamily::Upi, Currency::INR),
+        (MethodFamily::Wallet, Currency::INR),
+        (MethodFamily::NetBanking, Currency::INR),
+    ],
+    manual_capture: METHODS,
+    partial_capture: false,
+    partial_refund: true,
+    amount_minor_min: 100,
+    fees: FEES,
+};
+
+/// The connector of one Razorpay account.
+pub struct Razorpay {
+    authorization: Zeroizing<String>,
+    webhook_key: HmacKey,
+    signature_key: HmacKey,
+    orders_url: String,
+    orders_by_receipt_url: String,
+    payments_url: String,
+    create_payment_url: String,
+    default_email: String,
+    default_contact: String,
+    trust_signed_success: bool,
+}
+
+impl fmt::Debug for Razorpay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Razorpay").field("orders_url", &self.orders_url).finish_non_exhaustive()
+    }
+}
+
+impl Razorpay {
+    /// A connector for the account.
+    #[must_use]
+    pub fn new(account: RazorpayAccount) -> Self {
+        let pair = Zeroizing::new(format!("{}:{}", account.key_id, account.key_secret.expose()));
+        let encoded = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
+        let base = account.base_url.trim_end_matches('/');
+        Self {
+            authorization: Zeroizing::new(format!("Basic {}", encoded.as_str())),
+            webhook_key: HmacKey::new(account.webhook_secret.expose().as_bytes()),
+            signature_key: HmacKey::new(account.key_secret.expose().as_bytes()),
+            orders_url: format!("{base}/v1/orders"),
+            orders_by_receipt_url: format!("{base}/v1/orders?expand[]=payments&count=10&receipt="),
+            payments_url: format!("{base}/v1/payments/"),
+            create_payment_url: format!("{base}/v1/payments/create/json"),
+            default_email: account.default_email,
+            default_contact: account.default_contact,
+            trust_signed_success: account.trust_signed_success,
+        }
+    }
+
+    fn get(&self, url: String, step: Step, moves_money: bool) -> Call {
+        let headers = vec![("authorization", self.authorization.as_str().to_owned())];
+        let body = Zeroizing::new(Vec::new());
+        let request = HttpRequest { method: HttpMethod::Get, url, headers, body };
+        Call { request, moves_money, step }
+    }
+
+    fn post(&self, url: String, body: Zeroizing<Vec<u8>>, step: Step, moves_money: bool) -> Call {
+        let headers = vec![
+            ("authorization", self.authorization.as_str().to_owned()),
+            ("content-type", "application/json".to_owned()),
+        ];
+        let request = HttpRequest { method: HttpMethod::Post, url, headers, body };
+        Call { request, moves_money, step }
+    }
+
+    /// Finds the order of a charge, with its payments, by our reference.
+    fn look_up(&self, charge: &ChargeHandle<'_>) -> Call {
+        let receipt = crate::form::escaped(charge.reference);
+        let url = format!("{}{receipt}", self.orders_by_receipt_url);
+        self.get(url, Step::default(), false)
+    }
+
+    fn capture(&self, payment_id: &str, amount: tollgate_core::money::Money) -> Call {
+        let url = format!("{}{payment_id}/capture", self.payments_url);
+        self.post(url, request::capture(amount), at(1, payment_id), true)
+    }
+
+    fn refund(&self, payment_id: &str, reference: &str, amount_minor: i64) -> Call {
+        let url = format!("{}{payment_id}/refund", self.payments_url);
+        let body = request::refund(reference, amount_minor);
+        let mut call = self.post(url, body, at(1, payment_id), true);
+        call.request.headers.push(("x-refund-idempotency", reference.to_owned()));
+        call
+    }
+
+    fn refunds_page(&self, payment_id: &str, index: u8) -> Call {
+        let skip = u32::from(index.saturating_sub(1)) * PAGE_LENGTH;
+        let url = format!("{}{payment_id}/refunds?count={PAGE_LENGTH}&skip={skip}", self.payments_url);
+        self.get(url, at(index, payment_id), false)
+    }
+
+    // --- Charge ---------------------------------------------------------------------------
+
+    fn read_charge(&self, charge: &Charge<'_>, step: &Step, response: &HttpResponse<'_>) -> Progress {
+        let carry = step.carry.as_deref().unwrap_or("");
+        match step.index {
+            0 => self.read_order(charge, response),
+            1 => self.read_created(charge, carry, response),
+            _ => Progress::Done(read_own_payment(charge, carry, response)),
+        }
+    }
+
+    /// No payment has been asked for yet, so whatever this says, nothing was taken.
+    fn read_order(&self, charge: &Charge<'_>, response: &HttpResponse<'_>) -> Progress {
+        if !is_success(response.status) {
+            return Progress::Done(codes::refused_before_payment(response));
+        }
+        match entity::read_order(response.body, charge) {
+            Some(order_id) => {
+                let body = request::payment(charge, order_id.as_str(), self);
+                let url = self.create_payment_url.clone();
+                Progress::Next(Box::new(self.post(url, body, at(1, order_id.as_str()), true)))
+            }
+            None => Progress::Done(Outcome::NotTaken(Failure::new(
+                FailureCode::ProcessorUnavailable,
+                "the order was not confirmed as it was asked for",
+            ))),
+        }
+    }
+
+    fn read_created(&self, charge: &Charge<'_>, order_id: &str, response: &HttpResponse<'_>) -> Progress {
+        if !is_success(response.status) {
+            return Progress::Done(codes::refused_payment(response));
+        }
+        let Some(created) = CreatedPayment::read(response.body) else {
+            return Progress::Done(unreadable());
+        };
+        let payment_id = created.payment_id.as_str();
+        if !entity::is_id(payment_id, "pay_") {
+            return Progress::Done(unreadable());
+        }
+        if let Some(outcome) = created.next_action() {
+            return Progress::Done(outcome);
+        }
+        let signed = created.order_id() == order_id
+            && self
+                .signature_key
+                .verifies(&[order_id.as_bytes(), b"|", payment_id.as_bytes()], created.signature());
+        if !signed {
+            return Progress::Done(unknown("the reply is not signed by the processor"));
+        }
+        if self.trust_signed_success {
+            // The order's amount and currency were compared with ours before the payment was sent.
+            let processor_payment_id = payment_id.to_owned();
+            let amount_minor = charge.amount.minor;
+            return Progress::Done(match charge.capture {
+                tollgate_core::method::CaptureMode::Automatic => {
+                    Outcome::Captured { processor_payment_id, amount_minor }
+                }
+                tollgate_core::method::CaptureMode::Manual => {
+                    Outcome::Authorized { processor_payment_id, amount_minor }
+                }
+            });
+        }
+        // The money may have moved already: losing this exchange leaves the outcome unknown.
+        let url = format!("{}{payment_id}", self.payments_url);
+        let carry = format!("{order_id}|{payment_id}");
+        Progress::Next(Box::new(self.get(url, at(2, &carry), true)))
+    }
+}
+
+/// The payment just made, fetched by its id.
+fn read_own_payment(charge: &Charge<'_>, carry: &str, response: &HttpResponse<'_>) -> Outcome {
+    let (order_id, payment_id) = carry.split_once('|').unwrap_or(("", ""));
+    if !is_success(response.status) {
+        return unknown("the payment could not be read back");
+    }
+    match entity::read_payment(response.body) {
+        Some(payment)
+            if payment.id.as_str() == payment_id && crate::json::text(&payment.order_id) == order_id =>
+        {
+            payment.outcome(Some(charge.amount.currency))
+        }
+        _ => unreadable(),
+    }
+}
+
+/// Razorpay has no call that releases an authorization, and refuses refunds of payments that are
+/// not captured. An authorized payment that is never captured is returned to the customer by
+/// Razorpay itself when the order's `manual_expiry_period` ends (razorpay.com/docs/payments/payments/
+/// capture-settings). Voiding therefore is: making sure that the payment is authorized and not
+/// captured, and never capturing it. The customer's money is back when that period has passed.
+fn void(charge: &ChargeHandle<'_>, response: &HttpResponse<'_>) -> Outcome {
+    let captured = || {
+        Outcome::Declined(Failure::new(
+            FailureCode::ProcessorRejected,
+            "the payment is captured already; refund it instead",
+        ))
+    };
+    match read_found(charge, response) {
+        Ok(Found::Payment(payment)) => match payment.outcome(Some(charge.amount.currency)) {
+            Outcome::Authorized { .. } | Outcome::Voided | Outcome::Declined(_) => Outcome::Voided,
+            Outcome::Captured { .. } => captured(),
+            other => other,
+        },
+        Ok(Found::Nothing) => Outcome::NotFound,
+        Err(outcome) => outcome,
+    }
+}
+
+fn read_found<'r>(charge: &ChargeHandle<'_>, response: &HttpResponse<'r>) -> Result<Found<'r>, Outcome> {
+    if !is_success(response.status) {
+        return Err(unknown("the order could not be looked up"));
+    }
+    entity::find_payment(response.body, charge.reference).ok_or_else(unreadable)
+}
+
+fn enquire_charge(charge: &ChargeHandle<'_>, response: &HttpResponse<'_>) -> Outcome {
+    match read_found(charge, response) {
+        Ok(Found::Payment(payment)) => payment.outcome(Some(charge.amount.currency)),
+        // An order without a payment: the payment's request may still be on its way.
+        Ok(Found::Nothing) => Outcome::NotFound,
+        Err(outcome) => outcome,
+    }
+}
+
+fn at(index: u8, carry: &str) -> Step {
+    Step { index, carry: Some(carry.to_owned()) }
+}
+
+const fn is_success(status: u16) -> bool {
+    matches!(status, 200..=299)
+}
+
+fn unknown(message: &str) -> Outcome {
+    Outcome::Unknown(Failure::new(FailureCode::OutcomeUnknown, message))
+}
+
+fn unreadable() -> Outcome {
+    unknown("the reply is not one the processor documents")
+}
+
+impl Connector for Razorpay {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
+    fn start(&self, operation: &Operation<'_>) -> Result<Call, BuildError> {
+        match operation {
+            Operation::Charge(charge) => {
+                request::check(charge)?;
+                let url = self.orders_url.clone();
+                Ok(self.post(url, request::order(charge), Step::default(), false))
+            }
+            Operation::Capture { charge, amount, .. } => Ok(match known_id(charge) {
+                Some(payment_id) => self.capture(payment_id, *amount),
+                None => self.look_up(charge),
+            }),
+            Operation::Refund { charge, reference, amount } => Ok(match known_id(charge) {
+                Some(payment_id) => self.refund(payment_id, reference, amount.minor),
+                None => self.look_up(charge),
+            }),
+            Operation::EnquireRefund { charge, .. } => Ok(match known_id(charge) {
+                Some(payment_id) => self.refunds_page(payment_id, 1),
+                None => self.look_up(charge),
+            }),
+            Operation::Void { charge, .. } | Operation::EnquireCharge { charge } => Ok(self.look_up(charge)),
+        }
+    }
+
+    fn read(&self, operation: &Operation<'_>, step: &Step, response: &HttpResponse<'_>) -> Progress {
+        let carry = step.carry.as_deref().unwrap_or("");
+        match (operation, step.index) {
+            (Operation::Charge(charge), _) => self.read_charge(charge, step, response),
+            (Operation::Void { charge, .. }, _) => Progress::Done(void(charge, response)),
+            (Operation::EnquireCharge { charge }, _) => Progress::Done(enquire_charge(charge, response)),
+            (Operation::Capture { charge, amount, .. }, 0) => match self.found_id(charge, response) {
+                Ok(payment_id) => Progress::Next(Box::new(self.capture(&payment_id, *amount))),
+                Err(outcome) => Progress::Done(outcome),
+            },
+            (Operation::Capture { amount, .. }, _) => {
+                Progress::Done(entity::read_capture(response, carry, *amount))
+            }
+            (Operation::Refund { charge, reference, amount }, 0) => match self.found_id(charge, response) {
+                Ok(id) => Progress::Next(Box::new(self.refund(&id, reference, amount.minor))),
+                Err(outcome) => Progress::Done(outcome),
+            },
+            (Operation::Refund { reference, amount, .. }, _) => {
+                Progress::Done(entity::read_refund(response, carry, reference, *amount))
+            }
+            (Operation::EnquireRefund { charge, .. }, 0) => match read_found(charge, response) {
+                Ok(Found::Payment(payment)) if entity::is_id(payment.id.as_str(), "pay_") => {
+                    Progress::Next(Box::new(self.refunds_page(payment.id.as_str(), 1)))
+                }
+                Ok(Found::Payment(_)) => Progress::Done(unreadable()),
+                Ok(Found::Nothing) => Progress::Done(Outcome::NotFound),
+                Err(outcome) => Progress::Done(outcome),
+            },
+            (Operation::EnquireRefund { reference, amount, .. }, index) => {
+                match entity::find_refund(response, carry, reference, *amount) {
+                    // A full page may have a successor.
+                    entity::RefundSearch::NotOnFullPage if index < PAGES_MAX => {
+                        Progress::Next(Box::new(self.refunds_page(carry, index + 1)))
+                    }
+                    entity::RefundSearch::NotOnFullPage => {
+                        Progress::Done(unknown("more refunds than are looked through"))
+                    }
+                    entity::RefundSearch::Answered(outcome) => Progress::Done(outcome),
+                }
+            }
+        }
+    }
+
+    fn webhook(&self, request: &WebhookRequest<'_>) -> Result<WebhookMessage, WebhookError> {
+        webhook::read(request, &self.webhook_key)
+    }
+}
+
+impl Razorpay {
+    /// The payment id of a capture or refund whose charge's id we do not know. Nothing was sent
+    /// yet, so not finding it proves that nothing was done.
+    fn found_id(&self, charge: &ChargeHandle<'_>, response: &HttpResponse<'_>) -> Result<String, Outcome> {
+        let not_done = |code, message| Outcome::NotTaken(Failure::new(code, message));
+        match read_found(charge, response) {
+            Ok(Found::Payment(payment)) if entity::is_id(payment.id.as_str(), "pay_") => {
+                Ok(payment.id.as_str().to_owned())
+            }
+            Ok(_) => Err(not_done(
+                FailureCode::ProcessorRejected,
+                "the processor knows no payment of that reference",
+            )),
+            Err(_) if response.status == 429 => {
+                Err(not_done(FailureCode::ProcessorRateLimited, "the processor is throttling us"))
+            }
+            Err(_) => {
+                Err(not_done(FailureCode::ProcessorUnavailable, "the payment's id could not be looked up"))
+            }
+        }
+    }
+}
+
+fn known_id<'a>(charge: &ChargeHandle<'a>) -> Option<&'a str> {
+    charge.processor_payment_id.filter(|id| entity::is_id(id, "pay_"))
+}
+
+impl CreatedPayment<'_> {
+    /// What the customer has to do, when the payment is not finished.
+    fn next_action(&self) -> Option<Outcome> {
+        let actions = self.next()?;
+        let processor_payment_id = Some(self.payment_id.as_str().to_owned());
+        let url_of = |wanted: &str| {
+            let action = actions.iter().find(|next| crate::json::text(&next.action) == wanted)?;
+            Some(crate::json::text(&action.url).to_owned()).filter(|url| !url.is_empty())
+        };
+        let action = if let Some(uri) = url_of("intent").filter(|uri| uri.starts_with("upi://")) {
+            NextAction::UpiIntent { uri }
+        } else if let Some(url) = url_of("redirect").filter(|url| url.starts_with("http")) {
+            NextAction::Redirect { url }
+        } else if url_of("poll").is_some() {
+            NextAction::UpiCollect
+        } else {
+            return Some(Outcome::Pending { processor_payment_id });
+        };
+        Some(Outcome::ActionRequired { processor_payment_id, action })
+    }
+}

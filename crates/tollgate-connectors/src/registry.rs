@@ -1,0 +1,27 @@
+//! The processors there are: a new one is one line here.
+
+use crate::Connector;
+use crate::payu::{PayU, PayUAccount};
+use crate::razorpay::{Razorpay, RazorpayAccount};
+use serde::Deserialize;
+
+/// A configured processor account.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "processor", rename_all = "snake_case")]
+pub enum Account {
+    /// Razorpay.
+    Razorpay(RazorpayAccount),
+    /// PayU (India).
+    Payu(PayUAccount),
+}
+
+impl Account {
+    /// The connector speaking for this account.
+    #[must_use]
+    pub fn connector(self) -> Box<dyn Connector> {
+        match self {
+            Self::Razorpay(account) => Box::new(Razorpay::new(account)),
+            Self::Payu(account) => Box::new(PayU::new(account)),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Orders and the payments on them.
+
+use super::request::{
+    ALREADY_PAID, NO_SUCH_ID, OrderRequest, PaymentRequest, RECEIPT_LENGTH_MAX, Refused, UNREADABLE,
+    instrument_of, integer, notes_of, refused,
+};
+use super::{RazorpaySim, entity, hmac_hex};
+use crate::books::{Entry, Method, NewEntry, Refusal, Status};
+use crate::desk::now_ms;
+use crate::fault::{Fault, FaultProfile, PendingEnd};
+use crate::http::{HangUp, Response, json};
+use crate::instrument::{Behaviour, Failure};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// The smallest order (razorpay.com/docs/api/orders/create).
+const AMOUNT_MINOR_MIN: i64 = 100;
+
+impl RazorpaySim {
+    pub(super) fn create_order(&self, body: &[u8]) -> Result<Response, Refused> {
+        let order: OrderRequest<'_> = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
+        let validation = |description, field| refused(description, "input_validation_failed", field);
+        let amount = order.amount.ok_or(validation("amount: is required.", "amount"))?;
+        let amount_minor = integer(amount).ok_or(validation("The amount must be an integer.", "amount"))?;
+        if amount_minor < AMOUNT_MINOR_MIN {
+            let text = "Order amount less than minimum amount allowed";
+            return Err(refused(text, "amount_less_than_minimum_amount", "amount"));
+        }
+        let currency = order.currency.as_deref().unwrap_or("");
+        let known = currency.parse::<tollgate_core::currency::Currency>();
+        let currency = known.map_err(|_| validation("The currency is invalid", "currency"))?.bytes();
+        let receipt = order.receipt.as_deref().unwrap_or("");
+        let printable = receipt.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        if receipt.len() > RECEIPT_LENGTH_MAX || !printable {
+            return Err(validation("The receipt may not be greater than 40 characters.", "receipt"));
+        }
+        let manual = match &order.payment {
+            Some(settings) => settings.capture.as_deref() == Some("manual"),
+            None => order.payment_capture.is_some_and(|raw| matches!(raw.get(), "0" | "false")),
+        };
+        // An order without a receipt is kept under a name of its own.
+        let now_ms = now_ms();
+        let own_name;
+        let reference = if receipt.is_empty() {
+            own_name = format!("-{now_ms}-{}", self.desk.dice.roll());
+            own_name.as_str()
+        } else {
+            receipt
+        };
+        let notes = notes_of(order.notes, reference)?;
+        let method = Method::Card;
+        let new = NewEntry { reference, amount_minor, currency, manual, method, notes, now_ms };
+        let number = self.desk.books.create(&new).map_err(|refusal| match refusal {
+            Refusal::Exists(_) => validation("Order receipt should be unique.", "receipt"),
+            _ => Refused { status: 500, ..UNREADABLE },
+        })?;
+        let entry = self.desk.books.get(number).ok_or(NO_SUCH_ID)?;
+        Ok(json(200, entity::order(number, &entry, false)))
+    }
+
+    pub(super) async fn create_payment(
+        self: &Arc<Self>,
+        body: &[u8],
+        profile: &Arc<FaultProfile>,
+    ) -> Result<Response, HangUp> {
+        let (number, request) = match self.check_payment(body) {
+            Ok(checked) => checked,
+            Err(refused) => return Ok(refused.reply()),
+        };
+        let (method, behaviour, is_intent) = instrument_of(&request);
+        let behaviour = self.desk.behaviour(behaviour, profile);
+        let fault = match behaviour {
+            Behaviour::Fault(fault) => Some(fault),
+            _ => None,
+        };
+        if let Some(response) = self.desk.strike_before(fault, profile).await? {
+            return Ok(response);
+        }
+        let response = match behaviour {
+            Behaviour::Fail(failure) => self.fail(number, method, failure, profile),
+            Behaviour::Pending { approve } => self.leave_pending(number, method, is_intent, approve, profile),
+            Behaviour::Success if is_intent => self.leave_pending(number, method, true, true, profile),
+            Behaviour::Success | Behaviour::Fault(_) => self.succeed(number, method, fault, profile),
+        };
+        let response = response.unwrap_or_else(|refused| refused.reply());
+        self.desk.strike_after(fault, profile, response).await
+    }
+
+    pub(super) fn check_payment<'b>(&self, body: &'b [u8]) -> Result<(u64, PaymentRequest<'b>), Refused> {
+        let request: PaymentRequest<'b> = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
+        let required = |present: bool, text, field| {
+            if present { Ok(()) } else { Err(refused(text, "input_validation_failed", field)) }
+        };
+        required(request.email.is_some(), "The email field is required.", "email")?;
+        required(request.contact.is_some(), "The contact field is required.", "contact")?;
+        required(request.method.is_some(), "The method field is required.", "method")?;
+        let order_id = request.order_id.as_deref().unwrap_or("");
+        let number = entity::number_of(order_id, "order_");
+        let found = number.and_then(|number| Some((number, self.desk.books.get(number)?)));
+        let (number, entry) =
+            found.ok_or(refused("The id provided does not exist", "invalid_order_id", "order_id"))?;
+        let amount_fits = request.amount.and_then(integer) == Some(entry.amount_minor);
+        if !amount_fits || request.currency.as_deref().unwrap_or("INR") != entry.currency() {
+            let text = "Payment amount is different from your order amount.";
+            return Err(refused(text, "order_amount_mismatch", "amount"));
+        }
+        match entry.status {
+            Status::Created | Status::Failed => Ok((number, request)),
+            _ => Err(refused("Payment already done for this order.", "order_already_paid", "order_id")),
+        }
+    }
+
+    pub(super) fn succeed(
+        &self,
+        number: u64,
+        method: Method,
+        fault: Option<Fault>,
+        profile: &FaultProfile,
+    ) -> Result<Response, Refused> {
+        let manual = self.desk.books.get(number).is_some_and(|entry| entry.manual);
+        let status = if manual { Status::Authorized } else { Status::Captured };
+        let entry = self.desk.books.charge(number, status, method, 0).map_err(|_| ALREADY_PAID)?;
+        let is_async = fault.is_some_and(Fault::loses_the_answer);
+        self.tell_of_payment(number, &entry, is_async, profile);
+        let (payment_id, order_id) = (entity::payment_id(number), entity::order_id(number));
+        let signed = [order_id.as_bytes(), b"|", payment_id.as_bytes()].concat();
+        let mut signature = hmac_hex(&self.signature_key, &signed);
+        if fault == Some(Fault::WrongSignature) {
+            signature = hmac_hex(b"another key", &signed);
+        }
+        Ok(json(
+            200,
+            format!(
+                r#"{{"razorpay_payment_id":"{payment_id}","razorpay_order_id":"{order_id}","razorpay_signature":"{signature}"}}"#
+            ),
+        ))
+    }
+
+    pub(super) fn fail(
+        &self,
+        number: u64,
+        method: Method,
+        failure: Failure,
+        profile: &FaultProfile,
+    ) -> Result<Response, Refused> {
+        let books = &self.desk.books;
+        let entry =
+            books.charge(number, Status::Failed, method, failure.index()).map_err(|_| ALREADY_PAID)?;
+        self.tell_of_payment(number, &entry, false, profile);
+        Ok(json(400, entity::failure(number, failure)))
+    }
+
+    pub(super) fn leave_pending(
+        self: &Arc<Self>,
+        number: u64,
+        method: Method,
+        is_intent: bool,
+        approve: bool,
+        profile: &FaultProfile,
+    ) -> Result<Response, Refused> {
+        let books = &self.desk.books;
+        let entry = books.charge(number, Status::Pending, method, 0).map_err(|_| ALREADY_PAID)?;
+        let approve = match profile.pending_end {
+            PendingEnd::Approve => Some(approve),
+            PendingEnd::Reject => Some(false),
+            PendingEnd::Never => None,
+        };
+        if let Some(approve) = approve {
+            let sim = Arc::clone(self);
+            self.desk.later(profile.pending_ms, move || drop(sim.decide(number, approve)));
+        }
+        let base = &self.desk.base_url;
+        let id = entity::payment_id(number);
+        let poll = format!(r#"{{"action":"poll","url":"{base}/v1/payments/{id}"}}"#);
+        let next = match (method, is_intent) {
+            (Method::Upi, true) => {
+                let amount = entity::major(entry.amount_minor);
+                let uri = format!(
+                    "upi://pay?pa=simulator@razorpay&pn=Simulator&tr={id}&tn=razorpay&am={amount}&cu=INR&mc=5411"
+                );
+                format!(r#"{{"action":"intent","url":"{uri}"}},{poll}"#)
+            }
+            (Method::Upi, false) => poll,
+            _ => {
+                format!(r#"{{"action":"redirect","url":"{base}/v1/payments/{id}/authorize"}}"#)
+            }
+        };
+        Ok(json(200, format!(r#"{{"razorpay_payment_id":"{id}","next":[{next}]}}"#)))
+    }
+
+    /// The customer of a pending payment has decided.
+    pub(super) fn decide(&self, number: u64, approve: bool) -> Result<Entry, Refusal> {
+        let entry = self.desk.books.get(number).ok_or(Refusal::NotFound)?;
+        if entry.status != Status::Pending {
+            return Err(Refusal::State);
+        }
+        let status = match (approve, entry.manual) {
+            (false, _) => Status::Failed,
+            (true, true) => Status::Authorized,
+            (true, false) => Status::Captured,
+        };
+        let failure = Failure::Cancelled.index();
+        let entry = self.desk.books.charge(number, status, entry.method, failure)?;
+        self.tell_of_payment(number, &entry, true, &self.desk.profile());
+        Ok(entry)
+    }
+
+    pub(super) fn challenge(&self, payment_id: &str) -> Response {
+        let number = entity::number_of(payment_id, "pay_");
+        match number.and_then(|number| self.desk.books.get(number)) {
+            Some(entry) => {
+                let path = format!("/sim/challenge/{}", entry.reference);
+                self.control(&http::Method::GET, &path, &Bytes::new())
+            }
+            None => NO_SUCH_ID.reply(),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Runs the simulators: one listener each, plain HTTP/1.1 with keep-alive.
+
+use crate::books::BooksError;
+use crate::desk::Desk;
+use crate::fault::{FaultProfile, ProfileError};
+use crate::http::{HangUp, Response};
+use crate::payu::PayUSim;
+use crate::razorpay::RazorpaySim;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tollgate_core::card::Secret;
+
+/// Most connections one simulator holds.
+const CONNECTIONS_MAX: usize = 20_000;
+/// How long requests under way may take to end when the simulators stop.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A Razorpay simulator. The credentials are whatever its caller's account has.
+#[derive(Debug, Clone)]
+pub struct RazorpayOptions {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Key id that callers must authenticate with.
+    pub key_id: String,
+    /// Key secret that callers must authenticate with; also signs synchronous replies.
+    pub key_secret: Secret,
+    /// Signs webhooks.
+    pub webhook_secret: Secret,
+}
+
+/// A PayU simulator.
+#[derive(Debug, Clone)]
+pub struct PayUOptions {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Merchant key.
+    pub key: String,
+    /// Salt of all hashes.
+    pub salt: Secret,
+}
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub struct SimOptions {
+    /// Razorpay, if wanted.
+    pub razorpay: Option<RazorpayOptions>,
+    /// PayU, if wanted.
+    pub payu: Option<PayUOptions>,
+    /// Folder of the journals; without one the books end with the process.
+    pub books_dir: Option<PathBuf>,
+    /// Where webhooks go: `{webhook_target}/api/v1/webhooks/{processor}`. Without one none are sent.
+    pub webhook_target: Option<String>,
+    /// Latency and faults at the start; `PUT /sim/faults` changes them.
+    pub faults: FaultProfile,
+    /// Seed of the faults.
+    pub seed: u64,
+}
+
+/// The simulators could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    /// The books could not be opened.
+    #[error(transparent)]
+    Books(#[from] BooksError),
+    /// The faults are out of bounds.
+    #[error(transparent)]
+    Faults(#[from] ProfileError),
+    /// An address could not be listened on.
+    #[error("{processor}: cannot listen on {address}: {source}")]
+    Listen {
+        /// Which simulator.
+        processor: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The running simulators. Dropping it does not stop them; ending the `shutdown` future does.
+#[derive(Debug)]
+pub struct Running {
+    /// Where Razorpay listens.
+    pub razorpay: Option<SocketAddr>,
+    /// Where PayU listens.
+    pub payu: Option<SocketAddr>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Waits until the simulators have stopped.
+    pub async fn wait(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Lets the simulators run without anybody waiting for them.
+    pub fn detach(mut self) {
+        self.tasks.detach_all();
+    }
+}
+
+/// A processor's own part of a simulator.
+pub(crate) trait Processor: Send + Sync + Sized + 'static {
+    /// Called once, before the first request.
+    fn started(self: &Arc<Self>);
+
+    /// Answers a request to the processor itself.
+    fn handle(
+        self: Arc<Self>,
+        request: http::Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, HangUp>> + Send;
+}
+
+/// Starts the simulators. They stop when `shutdown` ends.
+///
+/// # Errors
+/// [`SimError`] when the books cannot be opened, the faults are out of bounds, or an address cannot
+/// be listened on. Nothing is left running then.
+pub async fn serve(
+    options: SimOptions,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Running, SimError> {
+    options.faults.check()?;
+    let (stop, stopped) = watch::channel(false);
+    let mut running = Running { razorpay: None, payu: None, tasks: JoinSet::new() };
+    let desk = |ids, address: SocketAddr| {
+        let (dir, target) = (options.books_dir.as_deref(), options.webhook_target.as_deref());
+        let base_url = format!("http://{address}");
+        Desk::open(ids, dir, base_url, target, options.faults.clone(), options.seed)
+    };
+    if let Some(wanted) = &options.razorpay {
+        let (listener, address) = listen("razorpay", wanted.listen).await?;
+        let sim = RazorpaySim::new(desk(crate::razorpay::IDS, address)?, wanted);
+        running.tasks.spawn(accept(listener, Arc::new(sim), stopped.clone()));
+        running.razorpay = Some(address);
+    }
+    if let Some(wanted) = &options.payu {
+        let (listener, address) = listen("payu", wanted.listen).await?;
+        let sim = PayUSim::new(desk(crate::payu::IDS, address)?, wanted);
+        running.tasks.spawn(accept(listener, Arc::new(sim), stopped));
+        running.payu = Some(address);
+    }
+    running.tasks.spawn(async move {
+        shutdown.await;
+        let _ = stop.send(true);
+    });
+    Ok(running)
+}
+
+async fn listen(processor: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), SimError> {
+    let failed = |source| SimError::Listen { processor, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+async fn accept<P: Processor>(listener: TcpListener, processor: Arc<P>, mut stopped: watch::Receiver<bool>) {
+    processor.started();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
+                    connections.spawn(converse(stream, Arc::clone(&processor), stopped.clone()));
+                }
+                Ok(_) => {}
+                // Out of file descriptors, most likely: some will be free in a moment.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            _ = stopped.changed() => break,
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
+}
+
+async fn converse<P: Processor>(stream: TcpStream, processor: Arc<P>, mut stopped: watch::Receiver<bool>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| Arc::clone(&processor).handle(request));
+    let connection = hyper::server::conn::http1::Builder::new()
+        // No time limit on idle connections: the callers' pools decide how long they live, and a
+        // connection closed here while a request is on its way would be a fault nobody asked for.
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // A connection ends in an error when it is closed on purpose.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(DRAIN, connection).await;
+        }
+    }
+}
