@@ -1,1 +1,86 @@
-//! placeholder
+//! The HTTP interface of Tollgate: axum routes over the engine, and the server loop that carries them.
+//!
+//! A handler reads top to bottom: who calls, what is asked, what the engine says. What a reply looks
+//! like is decided in [`views`] and [`render`], what a refusal says in [`codes`] and [`problem`].
+//! No business rule lives here: limits and states are decided inside the store's commit.
+
+pub mod auth;
+pub mod auth_cache;
+pub mod body;
+pub mod codes;
+pub mod docs_page;
+pub mod finish;
+pub mod idempotency;
+pub mod openapi;
+pub mod problem;
+pub mod render;
+pub mod request_id;
+pub mod server;
+pub mod state;
+pub mod telemetry;
+
+mod input;
+mod query;
+mod reply;
+mod routes;
+mod schemas;
+mod validate;
+mod views;
+
+pub use server::{ServerOptions, serve};
+pub use state::{ApiOptions, AppState, Lifecycle};
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use routes::{
+    analytics, balance, cancel, capture, create, docs, events, health, list, metrics,
+    openapi as openapi_route, payment, recent, refunds, webhooks,
+};
+use tower_http::CompressionLevel;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+
+/// Replies above this many bytes are compressed for callers that ask for it.
+const COMPRESS_BYTES_MIN: u64 = 1_024;
+
+/// The whole API.
+pub fn app(state: AppState) -> Router {
+    let routes = Router::new()
+        .route("/api/v1/payments", post(create::create_payment).get(list::list_payments))
+        .route("/api/v1/payments/recent", post(recent::recent_payments))
+        .route("/api/v1/payments/{id}", get(payment::get_payment))
+        .route("/api/v1/payments/{id}/capture", post(capture::capture_payment))
+        .route("/api/v1/payments/{id}/cancel", post(cancel::cancel_payment))
+        .route("/api/v1/payments/{id}/refunds", post(refunds::create_refund))
+        .route("/api/v1/refunds/{id}", get(refunds::get_refund))
+        .route("/api/v1/analytics/payments", get(analytics::payment_analytics))
+        .route("/api/v1/events", get(events::list_events))
+        .route("/api/v1/balance", get(balance::get_balance))
+        .route("/api/v1/webhooks/{processor}", post(webhooks::receive_webhook))
+        .route("/health", get(health::health))
+        .route("/health/detailed", get(health::health_detailed))
+        .route("/ready", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi_route::openapi))
+        .route("/docs", get(docs::docs));
+    finished(routes, state)
+}
+
+/// Routes with what every reply has in common around them.
+fn finished(routes: Router<AppState>, state: AppState) -> Router {
+    let compression = CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(SizeAbove::new(COMPRESS_BYTES_MIN));
+    routes
+        .method_not_allowed_fallback(finish::method_not_allowed)
+        .fallback(finish::not_found)
+        .layer(compression)
+        .layer(CatchPanicLayer::custom(finish::panicked))
+        .layer(from_fn_with_state(state.clone(), finish::finish))
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests;

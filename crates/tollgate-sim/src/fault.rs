@@ -1,6 +1,6 @@
 //! Faults on command: how slow, how often refused, how often lost, all from one seed.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,22 +14,34 @@ pub enum Latency {
     /// Always the same.
     Constant {
         /// Milliseconds.
+        #[serde(deserialize_with = "float")]
         ms: f64,
     },
     /// Anything between two bounds.
     Uniform {
         /// Milliseconds.
+        #[serde(deserialize_with = "float")]
         min_ms: f64,
         /// Milliseconds.
+        #[serde(deserialize_with = "float")]
         max_ms: f64,
     },
     /// Mostly quick, sometimes very slow, as real processors are.
     Lognormal {
         /// The median in milliseconds.
+        #[serde(deserialize_with = "float")]
         median_ms: f64,
         /// Spread: 0.5 is ordinary, 1.5 is a bad day.
+        #[serde(deserialize_with = "float")]
         sigma: f64,
     },
+}
+
+/// A number, in whatever form `serde_json` hands it on: behind a tag its `arbitrary_precision` makes
+/// an object of every fraction, which `f64` alone does not read.
+fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    number.as_f64().ok_or_else(|| serde::de::Error::custom("must be a number"))
 }
 
 impl Default for Latency {
@@ -327,6 +339,18 @@ mod tests {
         assert!(wrong(|profile| (profile.decline, profile.garbage) = (0.6, 0.6)).is_err());
         assert!(wrong(|profile| profile.latency = Latency::Constant { ms: -1.0 }).is_err());
         assert!(wrong(|profile| profile.hang_ms = 300_001).is_err());
+    }
+
+    #[test]
+    fn profiles_are_read_as_they_are_written() {
+        let latency = Latency::Lognormal { median_ms: 12.5, sigma: 0.75 };
+        let profile = FaultProfile { latency, decline: 0.25, ..FaultProfile::default() };
+        let text = serde_json::to_string(&profile).unwrap();
+        assert_eq!(serde_json::from_str::<FaultProfile>(&text).unwrap(), profile);
+        let text = r#"{"latency":{"kind":"uniform","min_ms":0,"max_ms":2.5}}"#;
+        let read: FaultProfile = serde_json::from_str(text).unwrap();
+        assert_eq!(read.latency, Latency::Uniform { min_ms: 0.0, max_ms: 2.5 });
+        assert!(serde_json::from_str::<FaultProfile>(r#"{"latency":{"kind":"constant","ms":"5"}}"#).is_err());
     }
 
     #[test]

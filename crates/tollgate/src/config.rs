@@ -34,9 +34,11 @@ pub(crate) struct Server {
     /// Where the API listens.
     pub(crate) listen: SocketAddr,
     /// Most connections at once; further ones wait to be accepted.
-    pub(crate) connections_max: usize,
-    /// How long a request's header may take to arrive, and how long a kept-alive connection may idle.
+    pub(crate) connections_max: u32,
+    /// How long a request's header may take to arrive.
     pub(crate) header_timeout_ms: u64,
+    /// How long a kept-alive connection may idle.
+    pub(crate) idle_timeout_ms: u64,
     /// How long a request's body may take to arrive.
     pub(crate) body_timeout_ms: u64,
     /// How long requests under way may take to finish when the server is told to stop.
@@ -49,6 +51,7 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             connections_max: 10_000,
             header_timeout_ms: 10_000,
+            idle_timeout_ms: 60_000,
             body_timeout_ms: 10_000,
             shutdown_ms: 40_000,
         }
@@ -155,7 +158,7 @@ pub(crate) struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), json: false }
+        Self { filter: "info,fjall=warn,lsm_tree=warn".to_owned(), json: false }
     }
 }
 
@@ -195,9 +198,10 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let bounds: [(&str, u64, u64, u64); 16] = [
-            ("server.connections_max", self.server.connections_max as u64, 1, 1_000_000),
+        let bounds: [(&str, u64, u64, u64); 17] = [
+            ("server.connections_max", u64::from(self.server.connections_max), 1, 1_000_000),
             ("server.header_timeout_ms", self.server.header_timeout_ms, 100, 600_000),
+            ("server.idle_timeout_ms", self.server.idle_timeout_ms, 100, 600_000),
             ("server.body_timeout_ms", self.server.body_timeout_ms, 100, 600_000),
             ("server.shutdown_ms", self.server.shutdown_ms, 0, 600_000),
             ("store.queue_length_max", self.store.queue_length_max as u64, 1, 1_000_000),
@@ -296,7 +300,8 @@ fn set(table: &mut toml::Table, path: &str, value: &str) -> Result<(), &'static 
     }
     match rest {
         None => {
-            let read = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut read| read.remove("v"));
+            let read =
+                format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut read| read.remove("v"));
             let value = read.unwrap_or_else(|| toml::Value::String(value.to_owned()));
             table.insert(head.to_owned(), value);
             Ok(())
@@ -316,7 +321,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tollgate.toml");
         std::fs::write(&path, text).unwrap();
-        Config::load(Some(&path), environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        Config::load(
+            Some(&path),
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        )
     }
 
     #[test]

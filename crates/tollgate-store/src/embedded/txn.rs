@@ -147,12 +147,19 @@ impl<'a> Txn<'a> {
         if let Some(IdempotencyStep::Begin { key, fingerprint }) = &idempotency {
             self.require_free_key(merchant_id, key, fingerprint, now_ms)?;
         }
-        let subject = subject(command.as_ref(), idempotency.as_ref())?;
+        let mut subject = subject(command.as_ref(), idempotency.as_ref())?;
+        let settled = command.as_ref().and_then(Command::settled_attempt);
         let before = self.payment(merchant_id, subject.0)?;
         let change = match command {
             None => None,
             Some(command) => self.work_out((merchant_id, now_ms, event_id), before.as_deref(), command)?,
         };
+
+        if let (None, None, Some(attempt_id)) = (&change, subject.1, settled) {
+            // Nothing new about a refund: the caller is shown it as it stands all the same.
+            let attempt = self.attempt(attempt_id)?.filter(|attempt| attempt.payment_id == subject.0);
+            subject.1 = attempt.and_then(|attempt| attempt.refund_id);
+        }
 
         // From here on nothing refuses: what was worked out is taken over. A fault of the store in
         // between would leave half a command staged, so it fails the whole batch.

@@ -5,7 +5,9 @@ use crate::commands::serve::stop_signal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tollgate_sim::load::{ApiKey, Arrivals, Instrument, LoadOptions, Mix, Mode, SampledProcess, run as run_load, svg};
+use tollgate_sim::load::{
+    ApiKey, Arrivals, Instrument, LoadOptions, Mix, Mode, SampledProcess, run as run_load, svg,
+};
 
 /// What to send, and how fast.
 #[derive(Debug, clap::Args)]
@@ -106,7 +108,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
             .map_err(|error| format!("{}: {error}", file.display()))?;
     }
     if args.json {
-        println!("{}", report.to_json());
+        println!("{}", report.to_json()?);
     } else {
         println!("{report}");
     }

@@ -66,7 +66,9 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
                 let keys = store.api_keys(merchant.id).await?;
                 let keys: Vec<String> = keys
                     .iter()
-                    .map(|key| format!("{}{}", key.id, if key.revoked_at_ms.is_some() { " (revoked)" } else { "" }))
+                    .map(|key| {
+                        format!("{}{}", key.id, if key.revoked_at_ms.is_some() { " (revoked)" } else { "" })
+                    })
                     .collect();
                 println!("{} {:?} {} [{}]", merchant.id, merchant.mode, merchant.name, keys.join(", "));
             }

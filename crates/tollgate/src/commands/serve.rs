@@ -7,8 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tollgate_api::AppState;
-use tollgate_api::server::ServerOptions;
+use tollgate_api::{ApiOptions, AppState, Lifecycle, ServerOptions};
 use tollgate_engine::clock::Clock;
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
@@ -19,12 +18,13 @@ pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
     logging::start(&config.log)?;
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
     if store.merchants().await?.is_empty() {
-        tracing::warn!("the store has no partner yet; `tollgate partner add` makes one while the server is stopped");
+        tracing::warn!(
+            "the store has no partner yet; `tollgate partner add` makes one while the server is stopped"
+        );
     }
     let listener = TcpListener::bind(config.server.listen)
         .await
         .map_err(|error| format!("{} cannot be listened on: {error}", config.server.listen))?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
     serve(&config, store, listener, stop_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -50,6 +50,8 @@ pub(crate) async fn serve(
     if processors.iter().next().is_none() {
         tracing::warn!("no processor is configured: every payment will be refused");
     }
+    // Before the engine: counters made without a recorder go nowhere.
+    let metrics = tollgate_api::telemetry::install()?;
     let engine = Engine::new(EngineOptions {
         store,
         processors,
@@ -60,14 +62,19 @@ pub(crate) async fn serve(
         enquiry: config.enquiry_options(),
     });
     engine.start();
-    let state = AppState::new(Arc::clone(&engine))?;
+    let lifecycle = Lifecycle::default();
+    let api = ApiOptions { body_timeout_ms: config.server.body_timeout_ms };
+    let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     let options = ServerOptions {
-        max_connections: config.server.connections_max,
-        header_timeout: Duration::from_millis(config.server.header_timeout_ms),
-        body_timeout: Duration::from_millis(config.server.body_timeout_ms),
+        connections_max: config.server.connections_max,
+        head_timeout: Duration::from_millis(config.server.header_timeout_ms),
+        idle_timeout: Duration::from_millis(config.server.idle_timeout_ms),
         shutdown_timeout: Duration::from_millis(config.server.shutdown_ms),
+        lifecycle: lifecycle.clone(),
+        ..ServerOptions::default()
     };
-    tollgate_api::server::serve(listener, state, stop, options).await?;
+    lifecycle.set_ready();
+    tollgate_api::serve(listener, tollgate_api::app(state), stop, options).await?;
     // A caller that hung up leaves its payment under way: it is finished all the same.
     let patience = Duration::from_millis(config.server.shutdown_ms);
     let finished = async {

@@ -80,7 +80,9 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
         report.problem(|| format!("{id}: acknowledged as {} and lost", line.status));
     }
     for (reference, entry) in books.iter().flatten() {
-        report.problem(|| format!("{} charged {reference} {}, which we do not know", entry.processor, entry.amount_minor));
+        report.problem(|| {
+            format!("{} charged {reference} {}, which we do not know", entry.processor, entry.amount_minor)
+        });
     }
     let open = report.open_attempts;
     if args.nothing_open && open > 0 {
@@ -183,7 +185,12 @@ fn compare_charge(
     if let Some(entry) = entry {
         let terms = payment.terms.amount;
         if entry.amount_minor != terms.minor || entry.currency != terms.currency.code() {
-            report.problem(|| format!("{}: the processor was asked for {} {}", payment.id, entry.amount_minor, entry.currency));
+            report.problem(|| {
+                format!(
+                    "{}: the processor was asked for {} {}",
+                    payment.id, entry.amount_minor, entry.currency
+                )
+            });
         }
     }
 }
@@ -215,21 +222,35 @@ fn compare_refunds(
         match attempt.status {
             AttemptStatus::Open if returned > 0 => {
                 comparison.stuck += 1;
-                report.problem(|| format!("{}: refund {} is stuck; the processor knows its end", payment.id, attempt.id));
+                report.problem(|| {
+                    format!("{}: refund {} is stuck; the processor knows its end", payment.id, attempt.id)
+                });
             }
             AttemptStatus::Open => comparison.unseen += 1,
             AttemptStatus::Succeeded if returned != attempt.amount_minor => {
-                report.problem(|| format!("{}: refunded {}, the processor says {returned}", payment.id, attempt.amount_minor));
+                report.problem(|| {
+                    format!(
+                        "{}: refunded {}, the processor says {returned}",
+                        payment.id, attempt.amount_minor
+                    )
+                });
             }
             AttemptStatus::Succeeded => {}
             _ if returned > 0 => {
-                report.problem(|| format!("{}: refund {} is {:?}, the processor returned {returned}", payment.id, attempt.id, attempt.status));
+                report.problem(|| {
+                    format!(
+                        "{}: refund {} is {:?}, the processor returned {returned}",
+                        payment.id, attempt.id, attempt.status
+                    )
+                });
             }
             _ => {}
         }
     }
     for (reference, amount) in theirs {
-        report.problem(|| format!("{}: the processor returned {amount} as {reference}, which we do not know", payment.id));
+        report.problem(|| {
+            format!("{}: the processor returned {amount} as {reference}, which we do not know", payment.id)
+        });
     }
 }
 

@@ -11,11 +11,13 @@
 )]
 
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use sha2::{Digest, Sha256};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use tollgate_sim::books::{BookEntry, parse_ndjson};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
 
@@ -26,6 +28,8 @@ pub struct Rig {
     pub port: u16,
     pub razorpay: String,
     pub payu: String,
+    /// Environment variables of the gateway, for knobs that the configuration has already.
+    pub environment: Vec<(String, String)>,
     simulators: Child,
     server: Option<Child>,
 }
@@ -97,8 +101,8 @@ salt = "simulated-salt"
             folder = folder.path().display()
         );
         std::fs::write(folder.path().join("tollgate.toml"), config).unwrap();
-        let mut rig =
-            Self { folder, key: String::new(), port, razorpay, payu, simulators, server: None };
+        let (key, environment) = (String::new(), Vec::new());
+        let mut rig = Self { folder, key, port, razorpay, payu, environment, simulators, server: None };
         rig.key = rig.add_partner("Test shop");
         rig.serve();
         rig
@@ -106,9 +110,33 @@ salt = "simulated-salt"
 
     /// Makes a partner while no server runs; returns its key.
     pub fn add_partner(&self, name: &str) -> String {
-        let output = self.tollgate(&["partner", "add", "--name", name]);
+        self.add_partner_with(name, &[])
+    }
+
+    /// Makes a partner with more options while no server runs; returns its key.
+    pub fn add_partner_with(&self, name: &str, more: &[&str]) -> String {
+        let output = self.tollgate(&[&["partner", "add", "--name", name], more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned()
+    }
+
+    /// Stops the gateway, makes one partner for each list of processors, and serves again.
+    pub fn partners_of(&mut self, processors: &[&str]) -> Vec<String> {
+        self.stop();
+        let add = |list: &&str| self.add_partner_with(list, &["--processors", list]);
+        let keys = processors.iter().map(add).collect();
+        self.serve();
+        keys
+    }
+
+    /// Sets a knob that the configuration has already; the next `serve` sees it.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Everything the gateway has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("server.log")).unwrap()
     }
 
     /// Runs another command of the binary with the rig's configuration.
@@ -133,8 +161,11 @@ salt = "simulated-salt"
 
     /// Starts the gateway and waits until it is ready.
     pub fn serve(&mut self) {
-        let server = Command::new(BINARY).arg("--config").arg(self.config()).arg("serve").spawn().unwrap();
-        self.server = Some(server);
+        let log = std::fs::File::options().create(true).append(true).open(self.path("server.log")).unwrap();
+        let mut command = Command::new(BINARY);
+        command.arg("--config").arg(self.config()).arg("serve").stderr(log);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        self.server = Some(command.spawn().unwrap());
         self.wait(Duration::from_secs(30), "the gateway is ready", || {
             call("GET", &self.url("/ready"), &[], None).is_some_and(|reply| reply.status == 200)
         });
@@ -215,19 +246,101 @@ salt = "simulated-salt"
 
     /// A payment as it stands now.
     pub fn payment(&self, id: &Value) -> Value {
-        let path = format!("/api/v1/payments/{}?expand=attempts,refunds,ledger_entries", id.as_str().unwrap());
-        let reply = self.call("GET", &path, None);
+        self.payment_as(&self.key, id)
+    }
+
+    /// A payment of any partner as it stands now.
+    pub fn payment_as(&self, key: &str, id: &Value) -> Value {
+        let path =
+            format!("/api/v1/payments/{}?expand=attempts,refunds,ledger_entries", id.as_str().unwrap());
+        let reply = self.call_as(key, "GET", &path, &[], None);
         assert_eq!(reply.status, 200, "{}", reply.json());
         reply.json()
     }
 
     /// Sets the faults of a simulator (`razorpay` or `payu`).
     pub fn faults(&self, processor: &str, profile: &Value) {
-        let base = if processor == "payu" { &self.payu } else { &self.razorpay };
+        let base = self.simulator(processor);
         let headers = [("content-type", "application/json")];
-        let reply = call("PUT", &format!("{base}/sim/faults"), &headers, Some(profile.to_string().as_bytes()));
+        let reply =
+            call("PUT", &format!("{base}/sim/faults"), &headers, Some(profile.to_string().as_bytes()));
         let reply = reply.expect("the simulator answers");
         assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    }
+
+    /// Waits until a payment is such and returns it; the test fails if it does not become so in time.
+    pub fn becomes(&self, key: &str, id: &Value, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let payment = self.payment_as(key, id);
+            if holds(&payment) {
+                return payment;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "it did not become {what}: {payment:#}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Where a simulator is.
+    pub fn simulator(&self, processor: &str) -> &str {
+        if processor == "payu" { &self.payu } else { &self.razorpay }
+    }
+
+    /// The customer of a pending payment decides.
+    pub fn decide(&self, payment: &Value, approve: bool) {
+        let attempt =
+            payment["attempts"].as_array().unwrap().iter().find(|it| it["kind"] == "charge").unwrap();
+        let base = self.simulator(attempt["processor"].as_str().unwrap());
+        let verb = if approve { "approve" } else { "reject" };
+        let url = format!("{base}/sim/{verb}/{}", attempt["reference"].as_str().unwrap());
+        assert_eq!(call("POST", &url, &[], None).unwrap().status, 200);
+    }
+
+    /// All entries in both simulators' books.
+    pub fn books(&self) -> Vec<BookEntry> {
+        let read = |base: &String| {
+            let reply = call("GET", &format!("{base}/sim/books"), &[], None).unwrap();
+            parse_ndjson(std::str::from_utf8(&reply.body).unwrap()).unwrap().0
+        };
+        [&self.razorpay, &self.payu].into_iter().flat_map(read).collect()
+    }
+
+    /// What the simulators' books hold of a payment's charge attempts.
+    pub fn booked(&self, payment: &Value) -> Vec<BookEntry> {
+        let attempts = payment["attempts"].as_array().unwrap();
+        let ours = |entry: &BookEntry| {
+            attempts
+                .iter()
+                .any(|attempt| attempt["reference"] == entry.reference && attempt["kind"] == "charge")
+        };
+        self.books().into_iter().filter(ours).collect()
+    }
+
+    /// Sends a Razorpay webhook, signed as the account's.
+    pub fn razorpay_webhook(&self, event_id: &str, event: &Value) -> Reply {
+        let body = event.to_string();
+        let signature = hmac_sha256_hex(b"simulated-webhook-secret", body.as_bytes());
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-razorpay-signature", signature.as_str()),
+            ("x-razorpay-event-id", event_id),
+        ];
+        call("POST", &self.url("/api/v1/webhooks/razorpay"), &headers, Some(body.as_bytes())).unwrap()
+    }
+
+    /// What comes back for these bytes until the connection ends or nothing comes for five seconds.
+    pub fn raw(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut stream = self.connect();
+        // The gateway may answer and close before it has read everything.
+        let _ = stream.write_all(bytes);
+        read_all(&mut stream)
+    }
+
+    /// A connection to the gateway.
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream
     }
 
     /// Waits until something holds; the test fails if it does not in time.
@@ -242,6 +355,11 @@ salt = "simulated-salt"
 
 impl Drop for Rig {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.path("server.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("the gateway's last words:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+        }
         for child in [Some(&mut self.simulators), self.server.as_mut()].into_iter().flatten() {
             let _ = child.kill();
             let _ = child.wait();
@@ -268,15 +386,58 @@ pub fn call(verb: &str, url: &str, headers: &[(&str, &str)], body: Option<&[u8]>
     let headers = response
         .headers()
         .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
         .collect();
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().ok()?;
     Some(Reply { status, headers, body })
 }
 
+/// Checks a refusal: status, stable code, field (if any), media type.
+#[track_caller]
+pub fn refused(reply: &Reply, status: u16, code: &str, field: Option<&str>) {
+    let text = String::from_utf8_lossy(&reply.body);
+    assert_eq!(reply.status, status, "{text}");
+    assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{text}");
+    let problem = reply.json();
+    assert_eq!(problem["code"], code, "{problem}");
+    assert_eq!(problem["status"], status, "{problem}");
+    assert_eq!(problem["field"].as_str(), field, "{problem}");
+    assert_eq!(problem["request_id"].as_str(), reply.header("x-request-id"), "{problem}");
+}
+
+/// Everything that still comes.
+pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut piece = [0_u8; 16 * 1024];
+    while let Ok(length @ 1..) = stream.read(&mut piece) {
+        all.extend_from_slice(&piece[..length]);
+    }
+    all
+}
+
+/// An amount's text in minor units of a currency with two digits.
+#[track_caller]
+pub fn minor(amount: &Value) -> i64 {
+    let text = amount.as_str().unwrap();
+    let (whole, fraction) = text.split_once('.').unwrap();
+    assert_eq!(fraction.len(), 2, "{text}");
+    format!("{whole}{fraction}").parse().unwrap()
+}
+
+/// HMAC-SHA256 (RFC 2104) in hexadecimal, for keys of at most 64 bytes.
+pub fn hmac_sha256_hex(key: &[u8], message: &[u8]) -> String {
+    let pad = |filler: u8| -> Vec<u8> {
+        (0..64).map(|place| key.get(place).copied().unwrap_or(0) ^ filler).collect()
+    };
+    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
+    let outer = Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize();
+    outer.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
-

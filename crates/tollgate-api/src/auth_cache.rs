@@ -1,0 +1,143 @@
+//! API keys that were looked up lately, so that a payment does not wait for two more reads.
+//!
+//! Bounded in size and age. Keys that do not exist are remembered apart from those that do: a
+//! flood of invented ids cannot push out the keys of real callers.
+
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tollgate_core::id::ApiKeyId;
+use tollgate_core::merchant::Merchant;
+use tollgate_store::Store;
+use tollgate_store::error::StoreError;
+
+/// How long an entry is believed: what another process changed is seen after this at the latest.
+const AGE_MAX: Duration = Duration::from_secs(30);
+
+/// Most entries of each kind.
+const ENTRIES_MAX: usize = 10_000;
+
+/// A key that works.
+#[derive(Debug)]
+pub struct KnownKey {
+    /// SHA-256 of its secret half.
+    pub secret_sha256: [u8; 32],
+    /// Its owner.
+    pub merchant: Arc<Merchant>,
+}
+
+type Entries<T> = RwLock<HashMap<ApiKeyId, (Instant, T)>>;
+
+/// The cache.
+#[derive(Debug, Default)]
+pub struct AuthCache {
+    known: Entries<Arc<KnownKey>>,
+    unknown: Entries<()>,
+    /// Counts invalidations: what was read before one must not be kept after it.
+    generation: AtomicU64,
+}
+
+impl AuthCache {
+    /// The key of an id, if there is one that is not revoked.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn find(&self, store: &dyn Store, id: ApiKeyId) -> Result<Option<Arc<KnownKey>>, StoreError> {
+        if let Some(known) = fresh(&self.known, id) {
+            return Ok(Some(known));
+        }
+        if fresh(&self.unknown, id).is_some() {
+            return Ok(None);
+        }
+        let generation = self.generation.load(Ordering::Acquire);
+        let found = Self::read(store, id).await?;
+        match &found {
+            Some(known) => self.keep(&self.known, generation, id, Arc::clone(known)),
+            None => self.keep(&self.unknown, generation, id, ()),
+        }
+        Ok(found)
+    }
+
+    async fn read(store: &dyn Store, id: ApiKeyId) -> Result<Option<Arc<KnownKey>>, StoreError> {
+        let Some(key) = store.api_key(id).await? else {
+            return Ok(None);
+        };
+        if key.revoked_at_ms.is_some() {
+            return Ok(None);
+        }
+        let merchant = store.merchant(key.merchant_id).await?;
+        Ok(merchant.map(|merchant| {
+            Arc::new(KnownKey { secret_sha256: key.secret_sha256, merchant: Arc::new(merchant) })
+        }))
+    }
+
+    /// Forgets a key: call it after making, changing or revoking one. Takes effect at once.
+    pub fn invalidate(&self, id: ApiKeyId) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.known.write().remove(&id);
+        self.unknown.write().remove(&id);
+    }
+
+    /// Forgets everything: call it after changing a merchant.
+    pub fn clear(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.known.write().clear();
+        self.unknown.write().clear();
+    }
+
+    fn keep<T>(&self, entries: &Entries<T>, generation: u64, id: ApiKeyId, value: T) {
+        let mut entries = entries.write();
+        // Under the lock that an invalidation needs too: it comes either before this look or after
+        // the insertion, and never between.
+        if self.generation.load(Ordering::Acquire) != generation {
+            return;
+        }
+        if entries.len() >= ENTRIES_MAX {
+            entries.retain(|_, (since, _)| since.elapsed() < AGE_MAX);
+        }
+        if entries.len() >= ENTRIES_MAX {
+            entries.clear();
+        }
+        entries.insert(id, (Instant::now(), value));
+    }
+}
+
+fn fresh<T: Clone>(entries: &Entries<T>, id: ApiKeyId) -> Option<T> {
+    let entries = entries.read();
+    let (since, value) = entries.get(&id)?;
+    (since.elapsed() < AGE_MAX).then(|| value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(value: u128) -> ApiKeyId {
+        ApiKeyId::from_u128(value)
+    }
+
+    #[test]
+    fn what_was_read_before_an_invalidation_is_not_kept() {
+        let cache = AuthCache::default();
+        let before = cache.generation.load(Ordering::Acquire);
+        cache.invalidate(id(1));
+        cache.keep(&cache.unknown, before, id(1), ());
+        assert!(fresh(&cache.unknown, id(1)).is_none());
+        let now = cache.generation.load(Ordering::Acquire);
+        cache.keep(&cache.unknown, now, id(1), ());
+        assert!(fresh(&cache.unknown, id(1)).is_some());
+        cache.invalidate(id(1));
+        assert!(fresh(&cache.unknown, id(1)).is_none());
+    }
+
+    #[test]
+    fn it_does_not_grow_without_bound() {
+        let cache = AuthCache::default();
+        for value in 0..(2 * ENTRIES_MAX as u128 + 5) {
+            cache.keep(&cache.unknown, 0, id(value), ());
+            assert!(cache.unknown.read().len() <= ENTRIES_MAX);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Every error code of the API, in one table: what the service answers with and what `/docs` prints.
+//!
+//! A code is part of the contract: it is never renamed and never changes its status.
+
+/// One kind of refusal.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The stable name, `code` in a problem.
+    pub name: &'static str,
+    /// The HTTP status it comes with.
+    pub status: u16,
+    /// A short sentence that is the same every time, `title` in a problem.
+    pub title: &'static str,
+    /// What the caller can do about it.
+    pub advice: &'static str,
+}
+
+macro_rules! codes {
+    ($($constant:ident $status:literal $name:literal $title:literal $advice:literal;)+) => {
+        $(
+            #[doc = $title]
+            pub static $constant: Code =
+                Code { name: $name, status: $status, title: $title, advice: $advice };
+        )+
+
+        /// Every code, in the order of its status.
+        pub static ALL: &[&Code] = &[$(&$constant),+];
+    };
+}
+
+codes! {
+    INVALID_JSON 400 "invalid_json" "The body is not valid JSON"
+        "Send UTF-8 JSON, nested at most 32 levels deep.";
+    INVALID_HEADER 400 "invalid_header" "A header is not valid"
+        "`Idempotency-Key` is sent once and is 1 to 255 visible ASCII characters.";
+    WEBHOOK_MALFORMED 400 "webhook_malformed" "The webhook is not understood"
+        "The signature holds, but the message is not one of this processor.";
+    UNAUTHORIZED 401 "unauthorized" "The API key is missing or not valid"
+        "Send `Authorization: Bearer <key>` with a key that is not revoked.";
+    WEBHOOK_SIGNATURE_INVALID 401 "webhook_signature_invalid" "The webhook's signature does not hold"
+        "Check that the processor signs with the secret that is configured here.";
+    CAPTURE_FAILED 402 "capture_failed" "The processor did not capture the payment"
+        "No money was taken. Read the payment for the reason; a new try needs a new idempotency key.";
+    CANCEL_FAILED 402 "cancel_failed" "The processor did not release the payment"
+        "The payment stands as it was. Read it for the reason.";
+    MERCHANT_SUSPENDED 403 "merchant_suspended" "The account takes no new payments"
+        "Existing payments can still be read, captured, cancelled and refunded.";
+    NOT_FOUND 404 "not_found" "There is no such thing"
+        "The path or id is unknown, or it belongs to somebody else.";
+    METHOD_NOT_ALLOWED 405 "method_not_allowed" "The path does not know this method"
+        "The `Allow` header lists the methods it knows.";
+    REQUEST_TIMEOUT 408 "request_timeout" "The body did not arrive in time"
+        "Send the whole body without pauses.";
+    PAYMENT_NOT_CAPTURABLE 409 "payment_not_capturable" "The payment cannot be captured"
+        "Only an authorized payment can be captured, once.";
+    PAYMENT_NOT_CANCELLABLE 409 "payment_not_cancellable" "The payment cannot be cancelled"
+        "Only an authorized payment, or one that waits for its customer, can be cancelled.";
+    PAYMENT_NOT_REFUNDABLE 409 "payment_not_refundable" "The payment cannot be refunded"
+        "Only captured money can be refunded.";
+    OPERATION_IN_PROGRESS 409 "operation_in_progress" "Another operation on this payment is under way"
+        "Try again when the payment has changed.";
+    INSUFFICIENT_BALANCE 409 "insufficient_balance" "The balance does not cover the refund"
+        "Refund again when later payments have filled the balance.";
+    TOO_MANY_OPERATIONS 409 "too_many_operations" "The payment has as many operations as it may have"
+        "Nothing more can be done to this payment.";
+    IDEMPOTENCY_KEY_IN_USE 409 "idempotency_key_in_use" "The first request with this key is still being worked on"
+        "Repeat the request after `Retry-After` seconds; it will get the first request's reply.";
+    PAYLOAD_TOO_LARGE 413 "payload_too_large" "The body is too large"
+        "Most bodies may have 64 KiB.";
+    UNSUPPORTED_MEDIA_TYPE 415 "unsupported_media_type" "The body is not announced as JSON"
+        "Send `Content-Type: application/json`.";
+    INVALID_FIELD 422 "invalid_field" "A field of the body is not valid"
+        "`field` is the JSON pointer of it.";
+    INVALID_PARAMETER 422 "invalid_parameter" "A query parameter is not valid"
+        "`field` is the name of it. Unknown and repeated parameters are refused.";
+    AMOUNT_INVALID 422 "amount_invalid" "The amount is not a decimal number"
+        "Send decimal major units as a JSON number or string, such as `100.00`.";
+    AMOUNT_NOT_POSITIVE 422 "amount_not_positive" "The amount must be above zero"
+        "Send an amount above zero.";
+    AMOUNT_TOO_MANY_DIGITS 422 "amount_too_many_digits" "The amount has more decimal digits than the currency allows"
+        "Use 2 digits for most currencies, 0 for such as JPY, 3 for such as KWD.";
+    AMOUNT_TOO_LARGE 422 "amount_too_large" "The amount is too large"
+        "One payment may have at most 1,000,000,000,000,000 minor units.";
+    AMOUNT_ABOVE_CAPTURABLE 422 "amount_above_capturable" "The amount is above what can be captured"
+        "Read `amount_capturable` of the payment.";
+    AMOUNT_ABOVE_REFUNDABLE 422 "amount_above_refundable" "The amount is above what can be refunded"
+        "Read `amount_refundable` of the payment.";
+    CURRENCY_UNKNOWN 422 "currency_unknown" "The currency is not known"
+        "Send an active ISO 4217 code in capitals, such as `INR`.";
+    CARD_INVALID 422 "card_invalid" "The card is not valid"
+        "`field` says which part of it.";
+    DETAILS_REQUIRED 422 "details_required" "The payment method's details are required"
+        "In live mode send `payment_method` as an object with the instrument's details.";
+    NO_PROCESSOR 422 "no_processor" "No processor takes this payment"
+        "Use another method or currency; see which your account's processors take.";
+    NOT_SUPPORTED 422 "not_supported" "The processor cannot do this"
+        "`detail` says what the processor of this payment cannot do.";
+    IDEMPOTENCY_KEY_REUSED 422 "idempotency_key_reused" "The idempotency key was used with another request"
+        "Use a new key for a new request.";
+    INTERNAL 500 "internal_error" "Something went wrong on our side"
+        "Repeat the request with the same idempotency key; quote `request_id` to support.";
+    OVERLOADED 503 "overloaded" "Too much is under way"
+        "Repeat the request after `Retry-After` seconds.";
+    STORE_UNAVAILABLE 503 "store_unavailable" "The store cannot be used right now"
+        "Repeat the request with the same idempotency key after `Retry-After` seconds.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_ordered_and_without_repetition() {
+        assert!(ALL.windows(2).all(|pair| pair[0].status <= pair[1].status));
+        for (place, code) in ALL.iter().enumerate() {
+            assert!(ALL.iter().skip(place + 1).all(|other| other.name != code.name), "{}", code.name);
+            assert!(code.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+        }
+    }
+}

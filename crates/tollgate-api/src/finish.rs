@@ -1,0 +1,97 @@
+//! The outermost layer: what every reply has in common.
+//!
+//! It gives the request its id, counts it, writes the bodies of problems, adds the security headers
+//! and answers `OPTIONS`.
+
+use crate::codes;
+use crate::problem::Problem;
+use crate::request_id::RequestId;
+use crate::state::AppState;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use std::time::Instant;
+
+/// Carries the request's id in the reply.
+pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Passes a request on and finishes its reply.
+pub(crate) async fn finish(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let _under_way = state.http_metrics().begin();
+    let id = RequestId::of(request.headers());
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+
+    let mut response = next.run(request).await;
+
+    if method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        answer_options(&mut response);
+    }
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        write_problem(&mut response, &problem, id, &method);
+    }
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID_HEADER, id.to_header());
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Replies are about money and people; pages that may be kept say so themselves.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+
+    let route = matched.as_ref().map(MatchedPath::as_str);
+    let took = began.elapsed();
+    state.http_metrics().of(route, &method).record(response.status(), took);
+    tracing::debug!(
+        request_id = id.as_str(),
+        method = method.as_str(),
+        route = route.unwrap_or("other"),
+        status = response.status().as_u16(),
+        took_us = took.as_micros(),
+        "request"
+    );
+    response
+}
+
+fn write_problem(response: &mut Response, problem: &Problem, id: RequestId, method: &Method) {
+    let body = problem.to_json(Some(id.as_str()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(crate::problem::MEDIA_TYPE));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    if method != Method::HEAD {
+        *response.body_mut() = Body::from(body);
+    }
+}
+
+/// `OPTIONS` asks what a path knows: that is the `Allow` header, which the router adds behind this
+/// layer, and no fault.
+fn answer_options(response: &mut Response) {
+    response.extensions_mut().remove::<Problem>();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.body_mut() = Body::empty();
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_TYPE);
+    headers.remove(CONTENT_LENGTH);
+}
+
+/// Answers a path that is not there.
+pub(crate) async fn not_found() -> Problem {
+    Problem::new(&codes::NOT_FOUND)
+}
+
+/// Answers a method that a path does not know; the router adds `Allow`.
+pub(crate) async fn method_not_allowed() -> Problem {
+    Problem::new(&codes::METHOD_NOT_ALLOWED)
+}
+
+/// Answers for a handler that panicked. The panic's text goes to the log alone.
+pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no text");
+    tracing::error!(panic = text, "a handler panicked");
+    Problem::new(&codes::INTERNAL).into_response()
+}

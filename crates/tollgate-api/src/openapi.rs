@@ -1,0 +1,141 @@
+//! The OpenAPI 3.1 document: which endpoints there are, and what all of them have in common.
+//!
+//! Each endpoint describes itself where it is written (`#[utoipa::path]`).
+
+use crate::codes;
+use crate::problem::ProblemBody;
+use crate::routes::{
+    analytics, balance, cancel, capture, create, docs, events, health, list, metrics, openapi, payment,
+    recent, refunds, webhooks,
+};
+use std::fmt::Write as _;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+/// Everything this API can do.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(title = "Tollgate", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    servers((url = "/", description = "This server")),
+    paths(
+        create::create_payment,
+        payment::get_payment,
+        list::list_payments,
+        capture::capture_payment,
+        cancel::cancel_payment,
+        recent::recent_payments,
+        refunds::create_refund,
+        refunds::get_refund,
+        analytics::payment_analytics,
+        balance::get_balance,
+        events::list_events,
+        webhooks::receive_webhook,
+        health::health,
+        health::health_detailed,
+        health::ready,
+        metrics::metrics,
+        openapi::openapi,
+        docs::docs,
+    ),
+    components(schemas(ProblemBody, payment::Expand)),
+    tags(
+        (name = "Payments", description = "Taking money"),
+        (name = "Refunds", description = "Giving it back"),
+        (name = "Reports", description = "Where it stands"),
+        (name = "Events", description = "What happened"),
+        (name = "Webhooks", description = "What processors tell"),
+        (name = "Operation", description = "Running the service")
+    ),
+    modifiers(&Common)
+)]
+struct Api;
+
+/// What no endpoint says of itself.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, document: &mut Document) {
+        document.info.description = Some(introduction());
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API key: `tg_test_…` for sandbox accounts, `tg_live_…` for real money."))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document.
+#[must_use]
+pub fn document() -> Document {
+    Api::openapi()
+}
+
+/// What holds for every endpoint, and the table of codes.
+fn introduction() -> String {
+    let mut text = String::from(
+        "A payment gateway: one call takes a payment, charges it once, and books it.\n\n\
+         **Money** is decimal text in major units (`\"100.00\"`); requests may also send a JSON number, which is read digit by \
+         digit. **Moments** are RFC 3339 in UTC. **Errors** are `application/problem+json` (RFC 9457) with a stable `code`. \
+         **Every reply** carries `X-Request-Id`; a W3C `traceparent` sets it. **Idempotency:** send `Idempotency-Key` with \
+         whatever changes something. The same key with the same request gets the first reply, to the byte, with \
+         `Idempotent-Replayed: true`; with another request 422; while the first is under way 409. Unknown fields and \
+         parameters are refused.\n\n\
+         | code | status | meaning | what to do |\n|---|---|---|---|\n",
+    );
+    for code in codes::ALL {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| `{}` | {} | {} | {} |", code.name, code.status, code.title, code.advice);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn json() -> Value {
+        serde_json::to_value(document()).unwrap()
+    }
+
+    #[test]
+    fn it_is_openapi_3_1_and_every_reference_leads_somewhere() {
+        fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+            match value {
+                Value::Object(members) => {
+                    found.extend(members.get("$ref").and_then(Value::as_str));
+                    members.values().for_each(|member| references(member, found));
+                }
+                Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+                _ => {}
+            }
+        }
+        let json = json();
+        assert!(json["openapi"].as_str().unwrap().starts_with("3.1"));
+        let mut found = Vec::new();
+        references(&json, &mut found);
+        assert!(found.len() > 50);
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(json.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn every_secured_operation_can_be_refused() {
+        let json = json();
+        let open = ["/health", "/health/detailed", "/ready", "/metrics", "/openapi.json", "/docs"];
+        for (path, item) in json["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let secured = operation["security"].is_array();
+                let is_open = open.contains(&path.as_str()) || path.starts_with("/api/v1/webhooks/");
+                assert_eq!(secured, !is_open, "{method} {path}");
+                if secured {
+                    assert!(operation["responses"]["401"]["content"]["application/problem+json"].is_object());
+                }
+            }
+        }
+    }
+}

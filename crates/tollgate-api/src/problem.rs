@@ -1,0 +1,301 @@
+//! Refusals as the caller sees them: `application/problem+json` (RFC 9457) with a stable code.
+//!
+//! A handler returns a [`Problem`]; the outermost layer writes its body, because only that layer
+//! knows the request's id. What a problem says is chosen here and in [`crate::codes`]: never the
+//! text of an inner error, and never a value the caller sent.
+
+use crate::codes::{self, Code};
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use tollgate_core::command::Refusal;
+use tollgate_core::money::AmountError;
+use tollgate_engine::EngineError;
+use utoipa::openapi::{ContentBuilder, RefOr, Response as ResponseDoc, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
+
+/// The media type of every refusal.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// A request that is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    code: &'static Code,
+    detail: Option<Cow<'static, str>>,
+    field: Option<Cow<'static, str>>,
+    retry_after_s: Option<u32>,
+}
+
+/// A problem as it is sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody<'a> {
+    /// Where this code is explained.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "/docs#error-amount_not_positive")]
+    kind: Cow<'a, str>,
+    /// A short sentence, the same for every problem of this code.
+    #[schema(value_type = String)]
+    title: &'a str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What is wrong with this very request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    detail: Option<&'a str>,
+    /// The stable code to program against.
+    #[schema(value_type = String, example = "amount_not_positive")]
+    code: &'a str,
+    /// JSON pointer of the field, or name of the parameter or header, that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "/amount")]
+    field: Option<&'a str>,
+    /// The id to quote to support, also in `X-Request-Id`. Absent in a reply that is replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    request_id: Option<&'a str>,
+}
+
+impl Problem {
+    /// A problem of a code.
+    #[must_use]
+    pub const fn new(code: &'static Code) -> Self {
+        Self { code, detail: None, field: None, retry_after_s: None }
+    }
+
+    /// A field of the body that is not valid.
+    #[must_use]
+    pub fn field(pointer: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(&codes::INVALID_FIELD).at(pointer).because(detail)
+    }
+
+    /// A query parameter that is not valid.
+    #[must_use]
+    pub fn parameter(name: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(&codes::INVALID_PARAMETER).at(name).because(detail)
+    }
+
+    /// Says what is wrong with this very request.
+    #[must_use]
+    pub fn because(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Says where: a JSON pointer, a parameter's or a header's name.
+    #[must_use]
+    pub fn at(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub const fn retry_after_s(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> &'static Code {
+        self.code
+    }
+
+    /// The field it names.
+    #[must_use]
+    pub fn field_name(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
+    /// The body, with the id of the request it answers.
+    #[must_use]
+    pub fn to_json(&self, request_id: Option<&str>) -> Vec<u8> {
+        let body = ProblemBody {
+            kind: Cow::Owned(format!("/docs#error-{}", self.code.name)),
+            title: self.code.title,
+            status: self.code.status,
+            detail: self.detail.as_deref(),
+            code: self.code.name,
+            field: self.field.as_deref(),
+            request_id,
+        };
+        // Text and numbers into memory: this cannot fail.
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        *response.status_mut() =
+            StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.code == &codes::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        // The outermost layer takes it out again and writes the body.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<AmountError> for Problem {
+    fn from(error: AmountError) -> Self {
+        let code = match error {
+            AmountError::NotANumber => &codes::AMOUNT_INVALID,
+            AmountError::NotPositive => &codes::AMOUNT_NOT_POSITIVE,
+            AmountError::TooManyDigits => &codes::AMOUNT_TOO_MANY_DIGITS,
+            AmountError::TooLarge => &codes::AMOUNT_TOO_LARGE,
+        };
+        Self::new(code).at("/amount")
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        let problem = match refusal {
+            Refusal::NotFound => return Self::new(&codes::NOT_FOUND),
+            // Two random ids met; the next try draws others.
+            Refusal::IdTaken => return Self::new(&codes::OVERLOADED).retry_after_s(1),
+            Refusal::NotCapturable(_) => Self::new(&codes::PAYMENT_NOT_CAPTURABLE),
+            Refusal::NotCancellable(_) => Self::new(&codes::PAYMENT_NOT_CANCELLABLE),
+            Refusal::NotRefundable(_) => Self::new(&codes::PAYMENT_NOT_REFUNDABLE),
+            Refusal::OperationInProgress => Self::new(&codes::OPERATION_IN_PROGRESS).retry_after_s(1),
+            Refusal::AmountNotPositive => Self::new(&codes::AMOUNT_NOT_POSITIVE).at("/amount"),
+            Refusal::AboveCapturable { .. } => Self::new(&codes::AMOUNT_ABOVE_CAPTURABLE).at("/amount"),
+            Refusal::AboveRefundable { .. } => Self::new(&codes::AMOUNT_ABOVE_REFUNDABLE).at("/amount"),
+            Refusal::InsufficientBalance => Self::new(&codes::INSUFFICIENT_BALANCE),
+            Refusal::TooManyOperations => Self::new(&codes::TOO_MANY_OPERATIONS),
+        };
+        problem.because(text)
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Refused(refusal) => refusal.into(),
+            EngineError::Amount(error) => error.into(),
+            EngineError::NoProcessor => Self::new(&codes::NO_PROCESSOR),
+            EngineError::DetailsRequired => Self::new(&codes::DETAILS_REQUIRED).at("/payment_method"),
+            EngineError::MerchantSuspended => Self::new(&codes::MERCHANT_SUSPENDED),
+            EngineError::Unsupported { processor, what } => {
+                Self::new(&codes::NOT_SUPPORTED).because(format!("{processor} does not support {what}"))
+            }
+            EngineError::KeyMismatch => Self::new(&codes::IDEMPOTENCY_KEY_REUSED).at("Idempotency-Key"),
+            EngineError::KeyInFlight => {
+                Self::new(&codes::IDEMPOTENCY_KEY_IN_USE).at("Idempotency-Key").retry_after_s(1)
+            }
+            EngineError::UnknownProcessor => Self::new(&codes::NOT_FOUND),
+            EngineError::WebhookSignature => Self::new(&codes::WEBHOOK_SIGNATURE_INVALID),
+            EngineError::WebhookMalformed => Self::new(&codes::WEBHOOK_MALFORMED),
+            EngineError::Overloaded => Self::new(&codes::OVERLOADED).retry_after_s(1),
+            EngineError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<tollgate_store::error::StoreError> for Problem {
+    fn from(error: tollgate_store::error::StoreError) -> Self {
+        // The text may name files; it is for the operator, not for the caller.
+        tracing::error!(%error, "the store failed a request");
+        Self::new(&codes::STORE_UNAVAILABLE).retry_after_s(1)
+    }
+}
+
+/// Documents problem replies of the given statuses.
+fn documented(statuses: &[u16]) -> BTreeMap<String, RefOr<ResponseDoc>> {
+    let reply = |status: u16| {
+        let names: Vec<String> = codes::ALL
+            .iter()
+            .filter(|code| code.status == status)
+            .map(|code| format!("`{}`", code.name))
+            .collect();
+        let content =
+            ContentBuilder::new().schema(Some(utoipa::openapi::Ref::from_schema_name("Problem"))).build();
+        ResponseBuilder::new()
+            .description(format!("Refused. Codes: {}.", names.join(", ")))
+            .content(MEDIA_TYPE, content)
+            .build()
+    };
+    statuses.iter().map(|status| (status.to_string(), RefOr::T(reply(*status)))).collect()
+}
+
+macro_rules! documented_problems {
+    ($($(#[$doc:meta])* $name:ident [$($status:literal),+];)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<ResponseDoc>> {
+                documented(&[$($status),+])
+            }
+        }
+    )+};
+}
+
+documented_problems! {
+    /// Of reading one thing with parameters, or a list.
+    QueryProblems [401, 404, 422, 500, 503];
+    /// Of a question asked in a body.
+    AskProblems [400, 401, 408, 413, 415, 422, 500, 503];
+    /// Of beginning a payment.
+    CreateProblems [400, 401, 403, 408, 409, 413, 415, 422, 500, 503];
+    /// Of changing a payment.
+    ChangeProblems [400, 401, 402, 404, 408, 409, 413, 415, 422, 500, 503];
+    /// Of beginning a refund.
+    RefundProblems [400, 401, 404, 408, 409, 413, 415, 422, 500, 503];
+    /// Of a processor's webhook.
+    WebhookProblems [400, 401, 404, 408, 413, 500, 503];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_has_the_shape_of_rfc_9457() {
+        let problem = Problem::field("/amount", "must be text or a number");
+        let json: serde_json::Value = serde_json::from_slice(&problem.to_json(Some("r1"))).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "type": "/docs#error-invalid_field",
+                "title": "A field of the body is not valid",
+                "status": 422,
+                "detail": "must be text or a number",
+                "code": "invalid_field",
+                "field": "/amount",
+                "request_id": "r1",
+            })
+        );
+    }
+
+    #[test]
+    fn headers_that_belong_to_a_status() {
+        let refused = Problem::new(&codes::UNAUTHORIZED).into_response();
+        assert_eq!(refused.headers()[WWW_AUTHENTICATE], "Bearer");
+        let busy: Problem = EngineError::KeyInFlight.into();
+        let busy = busy.into_response();
+        assert_eq!((busy.status().as_u16(), &busy.headers()[RETRY_AFTER]), (409, &HeaderValue::from(1)));
+    }
+
+    #[test]
+    fn a_store_s_words_are_not_passed_on() {
+        let problem: Problem =
+            tollgate_store::error::StoreError::Unavailable("/var/secret/path".to_owned()).into();
+        let text = String::from_utf8(problem.to_json(None)).unwrap();
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

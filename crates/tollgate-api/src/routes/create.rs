@@ -1,0 +1,82 @@
+//! `POST /api/v1/payments`: takes a payment.
+
+use super::submission::{self, Submission};
+use crate::auth::Caller;
+use crate::body;
+use crate::codes;
+use crate::input::PaymentBody;
+use crate::problem::{CreateProblems, Problem};
+use crate::render;
+use crate::schemas::NewPaymentSchema;
+use crate::state::AppState;
+use crate::validate;
+use crate::views::payment::PaymentView;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use tollgate_engine::request::NewPayment;
+
+/// Take a payment
+///
+/// Charges the customer, or reserves the amount with `capture_mode: manual`. A declined payment is a payment: it is
+/// answered with 201 and `status: declined`. While nobody knows the outcome the reply is 202 and the status `pending` or
+/// `processing`; read the payment again, or wait for its event. Send an `Idempotency-Key`: then a request can be repeated
+/// after a lost connection without charging twice.
+#[utoipa::path(
+    post,
+    path = "/api/v1/payments",
+    tag = "Payments",
+    operation_id = "create_payment",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        nullable = false,
+        description = "A text of your choice. The same key with the same request gets the first reply again.")),
+    request_body = NewPaymentSchema,
+    responses(
+        (status = 201, body = PaymentView, description = "The payment, settled, authorized, refused or waiting for its customer."),
+        (status = 202, body = PaymentView, description = "The payment; its outcome is not known yet."),
+        CreateProblems
+    ),
+    security(("api_key" = []))
+)]
+pub(crate) async fn create_payment(
+    State(state): State<AppState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    let submission = Submission::read(&state, request).await?;
+    let new = match read(&state, &caller, &submission) {
+        Ok(new) => new,
+        Err(problem) => {
+            return submission::refuse(&state, &caller, submission.key.as_ref(), problem).await;
+        }
+    };
+    let card = new.instrument.as_ref().and_then(|instrument| instrument.card);
+    if card.is_some() {
+        body::wipe(submission.body);
+    }
+    let key = submission.key;
+    let engine = state.engine();
+    let said = engine.create_payment(&caller.merchant, new, key.clone(), render::created).await;
+    if let (Err(_), Some(token)) = (&said, card) {
+        // What was refused before its charge has left the card in the vault.
+        drop(engine.vault().withdraw(token, engine.now_ms()));
+    }
+    submission::answer(&state, &caller, key.as_ref(), said).await
+}
+
+/// Reads and checks the body; its card goes into the vault at once.
+fn read(state: &AppState, caller: &Caller, submission: &Submission) -> Result<NewPayment, Problem> {
+    let body: PaymentBody<'_> = body::parse(&submission.body)?;
+    let engine = state.engine();
+    let now_ms = engine.now_ms();
+    let mut checked = validate::payment(body, caller.id(), now_ms)?;
+    if let Some(card) = checked.card {
+        let token = engine
+            .vault()
+            .deposit(card, now_ms)
+            .map_err(|_full| Problem::new(&codes::OVERLOADED).retry_after_s(1))?;
+        if let Some(instrument) = &mut checked.new.instrument {
+            instrument.card = Some(token);
+        }
+    }
+    Ok(checked.new)
+}

@@ -1,0 +1,189 @@
+//! `/health`, `/health/detailed` and `/ready`: is it alive, what does it depend on, may traffic come.
+
+use crate::problem::Problem;
+use crate::reply;
+use crate::state::AppState;
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use utoipa::ToSchema;
+
+/// How long a probe of the processors is shown again: anybody may ask, and each probe is a
+/// connection to somebody else's machine.
+const PROBE_AGE_MAX: Duration = Duration::from_secs(2);
+
+/// The longest a health question may take.
+const PROBE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The last look at the dependencies. Whoever asks while somebody looks waits for that look.
+#[derive(Debug, Default)]
+pub(crate) struct ProbeCache(Mutex<Option<(Instant, Vec<Dependency>)>>);
+
+/// It is alive.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
+pub(crate) struct HealthView {
+    /// Always `ok`.
+    #[schema(value_type = String, example = "ok")]
+    status: &'static str,
+    /// The program's version.
+    #[schema(value_type = String)]
+    version: &'static str,
+}
+
+/// What it depends on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DetailedHealth)]
+pub(crate) struct DetailedView {
+    /// `ok`, or `degraded` when a dependency fails.
+    #[schema(value_type = String, example = "ok")]
+    status: &'static str,
+    /// `starting`, `ready` or `stopping`.
+    #[schema(value_type = String, example = "ready")]
+    lifecycle: &'static str,
+    /// The program's version.
+    #[schema(value_type = String)]
+    version: &'static str,
+    /// Each dependency.
+    dependencies: Vec<Dependency>,
+}
+
+/// One dependency.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Dependency {
+    /// Its name: `store`, or `processor:` and the processor's name.
+    name: String,
+    /// `ok` or `failing`.
+    #[schema(value_type = String, example = "ok")]
+    status: &'static str,
+    /// How long it took to answer, in milliseconds.
+    response_ms: f64,
+    /// What is wrong.
+    error: Option<String>,
+}
+
+/// Whether traffic may come.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Readiness)]
+pub(crate) struct ReadyView {
+    /// `starting`, `ready`, `stopping` or `store_failing`.
+    #[schema(value_type = String, example = "ready")]
+    status: &'static str,
+}
+
+/// Liveness
+///
+/// Answers as long as the process runs; asks nothing else.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "Operation",
+    operation_id = "health",
+    responses((status = 200, body = HealthView, description = "The process runs."))
+)]
+pub(crate) async fn health() -> Result<Response, Problem> {
+    reply::json(StatusCode::OK, &HealthView { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Dependencies
+///
+/// Asks the store and reaches out to each processor. A result may be up to two seconds old.
+#[utoipa::path(
+    get,
+    path = "/health/detailed",
+    tag = "Operation",
+    operation_id = "health_detailed",
+    responses(
+        (status = 200, body = DetailedView, description = "Every dependency answers."),
+        (status = 503, body = DetailedView, description = "A dependency fails.")
+    )
+)]
+pub(crate) async fn health_detailed(State(state): State<AppState>) -> Result<Response, Problem> {
+    let dependencies = look(&state).await;
+    let fine = dependencies.iter().all(|dependency| dependency.error.is_none());
+    let status = if fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let view = DetailedView {
+        status: if fine { "ok" } else { "degraded" },
+        lifecycle: state.lifecycle().name(),
+        version: env!("CARGO_PKG_VERSION"),
+        dependencies,
+    };
+    reply::json(status, &view)
+}
+
+/// Readiness
+///
+/// For load balancers: 503 while starting, while stopping, and while the store fails.
+#[utoipa::path(
+    get,
+    path = "/ready",
+    tag = "Operation",
+    operation_id = "ready",
+    responses(
+        (status = 200, body = ReadyView, description = "Traffic may come."),
+        (status = 503, body = ReadyView, description = "No traffic, please.")
+    )
+)]
+pub(crate) async fn ready(State(state): State<AppState>) -> Result<Response, Problem> {
+    if !state.lifecycle().is_ready() {
+        let view = ReadyView { status: state.lifecycle().name() };
+        return reply::json(StatusCode::SERVICE_UNAVAILABLE, &view);
+    }
+    let store = store_health(&state).await;
+    if store.error.is_some() {
+        return reply::json(StatusCode::SERVICE_UNAVAILABLE, &ReadyView { status: "store_failing" });
+    }
+    reply::json(StatusCode::OK, &ReadyView { status: "ready" })
+}
+
+async fn look(state: &AppState) -> Vec<Dependency> {
+    let mut last = state.probes().0.lock().await;
+    if let Some((at, seen)) = last.as_ref()
+        && at.elapsed() < PROBE_AGE_MAX
+    {
+        return seen.clone();
+    }
+    let mut seen = vec![store_health(state).await];
+    match tokio::time::timeout(PROBE_TIME_MAX, state.engine().probe_processors()).await {
+        Ok(processors) => seen.extend(processors.into_iter().map(|processor| {
+            let error = processor.error.filter(|_| !processor.reachable);
+            let error = error.or((!processor.reachable).then(|| "cannot be reached".to_owned()));
+            dependency(format!("processor:{}", processor.name), processor.response_ms, error)
+        })),
+        Err(_) => seen.push(dependency(
+            "processors".to_owned(),
+            milliseconds(PROBE_TIME_MAX),
+            Some("no answer in time".to_owned()),
+        )),
+    }
+    *last = Some((Instant::now(), seen.clone()));
+    seen
+}
+
+async fn store_health(state: &AppState) -> Dependency {
+    let began = Instant::now();
+    let error = match tokio::time::timeout(PROBE_TIME_MAX, state.engine().store().health()).await {
+        Ok(Ok(health)) if health.queue_length < health.queue_length_max => None,
+        Ok(Ok(_)) => Some("the queue of commits is full".to_owned()),
+        Ok(Err(error)) => {
+            // Its text may name files.
+            tracing::warn!(%error, "the store is not healthy");
+            Some("cannot be used".to_owned())
+        }
+        Err(_) => Some("no answer in time".to_owned()),
+    };
+    dependency("store".to_owned(), milliseconds(began.elapsed()), error)
+}
+
+fn dependency(name: String, response_ms: f64, error: Option<String>) -> Dependency {
+    let status = if error.is_none() { "ok" } else { "failing" };
+    Dependency { name, status, response_ms, error }
+}
+
+/// Milliseconds with three digits.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}

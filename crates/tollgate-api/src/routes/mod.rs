@@ -1,0 +1,20 @@
+//! The endpoints, one file a resource, and what several of them share.
+
+pub(crate) mod analytics;
+pub(crate) mod balance;
+pub(crate) mod cancel;
+pub(crate) mod capture;
+pub(crate) mod create;
+pub(crate) mod docs;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod list;
+pub(crate) mod metrics;
+pub(crate) mod openapi;
+pub(crate) mod payment;
+pub(crate) mod recent;
+pub(crate) mod refunds;
+pub(crate) mod webhooks;
+
+mod path;
+mod submission;

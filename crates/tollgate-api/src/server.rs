@@ -1,0 +1,226 @@
+//! The server loop: HTTP/1.1 and HTTP/2 over TCP, bounded in every direction.
+//!
+//! | who | what stops it |
+//! |---|---|
+//! | sends its head slowly, or nothing at all | `head_timeout` for the first request, hyper's header timeout for later ones |
+//! | sends its body slowly | the handler's body timeout ([`crate::body`]) |
+//! | reads its reply slowly, or idles | `idle_timeout` without a request |
+//! | opens very many connections | `connections_max`; more wait in the kernel's queue |
+//! | sends huge heads | `head_bytes_max` and `headers_max` |
+
+use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use crate::state::Lifecycle;
+
+/// The bounds of the server loop.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Most connections at once.
+    pub connections_max: u32,
+    /// How long a request's head may take to arrive; also how long an HTTP/1.1 connection may idle
+    /// between requests.
+    pub head_timeout: Duration,
+    /// How long a connection may go without a new request while none is being worked on.
+    pub idle_timeout: Duration,
+    /// Most bytes of a request's head.
+    pub head_bytes_max: u32,
+    /// Most headers of a request.
+    pub headers_max: usize,
+    /// Most requests at once on one HTTP/2 connection.
+    pub streams_max: u32,
+    /// How long connections may take to finish after the end was asked for.
+    pub shutdown_timeout: Duration,
+    /// Told when the end has begun, so that `/ready` says so.
+    pub lifecycle: Lifecycle,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            head_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(60),
+            head_bytes_max: 32 * 1024,
+            headers_max: 64,
+            streams_max: 250,
+            shutdown_timeout: Duration::from_secs(30),
+            lifecycle: Lifecycle::default(),
+        }
+    }
+}
+
+/// Serves until `shutdown` is done, then finishes what is in flight.
+///
+/// Returns when every connection has ended or `shutdown_timeout` is over; what is left is cut off.
+///
+/// # Errors
+/// The listener has no address any more. Failures of single connections are not errors.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    shutdown: impl Future<Output = ()>,
+    options: ServerOptions,
+) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    let connections_max = options.connections_max.max(1);
+    let places = Arc::new(Semaphore::new(usize::try_from(connections_max).unwrap_or(usize::MAX)));
+    let builder = builder(&options);
+    let (stop, stopping) = watch::channel(false);
+    let mut shutdown = pin!(shutdown);
+    tracing::info!(%address, "listening");
+    loop {
+        let next = async {
+            // A place first: a connection that cannot be served is better left to the kernel.
+            let place = Arc::clone(&places).acquire_owned().await.ok()?;
+            Some((place, listener.accept().await))
+        };
+        let (place, accepted) = tokio::select! {
+            () = &mut shutdown => break,
+            next = next => match next {
+                Some(next) => next,
+                None => break,
+            },
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = Connection {
+                    builder: builder.clone(),
+                    app: app.clone(),
+                    stopping: stopping.clone(),
+                    head_timeout: options.head_timeout,
+                    idle_timeout: options.idle_timeout,
+                };
+                tokio::spawn(async move {
+                    connection.run(stream).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of file handles, most likely: waiting is all that helps.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    options.lifecycle.set_stopping();
+    drop(listener);
+    let _ = stop.send(true);
+    let all_ended = places.acquire_many(connections_max);
+    if tokio::time::timeout(options.shutdown_timeout, all_ended).await.is_err() {
+        tracing::warn!("connections were still open when the time to finish was over");
+    }
+    Ok(())
+}
+
+fn builder(options: &ServerOptions) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    let head_bytes = usize::try_from(options.head_bytes_max).unwrap_or(usize::MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.head_timeout)
+        // hyper takes no less than 8 KiB.
+        .max_buf_size(head_bytes.max(8 * 1024))
+        .max_headers(options.headers_max);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(options.streams_max)
+        .max_header_list_size(options.head_bytes_max)
+        .keep_alive_interval(Some(Duration::from_secs(20)))
+        .keep_alive_timeout(Duration::from_secs(10));
+    builder
+}
+
+/// One connection and its bounds.
+struct Connection {
+    builder: Builder<TokioExecutor>,
+    app: Router,
+    stopping: watch::Receiver<bool>,
+    head_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+/// What a connection's requests have done so far.
+#[derive(Debug, Default)]
+struct Activity {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+/// A request under way; it ends when this is dropped, even when it is cut off.
+struct UnderWay(Arc<Activity>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Connection {
+    async fn run(mut self, stream: TcpStream) {
+        // Replies are small: waiting to fill a packet would only add latency.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        let activity = Arc::new(Activity::default());
+        let inner = TowerToHyperService::new(self.app);
+        let counted = Arc::clone(&activity);
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            counted.begun.fetch_add(1, Ordering::AcqRel);
+            let under_way = UnderWay(Arc::clone(&counted));
+            let reply = inner.call(request);
+            async move {
+                let reply = reply.await;
+                drop(under_way);
+                reply
+            }
+        });
+        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        // hyper's header timeout begins when it knows the protocol, which needs the first bytes.
+        let mut look = pin!(tokio::time::sleep(self.head_timeout));
+        let mut seen = 0;
+        let mut is_stopping = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection broke off");
+                    }
+                    return;
+                }
+                _ = self.stopping.changed(), if !is_stopping => {
+                    is_stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = look.as_mut() => {
+                    let begun = activity.begun.load(Ordering::Acquire);
+                    let idle = begun == activity.ended.load(Ordering::Acquire);
+                    if idle && begun == seen {
+                        return;
+                    }
+                    seen = begun;
+                    look.as_mut().reset(tokio::time::Instant::now() + self.idle_timeout);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -1,0 +1,167 @@
+//! Metrics: the recorder behind `/metrics`, and the counters of the API itself.
+//!
+//! Handles are made once; a request only adds to them. Labels are route patterns, methods and
+//! statuses, never anything a caller can invent.
+
+use http::{Method, StatusCode};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+use utoipa::openapi::OpenApi;
+
+/// Upper bounds of the buckets of durations, in seconds.
+const DURATION_BUCKETS_S: [f64; 15] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// How often samples are folded into their buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Installs the process's recorder. Everything named `…_seconds` is counted in buckets.
+///
+/// # Errors
+/// A recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATION_BUCKETS_S)?
+        .install_recorder()?;
+    let upkeep = handle.clone();
+    // Without it every sample is kept until somebody scrapes. A thread, because this has to work
+    // before and beside any runtime; it ends with the process.
+    let started = std::thread::Builder::new().name("metrics-upkeep".to_owned()).spawn(move || {
+        loop {
+            std::thread::sleep(UPKEEP);
+            upkeep.run_upkeep();
+        }
+    });
+    if let Err(error) = started {
+        tracing::error!(%error, "metrics are kept without upkeep");
+    }
+    Ok(handle)
+}
+
+/// Statuses that have a counter of their own; all others share one.
+const STATUSES: [u16; 20] =
+    [200, 201, 202, 204, 304, 400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503, 0];
+
+/// The handles of one route and method.
+#[derive(Debug)]
+pub(crate) struct RouteMetrics {
+    route: &'static str,
+    method: &'static str,
+    requests: [OnceLock<Counter>; STATUSES.len()],
+    duration: Histogram,
+}
+
+impl RouteMetrics {
+    fn new(route: &'static str, method: &'static str) -> Self {
+        Self {
+            route,
+            method,
+            requests: [const { OnceLock::new() }; STATUSES.len()],
+            duration: histogram!("tollgate_http_request_duration_seconds", "route" => route, "method" => method),
+        }
+    }
+
+    /// Counts a request that was answered.
+    pub(crate) fn record(&self, status: StatusCode, took: Duration) {
+        let place = STATUSES.iter().position(|known| *known == status.as_u16());
+        let place = place.unwrap_or(STATUSES.len() - 1);
+        if let Some(slot) = self.requests.get(place) {
+            let label =
+                || if place == STATUSES.len() - 1 { "other".to_owned() } else { status.as_str().to_owned() };
+            slot.get_or_init(|| {
+                counter!("tollgate_http_requests_total", "route" => self.route, "method" => self.method, "status" => label())
+            })
+            .increment(1);
+        }
+        self.duration.record(took.as_secs_f64());
+    }
+}
+
+/// The API's own metrics.
+#[derive(Debug)]
+pub(crate) struct HttpMetrics {
+    routes: HashMap<&'static str, Vec<(Method, RouteMetrics)>>,
+    unmatched: RouteMetrics,
+    in_flight: Gauge,
+}
+
+impl HttpMetrics {
+    /// Handles for every documented route.
+    pub(crate) fn new(document: &OpenApi) -> Self {
+        let mut routes: HashMap<&'static str, Vec<(Method, RouteMetrics)>> = HashMap::new();
+        for (path, item) in &document.paths.paths {
+            // Once a process (and test), a few hundred bytes.
+            let route: &'static str = path.clone().leak();
+            let methods = [(Method::GET, "GET", &item.get), (Method::POST, "POST", &item.post)];
+            let documented = methods.into_iter().filter(|(_, _, operation)| operation.is_some());
+            let handles = documented.map(|(method, name, _)| (method, RouteMetrics::new(route, name)));
+            routes.insert(route, handles.collect());
+        }
+        Self {
+            routes,
+            unmatched: RouteMetrics::new("other", "other"),
+            in_flight: gauge!("tollgate_http_requests_in_flight"),
+        }
+    }
+
+    /// The handles of a request; unknown routes and methods share one set.
+    pub(crate) fn of(&self, route: Option<&str>, method: &Method) -> &RouteMetrics {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        route
+            .and_then(|route| self.routes.get(route))
+            .and_then(|methods| methods.iter().find(|(known, _)| known == method))
+            .map_or(&self.unmatched, |(_, metrics)| metrics)
+    }
+
+    /// Counts a request as under way until the guard is dropped.
+    pub(crate) fn begin(&self) -> InFlight {
+        self.in_flight.increment(1.0);
+        InFlight(self.in_flight.clone())
+    }
+}
+
+/// A request under way; it ends when this is dropped, even when its caller hangs up.
+#[derive(Debug)]
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_documented_operation_has_handles_of_its_own() {
+        let document = crate::openapi::document();
+        let metrics = HttpMetrics::new(&document);
+        let of = |route, method: Method| {
+            let found = metrics.of(Some(route), &method);
+            (found.route, found.method)
+        };
+        assert_eq!(of("/api/v1/payments", Method::POST), ("/api/v1/payments", "POST"));
+        assert_eq!(of("/api/v1/payments/{id}", Method::HEAD), ("/api/v1/payments/{id}", "GET"));
+        assert_eq!(of("/api/v1/payments/{id}", Method::PUT), ("other", "other"));
+        assert_eq!(of("/nope", Method::GET), ("other", "other"));
+    }
+
+    #[test]
+    fn requests_are_counted_by_status() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let text = metrics::with_local_recorder(&recorder, || {
+            let metrics = RouteMetrics::new("/x", "GET");
+            metrics.record(StatusCode::OK, Duration::from_millis(1));
+            metrics.record(StatusCode::OK, Duration::from_millis(1));
+            metrics.record(StatusCode::IM_A_TEAPOT, Duration::from_millis(1));
+            recorder.handle().render()
+        });
+        assert!(text.contains(r#"route="/x",method="GET",status="200"} 2"#), "{text}");
+        assert!(text.contains(r#"status="other"} 1"#), "{text}");
+    }
+}

@@ -1,0 +1,392 @@
+//! What values mean: bodies become the engine's typed requests, or a problem that names the field.
+//!
+//! Every bound here stands in the documented schemas too ([`crate::schemas`]); the two are kept
+//! alike by the tests that send documented and undocumented data to the running service.
+
+use crate::codes;
+use crate::input::{
+    CardBody, CustomerBody, MethodBody, MethodDetails, Pairs, PaymentBody, RecentBody, RefundBody, Text,
+    amount_text,
+};
+use crate::problem::Problem;
+use serde_json::value::RawValue;
+use std::net::IpAddr;
+use tollgate_core::card::{CardError, CardNumber, CardSecret, Cvc};
+use tollgate_core::currency::Currency;
+use tollgate_core::id::MerchantId;
+use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodFamily, MethodKind, is_vpa};
+use tollgate_core::money::Money;
+use tollgate_engine::request::{NewCustomer, NewInstrument, NewPayment, NewRefund};
+
+/// Most characters of a user's id.
+pub(crate) const USER_ID_CHARS_MAX: usize = 128;
+/// Most characters of a name.
+pub(crate) const NAME_CHARS_MAX: usize = 128;
+/// Most characters of an e-mail address (RFC 5321, 4.5.3.1.3).
+pub(crate) const EMAIL_CHARS_MAX: usize = 254;
+/// Most characters of a description, a reason, a browser's name.
+pub(crate) const DESCRIPTION_CHARS_MAX: usize = 500;
+/// Most characters of a return URL.
+pub(crate) const URL_CHARS_MAX: usize = 2_048;
+/// Most characters that fit a customer's statement (card networks' DE 43 merchant name).
+pub(crate) const DESCRIPTOR_CHARS_MAX: usize = 22;
+/// Most pairs of metadata.
+pub(crate) const METADATA_PAIRS_MAX: usize = 50;
+/// Most characters of a metadata key.
+pub(crate) const METADATA_KEY_CHARS_MAX: usize = 40;
+/// Most characters of a metadata value.
+pub(crate) const METADATA_VALUE_CHARS_MAX: usize = 500;
+/// Most users of one question.
+pub(crate) const RECENT_USERS_MAX: usize = 1_000;
+
+/// Twelve hours: a card is good until its last month has ended everywhere on earth.
+const LAST_TIME_ZONE_MS: u64 = 12 * 3_600_000;
+
+/// A new payment whose card, if it has one, is not in the vault yet.
+#[derive(Debug)]
+pub(crate) struct CheckedPayment {
+    pub(crate) new: NewPayment,
+    pub(crate) card: Option<CardSecret>,
+}
+
+/// Checks a new payment.
+pub(crate) fn payment(
+    body: PaymentBody<'_>,
+    merchant_id: MerchantId,
+    now_ms: u64,
+) -> Result<CheckedPayment, Problem> {
+    if let Some(sent) = &body.merchant_id
+        && sent.as_str().parse() != Ok(merchant_id)
+    {
+        return Err(Problem::field("/merchant_id", "must be your own account's id"));
+    }
+    let currency = currency(body.currency.as_ref())?;
+    let amount = required_amount(body.amount, currency)?;
+    let capture = match body.capture_mode.as_ref().map(Text::as_str) {
+        None | Some("automatic") => CaptureMode::Automatic,
+        Some("manual") => CaptureMode::Manual,
+        Some(_) => return Err(Problem::field("/capture_mode", "must be automatic or manual")),
+    };
+    let (method, instrument, card) = method(body.payment_method, now_ms)?;
+    let customer = customer(body.customer, body.user_id.as_ref(), body.customer_id.as_ref())?;
+    let new = NewPayment {
+        amount,
+        capture,
+        method,
+        instrument,
+        customer,
+        description: any_text(body.description, "/description", DESCRIPTION_CHARS_MAX)?,
+        statement_descriptor: checked(
+            body.statement_descriptor,
+            "/statement_descriptor",
+            is_descriptor,
+            "must be 1 to 22 printable ASCII characters",
+        )?,
+        return_url: checked(
+            body.return_url,
+            "/return_url",
+            is_url,
+            "must be an absolute http or https URL of at most 2048 characters",
+        )?,
+        metadata: metadata(body.metadata)?,
+    };
+    Ok(CheckedPayment { new, card })
+}
+
+/// Checks a refund; its amount is read by the engine, which knows the currency.
+pub(crate) fn refund(body: RefundBody<'_>) -> Result<NewRefund, Problem> {
+    Ok(NewRefund {
+        amount: optional_amount(body.amount)?,
+        reason: any_text(body.reason, "/reason", DESCRIPTION_CHARS_MAX)?,
+        metadata: metadata(body.metadata)?,
+    })
+}
+
+/// An amount whose currency is known only to the payment: its text.
+pub(crate) fn optional_amount(raw: Option<&RawValue>) -> Result<Option<String>, Problem> {
+    raw.map(|raw| {
+        amount_text(raw)
+            .map(std::borrow::Cow::into_owned)
+            .ok_or_else(|| Problem::new(&codes::AMOUNT_INVALID).at("/amount"))
+    })
+    .transpose()
+}
+
+/// Checks the users of a question.
+pub(crate) fn recent(body: RecentBody<'_>) -> Result<Vec<String>, Problem> {
+    let users = body.user_ids.unwrap_or_default();
+    if users.is_empty() || users.len() > RECENT_USERS_MAX {
+        return Err(Problem::field("/user_ids", "must be a list of 1 to 1000 user ids"));
+    }
+    for (place, user) in users.iter().enumerate() {
+        if !is_user_id(user.as_str()) {
+            return Err(Problem::field(format!("/user_ids/{place}"), USER_ID_RULE));
+        }
+    }
+    Ok(users.into_iter().map(|user| user.0.into_owned()).collect())
+}
+
+fn required_amount(raw: Option<&RawValue>, currency: Currency) -> Result<Money, Problem> {
+    let raw = raw.ok_or_else(|| Problem::field("/amount", "is required"))?;
+    let text = amount_text(raw).ok_or_else(|| Problem::new(&codes::AMOUNT_INVALID).at("/amount"))?;
+    Ok(Money::parse_major(&text, currency)?)
+}
+
+fn currency(text: Option<&Text<'_>>) -> Result<Currency, Problem> {
+    let text = text.ok_or_else(|| Problem::field("/currency", "is required"))?;
+    read_currency(text.as_str()).ok_or_else(|| Problem::new(&codes::CURRENCY_UNKNOWN).at("/currency"))
+}
+
+/// A currency's code in capitals, as documented.
+pub(crate) fn read_currency(text: &str) -> Option<Currency> {
+    text.parse().ok().filter(|currency: &Currency| currency.code() == text)
+}
+
+type Method = (MethodKind, Option<NewInstrument>, Option<CardSecret>);
+
+fn method(body: Option<MethodBody<'_>>, now_ms: u64) -> Result<Method, Problem> {
+    match body {
+        None => Err(Problem::field("/payment_method", "is required")),
+        Some(MethodBody::Name(name)) => Ok((kind(&name, "/payment_method")?, None, None)),
+        Some(MethodBody::Details(details)) => method_details(*details, now_ms),
+    }
+}
+
+fn kind(name: &Text<'_>, pointer: &'static str) -> Result<MethodKind, Problem> {
+    MethodKind::from_name(name.as_str())
+        .ok_or_else(|| Problem::field(pointer, format!("must be one of {}", method_names())))
+}
+
+fn method_names() -> String {
+    MethodKind::ALL.map(MethodKind::as_str).join(", ")
+}
+
+fn method_details(details: MethodDetails<'_>, now_ms: u64) -> Result<Method, Problem> {
+    let Some(name) = &details.kind else {
+        return Err(Problem::field("/payment_method/type", "is required"));
+    };
+    let kind = kind(name, "/payment_method/type")?;
+    let family = kind.family();
+    let strangers = [
+        (details.card.is_some(), MethodFamily::Card, "/payment_method/card"),
+        (details.upi.is_some(), MethodFamily::Upi, "/payment_method/upi"),
+        (details.wallet.is_some(), MethodFamily::Wallet, "/payment_method/wallet"),
+        (details.net_banking.is_some(), MethodFamily::NetBanking, "/payment_method/net_banking"),
+    ];
+    for (given, of, pointer) in strangers {
+        if given && of != family {
+            return Err(Problem::field(pointer, "does not belong to this type of method"));
+        }
+    }
+    let without_card = |summary| Some(NewInstrument { summary, card: None });
+    let (instrument, secret) = match family {
+        MethodFamily::Card => match details.card.map(|body| card(body, now_ms)).transpose()? {
+            Some(card) => (without_card(InstrumentSummary::of_card(&card)), Some(card)),
+            None => (None, None),
+        },
+        MethodFamily::Upi => {
+            let vpa = checked(
+                details.upi.and_then(|upi| upi.vpa),
+                "/payment_method/upi/vpa",
+                is_vpa,
+                "must be a UPI address such as name@bank",
+            )?;
+            (without_card(InstrumentSummary::Upi { vpa }), None)
+        }
+        MethodFamily::Wallet => {
+            let provider = details
+                .wallet
+                .map(|wallet| required_word(wallet.provider, "/payment_method/wallet/provider"));
+            let summary = provider.transpose()?.map(|provider| InstrumentSummary::Wallet { provider });
+            (summary.and_then(without_card), None)
+        }
+        MethodFamily::NetBanking => {
+            let bank = details
+                .net_banking
+                .map(|banking| required_word(banking.bank, "/payment_method/net_banking/bank"));
+            let summary = bank.transpose()?.map(|bank| InstrumentSummary::NetBanking { bank });
+            (summary.and_then(without_card), None)
+        }
+    };
+    Ok((kind, instrument, secret))
+}
+
+fn required_word(text: Option<Text<'_>>, pointer: &'static str) -> Result<String, Problem> {
+    checked(text, pointer, is_word, "must be 2 to 32 letters, digits, _ or -")?
+        .ok_or_else(|| Problem::field(pointer, "is required"))
+}
+
+fn card(body: CardBody<'_>, now_ms: u64) -> Result<CardSecret, Problem> {
+    let required = |pointer: &'static str| move || Problem::field(pointer, "is required");
+    let wrong = |pointer: &'static str| {
+        move |error: CardError| Problem::new(&codes::CARD_INVALID).at(pointer).because(error.to_string())
+    };
+    let number = body.number.ok_or_else(required("/payment_method/card/number"))?;
+    let number = CardNumber::parse(number.expose()).map_err(wrong("/payment_method/card/number"))?;
+    let cvc = body.cvc.map(|cvc| Cvc::parse(cvc.expose())).transpose();
+    let card = CardSecret {
+        number,
+        exp_month: body.exp_month.ok_or_else(required("/payment_method/card/exp_month"))?,
+        exp_year: body.exp_year.ok_or_else(required("/payment_method/card/exp_year"))?,
+        cvc: cvc.map_err(wrong("/payment_method/card/cvc"))?,
+        holder: any_text(body.name, "/payment_method/card/name", NAME_CHARS_MAX)?,
+    };
+    let (year, month) = year_and_month(now_ms.saturating_sub(LAST_TIME_ZONE_MS));
+    card.check_expiry(year, month).map_err(wrong("/payment_method/card/exp_month"))?;
+    Ok(card)
+}
+
+fn year_and_month(at_ms: u64) -> (u16, u8) {
+    let date = i64::try_from(at_ms)
+        .ok()
+        .and_then(|at_ms| jiff::Timestamp::from_millisecond(at_ms).ok())
+        .unwrap_or_default()
+        .to_zoned(jiff::tz::TimeZone::UTC);
+    (u16::try_from(date.year()).unwrap_or(0), u8::try_from(date.month()).unwrap_or(0))
+}
+
+const USER_ID_RULE: &str = "must be 1 to 128 characters without control characters";
+
+fn customer(
+    body: Option<CustomerBody<'_>>,
+    user_id: Option<&Text<'_>>,
+    customer_id: Option<&Text<'_>>,
+) -> Result<NewCustomer, Problem> {
+    let body = body.unwrap_or_default();
+    // Three spellings of one thing: clients of v1, of other gateways, and the nested form.
+    let spellings =
+        [(user_id, "/user_id"), (customer_id, "/customer_id"), (body.id.as_ref(), "/customer/id")];
+    let mut user: Option<&Text<'_>> = None;
+    for (given, pointer) in spellings {
+        let Some(given) = given else { continue };
+        if !is_user_id(given.as_str()) {
+            return Err(Problem::field(pointer, USER_ID_RULE));
+        }
+        if user.is_some_and(|user| user.as_str() != given.as_str()) {
+            return Err(Problem::field(pointer, "names another user than an earlier field"));
+        }
+        user = Some(given);
+    }
+    let user_id = user.map(|user| user.as_str().to_owned());
+    Ok(NewCustomer {
+        user_id,
+        name: any_text(body.name, "/customer/name", NAME_CHARS_MAX)?,
+        email: checked(body.email, "/customer/email", is_email, "must be an e-mail address")?,
+        phone: checked(
+            body.phone,
+            "/customer/phone",
+            is_phone,
+            "must be 5 to 20 digits, spaces, hyphens or brackets, with an optional + in front",
+        )?,
+        ip: checked(body.ip, "/customer/ip", is_ip, "must be an IPv4 or IPv6 address")?,
+        user_agent: any_text(body.user_agent, "/customer/user_agent", DESCRIPTION_CHARS_MAX)?,
+    })
+}
+
+fn metadata(pairs: Option<Pairs<'_>>) -> Result<Vec<(String, String)>, Problem> {
+    let pairs = pairs.unwrap_or_default().0;
+    if pairs.len() > METADATA_PAIRS_MAX {
+        return Err(Problem::field("/metadata", "may have at most 50 keys"));
+    }
+    let mut kept: Vec<(String, String)> = Vec::with_capacity(pairs.len());
+    for (key, value) in pairs {
+        let (key, value) = (key.0.into_owned(), value.0.into_owned());
+        if key.is_empty() || !is_text(&key, METADATA_KEY_CHARS_MAX) {
+            return Err(Problem::field(
+                "/metadata",
+                "a key must be 1 to 40 characters without control characters",
+            ));
+        }
+        if !is_text(&value, METADATA_VALUE_CHARS_MAX) {
+            return Err(Problem::field(
+                "/metadata",
+                "a value may have at most 500 characters and no control characters",
+            ));
+        }
+        if kept.iter().any(|(earlier, _)| *earlier == key) {
+            return Err(Problem::field("/metadata", "a key is there twice"));
+        }
+        kept.push((key, value));
+    }
+    Ok(kept)
+}
+
+/// Text of any characters but control characters; empty text is as good as none.
+fn any_text(
+    text: Option<Text<'_>>,
+    pointer: &'static str,
+    chars_max: usize,
+) -> Result<Option<String>, Problem> {
+    match text {
+        Some(text) if !is_text(text.as_str(), chars_max) => Err(Problem::field(
+            pointer,
+            format!("may have at most {chars_max} characters and no control characters"),
+        )),
+        Some(text) if text.as_str().is_empty() => Ok(None),
+        other => Ok(other.map(|text| text.0.into_owned())),
+    }
+}
+
+fn checked(
+    text: Option<Text<'_>>,
+    pointer: &'static str,
+    right: fn(&str) -> bool,
+    rule: &'static str,
+) -> Result<Option<String>, Problem> {
+    match text {
+        Some(text) if !right(text.as_str()) => Err(Problem::field(pointer, rule)),
+        other => Ok(other.map(|text| text.0.into_owned())),
+    }
+}
+
+/// Whether text has at most so many characters, none of them a control character.
+pub(crate) fn is_text(text: &str, chars_max: usize) -> bool {
+    // A character has at least one byte: most text is decided without counting.
+    (text.len() <= chars_max || text.chars().count() <= chars_max) && !text.chars().any(char::is_control)
+}
+
+/// Whether text may be a user's id.
+pub(crate) fn is_user_id(text: &str) -> bool {
+    !text.is_empty() && is_text(text, USER_ID_CHARS_MAX)
+}
+
+/// Whether text may name a processor, wallet or bank.
+pub(crate) fn is_word(text: &str) -> bool {
+    (2..=32).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+fn is_descriptor(text: &str) -> bool {
+    (1..=DESCRIPTOR_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// The characters are those of RFC 3986, so that the URL can be put into a header or a page.
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let Some(rest) = rest else { return false };
+    text.len() <= URL_CHARS_MAX
+        && rest.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[')
+        && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte))
+}
+
+fn is_email(text: &str) -> bool {
+    let visible = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic());
+    text.len() <= EMAIL_CHARS_MAX
+        && text
+            .split_once('@')
+            .is_some_and(|(name, host)| visible(name) && visible(host) && !host.contains('@'))
+}
+
+fn is_phone(text: &str) -> bool {
+    let rest = text.strip_prefix('+').unwrap_or(text);
+    (5..=20).contains(&rest.len())
+        && rest.bytes().all(|byte| byte.is_ascii_digit() || b" ()-".contains(&byte))
+}
+
+fn is_ip(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;

@@ -1,0 +1,8 @@
+//! The public JSON shapes of replies: borrowed from the domain, written straight to bytes.
+//!
+//! Amounts are decimal text in major units, moments are RFC 3339 with milliseconds, ids are text.
+
+pub(crate) mod event;
+pub(crate) mod payment;
+pub(crate) mod refund;
+pub(crate) mod text;

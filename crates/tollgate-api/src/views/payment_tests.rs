@@ -1,0 +1,147 @@
+//! Tests of [`super`] and of the replies made from it.
+
+use super::*;
+use crate::render;
+use serde_json::{Value, json};
+use tollgate_core::attempt::{AttemptStart, ProcessorName};
+use tollgate_core::currency::Currency;
+use tollgate_core::event::{PaymentEvent, PaymentTerms};
+use tollgate_core::failure::FailureCode;
+use tollgate_core::merchant::FeePlan;
+use tollgate_core::method::MethodKind;
+use tollgate_core::money::Money;
+
+/// A payment of 100.00 rupees by card, after its first event.
+fn payment(capture: CaptureMode) -> Payment {
+    let terms = PaymentTerms {
+        amount: Money::new(10_000, Currency::INR),
+        capture,
+        method: MethodKind::CreditCard,
+        instrument: InstrumentSummary::Card {
+            brand: CardBrand::Visa,
+            bin: "411111".to_owned(),
+            last4: "1111".to_owned(),
+            exp_month: 12,
+            exp_year: 2030,
+        },
+        fee: FeePlan::default(),
+        user_id: Some("u\"1".to_owned()),
+        customer_name: None,
+        customer_email: None,
+        customer_phone: None,
+        description: None,
+        statement_descriptor: None,
+        return_url: None,
+        metadata: vec![("order".to_owned(), "7".to_owned())],
+    };
+    let event = PaymentEvent::Created { terms: Box::new(terms), attempt: start(1) };
+    Payment::begin(PaymentId::from_u128(5), MerchantId::from_u128(6), &event, 1_000).unwrap()
+}
+
+fn start(id: u128) -> AttemptStart {
+    AttemptStart {
+        id: AttemptId::from_u128(id),
+        processor: ProcessorName::new("razorpay"),
+        amount_minor: 10_000,
+    }
+}
+
+fn after(mut payment: Payment, events: &[PaymentEvent]) -> Payment {
+    for event in events {
+        payment.apply(event, 2_000).unwrap();
+    }
+    payment
+}
+
+fn authorized() -> PaymentEvent {
+    PaymentEvent::Authorized {
+        attempt_id: AttemptId::from_u128(1),
+        processor_payment_id: "p1".to_owned(),
+        expires_at_ms: 9_000,
+    }
+}
+
+fn failure() -> Failure {
+    Failure::new(FailureCode::CardDeclined, "the issuer refused")
+}
+
+fn answer(reply: &tollgate_store::commit::StoredReply) -> (u16, Value) {
+    (reply.status, serde_json::from_slice(&reply.body).unwrap())
+}
+
+#[test]
+fn a_completed_payment() {
+    let done = PaymentEvent::Completed {
+        attempt_id: AttemptId::from_u128(1),
+        processor_payment_id: "p1".to_owned(),
+        fee_minor: 200,
+    };
+    let payment = after(payment(CaptureMode::Automatic), &[done]);
+    let (status, body) = answer(&render::created(&payment, None));
+    assert_eq!(status, 201);
+    for (name, value) in [
+        ("id", json!(payment.id.to_string())),
+        ("status", json!("completed")),
+        ("amount", json!("100.00")),
+        ("amount_captured", json!("100.00")),
+        ("amount_refundable", json!("100.00")),
+        ("fee", json!("2.00")),
+        ("currency", json!("INR")),
+        ("payment_method", json!("credit_card")),
+        ("user_id", json!("u\"1")),
+        ("metadata", json!({ "order": "7" })),
+        ("created_at", json!("1970-01-01T00:00:01.000Z")),
+        ("failure", Value::Null),
+        (
+            "payment_method_details",
+            json!({
+                "type": "card", "brand": "visa", "bin": "411111", "last4": "1111", "exp_month": 12, "exp_year": 2030
+            }),
+        ),
+    ] {
+        assert_eq!(body[name], value, "{name}");
+    }
+    assert!(body.get("attempts").is_none());
+}
+
+#[test]
+fn what_is_not_known_is_accepted_not_created() {
+    let payment = payment(CaptureMode::Automatic);
+    let (status, body) = answer(&render::created(&payment, None));
+    assert_eq!((status, &body["status"]), (202, &json!("pending")));
+    let declined = PaymentEvent::Declined { attempt_id: AttemptId::from_u128(1), failure: failure() };
+    let (status, body) = answer(&render::created(&after(payment, &[declined]), None));
+    assert_eq!((status, &body["status"]), (201, &json!("declined")));
+    assert_eq!(body["failure"]["code"], "card_declined");
+}
+
+#[test]
+fn captures_by_what_became_of_them() {
+    let started = PaymentEvent::CaptureStarted { attempt: start(2) };
+    let open = after(payment(CaptureMode::Manual), &[authorized(), started]);
+    let (status, body) = answer(&render::captured(&open, None));
+    assert_eq!((status, &body["operation_in_progress"]), (202, &json!("capture")));
+
+    let attempt_id = AttemptId::from_u128(2);
+    let failed = PaymentEvent::CaptureFailed { attempt_id, failure: failure() };
+    let (status, body) = answer(&render::captured(&after(open.clone(), &[failed]), None));
+    assert_eq!((status, &body["code"]), (402, &json!("capture_failed")));
+    assert_eq!(body["detail"], "the issuer refused");
+
+    let done = PaymentEvent::Captured { attempt_id, amount_minor: 4_000, fee_minor: 0 };
+    let (status, body) = answer(&render::captured(&after(open, &[done]), None));
+    assert_eq!((status, &body["amount_captured"]), (200, &json!("40.00")));
+}
+
+#[test]
+fn cancellations_by_what_became_of_them() {
+    let started = PaymentEvent::VoidStarted { attempt: start(2), because_expired: false };
+    let open = after(payment(CaptureMode::Manual), &[authorized(), started]);
+    assert_eq!(render::cancelled(&open, None).status, 202);
+    let attempt_id = AttemptId::from_u128(2);
+    let failed = PaymentEvent::VoidFailed { attempt_id, failure: failure() };
+    assert_eq!(render::cancelled(&after(open.clone(), &[failed]), None).status, 402);
+    let done = PaymentEvent::Voided { attempt_id, because_expired: false, unasked: false };
+    let (status, body) = answer(&render::cancelled(&after(open, &[done]), None));
+    assert_eq!((status, &body["status"]), (200, &json!("cancelled")));
+}
