@@ -2,6 +2,7 @@
 //!
 //! An unknown parameter is refused, not ignored: a misspelt filter must not list everything.
 
+use crate::body::scrub;
 use crate::problem::Problem;
 use std::borrow::Cow;
 use tollgate_core::currency::Currency;
@@ -16,10 +17,8 @@ impl<'a> Params<'a> {
         let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             let Some(known) = known.iter().find(|known| **known == name) else {
-                return Err(Problem::parameter(
-                    "query",
-                    format!("there is a parameter that is none of: {}", known.join(", ")),
-                ));
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(Problem::parameter(scrub(&name), format!("is not known here; known: {known}")));
             };
             if pairs.iter().any(|(earlier, _)| *earlier == name) {
                 return Err(Problem::parameter(*known, "is there twice"));

@@ -20,8 +20,7 @@ use utoipa::{PartialSchema, ToSchema};
 pub(crate) const TEXT_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 /// An amount as text in a request: one digit at least is not zero. Behind the currency's last digit
 /// only zeros may stand.
-const AMOUNT_PATTERN: &str =
-    r"^([1-9][0-9]{0,14}(\.[0-9]{1,3})?|0\.([1-9][0-9]{0,2}|0[1-9][0-9]?|00[1-9]))$";
+const AMOUNT_PATTERN: &str = r"^([1-9][0-9]{0,14}(\.[0-9]{1,3})?|0\.([1-9][0-9]{0,2}|0[1-9][0-9]?|00[1-9]))$";
 /// Largest amount in major units: that of a currency without decimal digits.
 const AMOUNT_MAJOR_MAX: f64 = 1e15;
 
@@ -235,7 +234,7 @@ macro_rules! method_object {
         #[derive(Debug, ToSchema)]
         #[schema(rename_all = "snake_case")]
         #[expect(dead_code, reason = "stands for a schema")]
-        pub(crate) enum $kind { $(#[doc = ""] $variant),+ }
+        pub(crate) enum $kind { $($variant),+ }
 
         $(#[$doc])*
         #[derive(Debug, ToSchema)]
@@ -243,7 +242,7 @@ macro_rules! method_object {
 #[schema(as = $shown)]
         #[expect(dead_code, reason = "stands for a schema")]
         pub(crate) struct $name {
-            /// What it is.
+            // A doc comment here would be joined to the inlined names as a second, contradicting schema.
             #[schema(rename = "type", inline)]
             kind: $kind,
             /// Its details; without them the method's test instrument is used in sandbox mode.

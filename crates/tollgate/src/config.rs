@@ -192,7 +192,8 @@ impl Config {
         }
         let config: Self = toml::Value::Table(table)
             .try_into()
-            .map_err(|error: toml::de::Error| ConfigError(error.message().to_owned()))?;
+            // From a table, not a text: the display names the knob and quotes no line.
+            .map_err(|error: toml::de::Error| ConfigError(error.to_string().trim_end().replace('\n', " ")))?;
         config.validate()?;
         Ok(config)
     }
@@ -292,7 +293,12 @@ fn default_address(processor: &str) -> &'static str {
     }
 }
 
+/// How the names of credentials end.
+const SECRET_ENDS: [&str; 4] = ["key", "key_id", "secret", "salt"];
+
 /// Sets `a__b__c` to a value, read as TOML where it is TOML and as text otherwise.
+///
+/// A secret is always text: one of digits alone must neither be refused nor be quoted in a refusal.
 fn set(table: &mut toml::Table, path: &str, value: &str) -> Result<(), &'static str> {
     let (head, rest) = path.split_once("__").map_or((path, None), |(head, rest)| (head, Some(rest)));
     if head.is_empty() {
@@ -300,8 +306,9 @@ fn set(table: &mut toml::Table, path: &str, value: &str) -> Result<(), &'static 
     }
     match rest {
         None => {
-            let read =
-                format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut read| read.remove("v"));
+            let is_secret = SECRET_ENDS.iter().any(|end| head.ends_with(end));
+            let read = format!("v = {value}").parse().ok().filter(|_| !is_secret);
+            let read = read.and_then(|mut read: toml::Table| read.remove("v"));
             let value = read.unwrap_or_else(|| toml::Value::String(value.to_owned()));
             table.insert(head.to_owned(), value);
             Ok(())
@@ -335,6 +342,9 @@ mod tests {
             ("TOLLGATE_LOG__JSON", "true"),
             ("TOLLGATE_PROCESSORS__PAYU__KEY", "k"),
             ("TOLLGATE_PROCESSORS__PAYU__SALT", "hush"),
+            ("TOLLGATE_PROCESSORS__RAZORPAY__KEY_ID", "true"),
+            ("TOLLGATE_PROCESSORS__RAZORPAY__KEY_SECRET", "20260131"),
+            ("TOLLGATE_PROCESSORS__RAZORPAY__WEBHOOK_SECRET", "1e5"),
             ("UNRELATED__X", "1"),
         ];
         let config = load(text, &environment).unwrap();
@@ -342,7 +352,7 @@ mod tests {
         assert_eq!(config.engine.flows_max, 7);
         assert!(config.log.json);
         let processors = config.processors().unwrap();
-        assert_eq!(processors.iter().count(), 1);
+        assert_eq!(processors.iter().count(), 2);
         assert!(!format!("{processors:?}").contains("hush"));
     }
 
@@ -353,6 +363,10 @@ mod tests {
             config.and_then(|config| config.processors().map(|_| ())).unwrap_err().to_string()
         };
         assert!(refusal("[server]\nlisen = 1").contains("unknown field `lisen`"));
+        assert_eq!(
+            refusal("[server]\nlisten = \"here\""),
+            "invalid socket address syntax in `server.listen`"
+        );
         assert_eq!(refusal("[engine]\nflows_max = 0"), "engine.flows_max is 0; it must be from 1 to 1000000");
         assert!(refusal("[processors.nobody]\nkey = 1").contains("[processors.nobody]: unknown variant"));
         assert!(refusal("[processors.payu]\nkey = \"k\"").contains("missing field `salt`"));

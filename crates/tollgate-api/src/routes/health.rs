@@ -151,7 +151,8 @@ async fn look(state: &AppState) -> Vec<Dependency> {
         Ok(processors) => seen.extend(processors.into_iter().map(|processor| {
             let error = processor.error.filter(|_| !processor.reachable);
             let error = error.or((!processor.reachable).then(|| "cannot be reached".to_owned()));
-            dependency(format!("processor:{}", processor.name), processor.response_ms, error)
+            let name = format!("processor:{}", processor.name);
+            dependency(name, (processor.response_ms * 1_000.0).round() / 1_000.0, error)
         })),
         Err(_) => seen.push(dependency(
             "processors".to_owned(),

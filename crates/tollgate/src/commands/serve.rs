@@ -16,6 +16,8 @@ use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 /// Runs it until it is told to stop.
 pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
     logging::start(&config.log)?;
+    // A wrong account stops the start before anything is opened.
+    config.processors()?;
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
     if store.merchants().await?.is_empty() {
         tracing::warn!(

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tollgate_core::attempt::{Attempt, AttemptKind, AttemptStatus};
 use tollgate_core::id::PaymentId;
+use tollgate_core::method::CaptureMode;
 use tollgate_sim::books::{BookEntry, BookStatus, read_dir};
 use tollgate_sim::load::{AckLine, parse_ack_line};
 use tollgate_store::audit::{AuditReport, AuditedPayment, audit};
@@ -166,12 +167,11 @@ fn compare_charge(
     let open_operation = payment.open_operation.as_ref().filter(|_| latest);
     if let Some(operation) = open_operation {
         // The charge itself, or a capture or void of it, is under way on our side.
-        let ended = entry.is_some_and(is_final) && (operation.kind == AttemptKind::Charge || theirs > 0);
-        if ended {
+        if entry.is_some_and(|entry| knows_end(entry, operation.kind, payment.terms.capture)) {
             comparison.stuck += 1;
             let id = operation.attempt_id;
             report.problem(|| format!("{}: attempt {id} is stuck; the processor knows its end", payment.id));
-        } else if entry.is_none_or(|entry| entry.status == BookStatus::Created) {
+        } else {
             comparison.unseen += 1;
         }
         return;
@@ -195,9 +195,15 @@ fn compare_charge(
     }
 }
 
-/// Whether nothing more will happen to a charge by itself.
-fn is_final(entry: &BookEntry) -> bool {
-    matches!(entry.status, BookStatus::Captured | BookStatus::Failed | BookStatus::Voided)
+/// Whether the processor's books tell how an operation on a charge ended.
+fn knows_end(entry: &BookEntry, kind: AttemptKind, capture: CaptureMode) -> bool {
+    match entry.status {
+        BookStatus::Created | BookStatus::Pending => false,
+        // Reserved: the end of a charge that was to reserve, the beginning of everything else.
+        BookStatus::Authorized => kind == AttemptKind::Charge && capture == CaptureMode::Manual,
+        BookStatus::Captured | BookStatus::Voided => true,
+        BookStatus::Failed => kind == AttemptKind::Charge,
+    }
 }
 
 fn compare_refunds(
@@ -215,7 +221,10 @@ fn compare_refunds(
     let late = charge.status == AttemptStatus::LateSuccess;
     let kind = if late { AttemptKind::Return } else { AttemptKind::Refund };
     for attempt in audited.attempts.iter().filter(|attempt| attempt.kind == kind) {
-        if late && attempt.processor != charge.processor {
+        // Refunds go back to the charge that completed the payment, returns to the one that was late.
+        let goes_back_to =
+            if late { attempt.processor == charge.processor } else { payment.charge_attempt_id == charge.id };
+        if !goes_back_to {
             continue;
         }
         let returned = theirs.remove(attempt.id.reference().as_str()).unwrap_or(0);
