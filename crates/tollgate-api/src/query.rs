@@ -18,7 +18,11 @@ impl<'a> Params<'a> {
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             let Some(known) = known.iter().find(|known| **known == name) else {
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                return Err(Problem::parameter(scrub(&name), format!("is not known here; known: {known}")));
+                // What is no name at all is not repeated.
+                let is_name = !name.is_empty()
+                    && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+                let field = if is_name { scrub(&name) } else { "query".to_owned() };
+                return Err(Problem::parameter(field, format!("is not known here; known: {known}")));
             };
             if pairs.iter().any(|(earlier, _)| *earlier == name) {
                 return Err(Problem::parameter(*known, "is there twice"));
@@ -139,8 +143,15 @@ mod tests {
         let known = ["limit", "status"];
         let params = Params::parse(Some("limit=5&status=a%20b"), &known).unwrap();
         assert_eq!((params.number("limit", 1..=10).unwrap(), params.text("status")), (Some(5), Some("a b")));
-        for wrong in ["limits=5", "limit=1&limit=1"] {
-            assert_eq!(Params::parse(Some(wrong), &known).unwrap_err().code().name, "invalid_parameter");
+        for (wrong, field) in
+            [("limits=5", "limits"), ("limit=1&limit=1", "limit"), ("%ff=1", "query"), ("=1", "query")]
+        {
+            let problem = Params::parse(Some(wrong), &known).unwrap_err();
+            assert_eq!(
+                (problem.code().name, problem.field_name()),
+                ("invalid_parameter", Some(field)),
+                "{wrong}"
+            );
         }
         for wrong in
             ["limit=0", "limit=11", "limit=", "limit=%2B5", "limit=x", "limit=99999999999999999999999"]

@@ -78,13 +78,20 @@ pub enum AttemptStatus {
     Declined,
     /// Provably not processed.
     NotTaken,
-    /// The payment ended before the customer acted.
+    /// The payment ended before the customer acted. The customer may still act at the processor, so
+    /// it is enquired about until the processor has ended it too.
     Abandoned,
     /// Money arrived after the attempt had been given up.
     LateSuccess,
 }
 
 impl AttemptStatus {
+    /// Whether the processor may still do something: such attempts are enquired about.
+    #[must_use]
+    pub const fn is_watched(self) -> bool {
+        matches!(self, Self::Open | Self::Abandoned)
+    }
+
     /// The name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -204,6 +204,14 @@ fn settle_closed(payment: &Payment, attempt: &Attempt, outcome: Outcome) -> Opti
         Outcome::Captured { processor_payment_id, amount_minor } => {
             captured_after_all(payment, attempt, processor_payment_id, amount_minor)
         }
+        Outcome::Declined(failure) | Outcome::NotTaken(failure)
+            if attempt.status == AttemptStatus::Abandoned =>
+        {
+            Some(PaymentEvent::AttemptEnded { attempt_id: attempt.id, failure: Some(failure) })
+        }
+        Outcome::Voided if attempt.status == AttemptStatus::Abandoned => {
+            Some(PaymentEvent::AttemptEnded { attempt_id: attempt.id, failure: None })
+        }
         Outcome::Refunded { .. } if attempt.status == AttemptStatus::NotTaken => {
             flag_once(payment, Flag::Contradiction, attempt.id)
         }

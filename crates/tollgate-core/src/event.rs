@@ -191,6 +191,13 @@ pub enum PaymentEvent {
         /// The charge given up.
         attempt_id: AttemptId,
     },
+    /// The processor confirms that a charge given up will take nothing.
+    AttemptEnded {
+        /// The charge.
+        attempt_id: AttemptId,
+        /// What the processor said.
+        failure: Option<Failure>,
+    },
     /// The customer did not act in time.
     Expired {
         /// The charge given up.
@@ -298,6 +305,7 @@ impl PaymentEvent {
             Self::Voided { because_expired: true, .. } | Self::Expired { .. } => "payment.expired",
             Self::Voided { .. } | Self::Cancelled { .. } => "payment.cancelled",
             Self::VoidFailed { .. } => "payment.void_failed",
+            Self::AttemptEnded { .. } => "payment.attempt_ended",
             Self::RefundStarted { .. } => "refund.created",
             Self::RefundSucceeded { .. } => "refund.succeeded",
             Self::RefundFailed { .. } => "refund.failed",

@@ -446,6 +446,9 @@ impl PaymentEvent {
             Self::Declined { attempt_id, failure } => {
                 (attempt_id, AttemptStatus::Declined, None, Some(failure))
             }
+            Self::AttemptEnded { attempt_id, failure } => {
+                (attempt_id, AttemptStatus::Declined, None, failure.as_ref())
+            }
             Self::ActionRequired { attempt_id, processor_payment_id, .. } => {
                 (attempt_id, AttemptStatus::Open, processor_payment_id.as_ref(), None)
             }

@@ -223,7 +223,7 @@ impl Engine {
         let Some(attempt) = self.store.attempt(id).await? else {
             return Ok(true);
         };
-        if attempt.status != AttemptStatus::Open {
+        if !attempt.status.is_watched() {
             return Ok(true);
         }
         let Some(payment) = self.store.payment(attempt.merchant_id, attempt.payment_id).await? else {
@@ -236,8 +236,7 @@ impl Engine {
         if committed.event.is_some() {
             self.after_settling_late(&committed);
         }
-        let settled =
-            self.store.attempt(id).await?.is_none_or(|attempt| attempt.status != AttemptStatus::Open);
+        let settled = self.store.attempt(id).await?.is_none_or(|attempt| !attempt.status.is_watched());
         if !settled {
             self.escalate(&committed.payment, &attempt).await?;
         }
@@ -312,7 +311,8 @@ impl Engine {
 
     async fn escalate(&self, payment: &Payment, attempt: &Attempt) -> Result<(), EngineError> {
         let age_ms = self.now_ms().saturating_sub(attempt.created_at_ms);
-        let waits_for_customer = payment.status == PaymentStatus::RequiresAction;
+        let waits_for_customer =
+            payment.status == PaymentStatus::RequiresAction || attempt.status == AttemptStatus::Abandoned;
         if age_ms < self.enquiries.options.escalate_ms || waits_for_customer {
             return Ok(());
         }

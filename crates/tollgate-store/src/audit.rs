@@ -31,7 +31,7 @@ pub struct AuditReport {
     pub payments: u64,
     /// Attempts read.
     pub attempts: u64,
-    /// Of these, not settled.
+    /// Of these, not settled, or given up and not yet ended by the processor.
     pub open_attempts: u64,
     /// Refunds read.
     pub refunds: u64,
@@ -119,7 +119,7 @@ async fn audit_merchant(
             }
             let audited = AuditedPayment { payment, attempts, refunds };
             audit_payment(&audited, &history, &postings, report, &mut balances);
-            let still_open = audited.attempts.iter().filter(|attempt| attempt.status == AttemptStatus::Open);
+            let still_open = audited.attempts.iter().filter(|attempt| attempt.status.is_watched());
             open.extend(still_open.map(|attempt| attempt.id));
             each(&audited, report);
         }

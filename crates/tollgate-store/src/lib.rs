@@ -102,7 +102,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError>;
 
-    /// Attempts that are not settled, by id, after `after`.
+    /// Attempts the processor may still do something with, by id, after `after`.
     async fn open_attempts(&self, after: Option<AttemptId>, limit: usize)
     -> Result<Vec<Attempt>, StoreError>;
 

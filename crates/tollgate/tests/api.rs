@@ -602,6 +602,16 @@ fn an_orderly_stop_finishes_what_is_in_flight() {
 }
 
 #[test]
+fn a_stop_right_after_the_start_is_orderly_too() {
+    let mut rig = Rig::start();
+    for _ in 0..16 {
+        rig.stop();
+        rig.serve();
+    }
+    assert_eq!(rig.pay_upi("10.00", "success@upi")["status"], "completed");
+}
+
+#[test]
 fn one_process_to_a_store() {
     let rig = Rig::start();
     for command in [&["serve"][..], &["verify"], &["partner", "list"]] {

@@ -132,7 +132,7 @@ fn captures_against_cancels_have_one_winner() {
         let payment = create(&rig, key, &card_payment("4111111111111111", "manual"));
         assert_eq!(payment["status"], "authorized", "{payment}");
         let replies = at_once(6, |number| {
-            let verb = if (number + round) % 2 == 0 { "/capture" } else { "/cancel" };
+            let verb = if (number + round).is_multiple_of(2) { "/capture" } else { "/cancel" };
             (verb, rig.call_as(key, "POST", &path_of(&payment, verb), &[], None))
         });
         let won: HashSet<&str> =

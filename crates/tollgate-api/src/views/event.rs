@@ -106,7 +106,7 @@ impl<'a> Facts<'a> {
                 amount_minor: Some(attempt.amount_minor),
                 ..about(&attempt.id)
             },
-            E::BecameProcessing { attempt_id, failure, .. } => {
+            E::BecameProcessing { attempt_id, failure, .. } | E::AttemptEnded { attempt_id, failure } => {
                 Self { failure: failure.as_ref(), ..about(attempt_id) }
             }
             E::ActionRequired { attempt_id, .. }

@@ -51,22 +51,11 @@ pub(super) struct AckLog {
 impl AckLog {
     pub(super) fn open(path: &Path, currency: &str, minor_digits: u8) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self {
-            file,
-            line: String::with_capacity(160),
-            currency: currency.to_owned(),
-            minor_digits,
-        })
+        Ok(Self { file, line: String::with_capacity(160), currency: currency.to_owned(), minor_digits })
     }
 
     /// Appends a line. Id and status are printable without spaces: [`super::reply`] lets nothing else through.
-    pub(super) fn append(
-        &mut self,
-        id: &str,
-        status: &str,
-        amount_minor: u64,
-        key: &[u8],
-    ) -> io::Result<()> {
+    pub(super) fn append(&mut self, id: &str, status: &str, amount_minor: u64, key: &[u8]) -> io::Result<()> {
         self.line.clear();
         self.line.push_str(id);
         self.line.push('\t');
@@ -90,12 +79,9 @@ mod tests {
     fn a_cut_or_crowded_line_is_no_line() {
         let line = "pay_1\tcompleted\t1.00\tINR\tload-1";
         assert_eq!(parse_ack_line(line).unwrap().idempotency_key, "load-1");
-        for bad in [
-            "",
-            "pay_1\tcompleted\t1.00\tINR",
-            "pay_1\tcompleted\t1.00\tINR\t",
-            "pay_1\t\t1.00\tINR\tload-1",
-        ] {
+        for bad in
+            ["", "pay_1\tcompleted\t1.00\tINR", "pay_1\tcompleted\t1.00\tINR\t", "pay_1\t\t1.00\tINR\tload-1"]
+        {
             assert_eq!(parse_ack_line(bad), None, "{bad:?}");
         }
         assert_eq!(parse_ack_line(&format!("{line}\tmore")), None);

@@ -10,9 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{
-    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
-};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -46,23 +44,17 @@ impl Target {
         let refuse = |why: &str| LoadError::Options(format!("url: `{}` {why}", options.url));
         let base: Uri = options.url.parse().map_err(|_| refuse("is not a URL"))?;
         if base.scheme_str() != Some("http") {
-            return Err(refuse(
-                "must begin with http:// (the generator speaks plain HTTP/1.1)",
-            ));
+            return Err(refuse("must begin with http:// (the generator speaks plain HTTP/1.1)"));
         }
         if base.query().is_some() {
             return Err(refuse("must not have a query"));
         }
         let authority = base.authority().ok_or_else(|| refuse("has no host"))?;
         if authority.as_str().contains('@') {
-            return Err(LoadError::Options(
-                "url: must not contain credentials".to_owned(),
-            ));
+            return Err(LoadError::Options("url: must not contain credentials".to_owned()));
         }
         let path = format!("{}/api/v1/payments", base.path().trim_end_matches('/'));
-        let uri = path
-            .parse()
-            .map_err(|_| refuse("has a path that cannot be sent"))?;
+        let uri = path.parse().map_err(|_| refuse("has a path that cannot be sent"))?;
         let host_header = HeaderValue::from_str(authority.as_str())
             .map_err(|_| refuse("has a host that cannot be sent"))?;
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", options.api_key.reveal()))
@@ -136,20 +128,14 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) async fn connect(target: &Rc<Target>) -> std::io::Result<Self> {
-        let stream = tokio::time::timeout(
-            CONNECT_TIMEOUT,
-            TcpStream::connect((target.host.as_str(), target.port)),
-        )
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+        let stream =
+            tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((target.host.as_str(), target.port)))
+                .await
+                .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(std::io::Error::other)?;
-        let driver = Driver {
-            connection,
-            ended: false,
-        };
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+        let driver = Driver { connection, ended: false };
         Ok(Self {
             target: Rc::clone(target),
             sender,
@@ -185,45 +171,24 @@ impl Client {
 
     /// Sends one payment and reads the whole reply. After any error the connection must be dropped.
     pub(super) async fn send(&mut self, payment: &Payment) -> Result<Reply, SendError> {
-        let request = self
-            .target
-            .request(payment)
-            .ok_or(SendError::Lost(Failure::Malformed))?;
+        let request = self.target.request(payment).ok_or(SendError::Lost(Failure::Malformed))?;
         self.deadline.set(Instant::now() + self.target.timeout);
-        let Self {
-            sender,
-            driver,
-            deadline,
-            has_worked,
-            ..
-        } = self;
+        let Self { sender, driver, deadline, has_worked, .. } = self;
         let exchange = async {
             sender.ready().await.map_err(|_| SendError::NotSent)?;
-            let response = sender
-                .try_send_request(request)
-                .await
-                .map_err(|mut error| {
-                    // The request comes back exactly when not a byte of it was written.
-                    if error.take_message().is_some() {
-                        SendError::NotSent
-                    } else {
-                        SendError::Lost(class_of(error.error()))
-                    }
-                })?;
+            let response = sender.try_send_request(request).await.map_err(|mut error| {
+                // The request comes back exactly when not a byte of it was written.
+                if error.take_message().is_some() {
+                    SendError::NotSent
+                } else {
+                    SendError::Lost(class_of(error.error()))
+                }
+            })?;
             let http = response.status().as_u16();
-            let replayed = response
-                .headers()
-                .get(&IDEMPOTENT_REPLAYED)
-                .is_some_and(|value| value == "true");
-            let body = read_body(response.into_body())
-                .await
-                .map_err(SendError::Lost)?;
+            let replayed = response.headers().get(&IDEMPOTENT_REPLAYED).is_some_and(|value| value == "true");
+            let body = read_body(response.into_body()).await.map_err(SendError::Lost)?;
             *has_worked = true;
-            Ok(Reply {
-                http,
-                replayed,
-                body,
-            })
+            Ok(Reply { http, replayed, body })
         };
         let mut exchange = pin!(exchange);
         poll_fn(|cx| {
@@ -234,20 +199,14 @@ impl Client {
             if let Poll::Ready(done) = exchange.as_mut().poll(cx) {
                 return Poll::Ready(done);
             }
-            deadline
-                .poll(cx)
-                .map(|()| Err(SendError::Lost(Failure::Timeout)))
+            deadline.poll(cx).map(|()| Err(SendError::Lost(Failure::Timeout)))
         })
         .await
     }
 }
 
 fn class_of(error: &hyper::Error) -> Failure {
-    if error.is_parse() {
-        Failure::Malformed
-    } else {
-        Failure::Reset
-    }
+    if error.is_parse() { Failure::Malformed } else { Failure::Reset }
 }
 
 /// A reply's body; the usual single piece is not copied.
@@ -283,10 +242,7 @@ struct Deadline {
 impl Deadline {
     fn new(timeout: Duration) -> Self {
         let at = Instant::now() + timeout;
-        Self {
-            at,
-            timer: Box::pin(sleep_until(at.into())),
-        }
+        Self { at, timer: Box::pin(sleep_until(at.into())) }
     }
 
     fn set(&mut self, at: Instant) {
@@ -316,23 +272,10 @@ mod tests {
     #[test]
     fn urls_are_taken_apart() {
         let t = target("http://example.org").unwrap();
-        assert_eq!(
-            (t.host.as_str(), t.port, t.uri.path()),
-            ("example.org", 80, "/api/v1/payments")
-        );
+        assert_eq!((t.host.as_str(), t.port, t.uri.path()), ("example.org", 80, "/api/v1/payments"));
         let t = target("http://[::1]:8000/eu/").unwrap();
-        assert_eq!(
-            (t.host.as_str(), t.port, t.uri.path()),
-            ("::1", 8000, "/eu/api/v1/payments")
-        );
-        for bad in [
-            "",
-            "example.org",
-            "https://example.org",
-            "ftp://x",
-            "http://x/?a=1",
-            "http://u:p@x/",
-        ] {
+        assert_eq!((t.host.as_str(), t.port, t.uri.path()), ("::1", 8000, "/eu/api/v1/payments"));
+        for bad in ["", "example.org", "https://example.org", "ftp://x", "http://x/?a=1", "http://u:p@x/"] {
             let error = target(bad).err().expect(bad).to_string();
             assert!(error.contains("url"), "{error}");
             assert!(!error.contains("u:p"), "credentials in {error}");

@@ -40,10 +40,7 @@ pub struct Progress {
 /// # Errors
 /// [`LoadError`] when the options are wrong, nobody listens at the start, or the acknowledgement log cannot be written.
 /// Payments that fail are no error: they are in the report.
-pub async fn run(
-    options: LoadOptions,
-    mut progress: impl FnMut(&Progress),
-) -> Result<LoadReport, LoadError> {
+pub async fn run(options: LoadOptions, mut progress: impl FnMut(&Progress)) -> Result<LoadReport, LoadError> {
     options.validate()?;
     let (lines_in, mut lines) = mpsc::channel(PROGRESS_QUEUE);
     let (report_in, mut report) = oneshot::channel();
@@ -81,10 +78,8 @@ fn run_on_this_thread(
     lines: &mpsc::Sender<Progress>,
     abandoned: &StopSignal,
 ) -> Result<LoadReport, LoadError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(LoadError::generator)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(LoadError::generator)?;
     LocalSet::new().block_on(&runtime, async {
         let target = Target::new(&options)?;
         let clients = connect_all(&target, &options).await?;
@@ -104,19 +99,13 @@ fn run_on_this_thread(
 }
 
 /// Opens all connections before the clock starts. An absent server is an error here, unless outages are tolerated.
-async fn connect_all(
-    target: &Rc<Target>,
-    options: &LoadOptions,
-) -> Result<Vec<Option<Client>>, LoadError> {
+async fn connect_all(target: &Rc<Target>, options: &LoadOptions) -> Result<Vec<Option<Client>>, LoadError> {
     let mut clients = Vec::with_capacity(options.connection_count());
     for index in 0..options.connection_count() {
         match Client::connect(target).await {
             Ok(client) => clients.push(Some(client)),
             Err(error) if index == 0 && !options.tolerate_outage => {
-                return Err(LoadError::Unreachable {
-                    url: options.url.clone(),
-                    reason: error.to_string(),
-                });
+                return Err(LoadError::Unreachable { url: options.url.clone(), reason: error.to_string() });
             }
             Err(_) => {
                 // The worker connects for itself; no use in waiting for the same refusal thousands of times.
@@ -194,17 +183,12 @@ impl<'a> Run<'a> {
                 break;
             }
             self.tick(now);
-            let boundary = if now < measure_from {
-                measure_from
-            } else {
-                self.shared.end.get()
-            };
+            let boundary = if now < measure_from { measure_from } else { self.shared.end.get() };
             tokio::time::sleep_until(boundary.min(now + CONTROL_STEP).into()).await;
         }
         self.each_tracked(Tracked::read);
-        self.own_cpu_us = self
-            .own_cpu_from_us
-            .and_then(|from| self.own_cpu_us().map(|now| now.saturating_sub(from)));
+        self.own_cpu_us =
+            self.own_cpu_from_us.and_then(|from| self.own_cpu_us().map(|now| now.saturating_sub(from)));
         self.shared.release_due(Instant::now());
         self.shared.queue.close();
     }
@@ -212,16 +196,11 @@ impl<'a> Run<'a> {
     /// Waits for the payments still on their way, for as long as they may take and no longer.
     async fn drain(&mut self, tasks: &mut JoinSet<()>, abandoned: &StopSignal) {
         let options = &self.shared.options;
-        let retries_ms = if options.retry_same_key || options.tolerate_outage {
-            options.retry_budget_ms
-        } else {
-            0
-        };
-        let until =
-            Instant::now() + Duration::from_millis(options.timeout_ms + retries_ms) + DRAIN_SLACK;
+        let retries_ms =
+            if options.retry_same_key || options.tolerate_outage { options.retry_budget_ms } else { 0 };
+        let until = Instant::now() + Duration::from_millis(options.timeout_ms + retries_ms) + DRAIN_SLACK;
         let unreachable = self.shared.hopeless().is_some();
-        while !tasks.is_empty() && Instant::now() < until && !abandoned.is_stopped() && !unreachable
-        {
+        while !tasks.is_empty() && Instant::now() < until && !abandoned.is_stopped() && !unreachable {
             // A worker that panicked has printed why; its payment is counted as unfinished.
             let _ = tokio::time::timeout(CONTROL_STEP, tasks.join_next()).await;
             self.tick(Instant::now());
@@ -238,10 +217,7 @@ impl<'a> Run<'a> {
         }
         for point in fresh.iter().filter(|_| self.shared.options.progress) {
             // Full: the sink is slow, and a line is left out rather than the run held up.
-            let _ = self.lines.try_send(Progress {
-                point: *point,
-                waiting: self.shared.queue.waiting(),
-            });
+            let _ = self.lines.try_send(Progress { point: *point, waiting: self.shared.queue.waiting() });
         }
         self.shown = recorder.series().len();
         drop(recorder);
@@ -256,12 +232,7 @@ impl<'a> Run<'a> {
     }
 
     fn own_cpu_us(&self) -> Option<u64> {
-        let ticker = self
-            .shared
-            .ticker
-            .as_ref()
-            .and_then(Ticker::cpu)
-            .and_then(ThreadCpu::read_us);
+        let ticker = self.shared.ticker.as_ref().and_then(Ticker::cpu).and_then(ThreadCpu::read_us);
         Some(self.thread_cpu.as_ref()?.read_us()? + ticker.unwrap_or(0))
     }
 
@@ -275,30 +246,16 @@ impl<'a> Run<'a> {
         counts.unfinished = counts.due.saturating_sub(counts.finished + counts.not_sent);
         let measured_s = recorder.measured().as_secs_f64();
         let per_s = |count: u64| {
-            if measured_s > 0.0 {
-                count as f64 / measured_s
-            } else {
-                0.0
-            }
+            if measured_s > 0.0 { count as f64 / measured_s } else { 0.0 }
         };
         let share = |part: u64, whole: u64| {
-            if whole > 0 {
-                part as f64 / whole as f64
-            } else {
-                0.0
-            }
+            if whole > 0 { part as f64 / whole as f64 } else { 0.0 }
         };
         let (mode, target_rate_per_s) = match options.mode {
-            Mode::OpenLoop {
-                rate_per_s,
-                arrivals,
-            } => (
-                format!("open loop, {rate_per_s}/s {arrivals}"),
-                Some(rate_per_s),
-            ),
-            Mode::ClosedLoop { concurrency } => {
-                (format!("closed loop, {concurrency} at a time"), None)
+            Mode::OpenLoop { rate_per_s, arrivals } => {
+                (format!("open loop, {rate_per_s}/s {arrivals}"), Some(rate_per_s))
             }
+            Mode::ClosedLoop { concurrency } => (format!("closed loop, {concurrency} at a time"), None),
         };
         let answered = recorder.payments_arrived;
         let mut generator = self.own_process.used(measured_s, answered);
@@ -318,18 +275,11 @@ impl<'a> Run<'a> {
             measured_s,
             ended_early: self.ended_early.take(),
             warnings: Vec::new(),
-            machine: Machine {
-                cores,
-                cpu_model,
-                memory_bytes,
-            },
+            machine: Machine { cores, cpu_model, memory_bytes },
             tps: per_s(answered),
             replies_per_s: per_s(recorder.replies_arrived),
             success_rate: share(counts.success, counts.due),
-            success_rate_without_declines: share(
-                counts.success,
-                counts.due.saturating_sub(counts.declined),
-            ),
+            success_rate_without_declines: share(counts.success, counts.due.saturating_sub(counts.declined)),
             success_rule: SUCCESS_RULE.to_owned(),
             counts,
             http_status: std::mem::take(&mut recorder.http),
@@ -343,11 +293,7 @@ impl<'a> Run<'a> {
             send_delay: percentiles(&recorder.histograms.send_delay),
             schedule_lag: percentiles(&recorder.histograms.schedule_lag),
             generator,
-            processes: self
-                .tracked
-                .iter()
-                .map(|tracked| tracked.used(measured_s, answered))
-                .collect(),
+            processes: self.tracked.iter().map(|tracked| tracked.used(measured_s, answered)).collect(),
             series: recorder.take_series(),
         };
         report.warnings = warnings(&report);
@@ -369,16 +315,10 @@ fn warnings(report: &LoadReport) -> Vec<String> {
         ));
     }
     if counts.unfinished > 0 {
-        warnings.push(format!(
-            "UNFINISHED: {} payments had no end when the drain was over",
-            counts.unfinished
-        ));
+        warnings
+            .push(format!("UNFINISHED: {} payments had no end when the drain was over", counts.unfinished));
     }
-    if report
-        .generator
-        .cores_used
-        .is_some_and(|cores| cores > GENERATOR_CORES_MAX)
-    {
+    if report.generator.cores_used.is_some_and(|cores| cores > GENERATOR_CORES_MAX) {
         warnings.push("GENERATOR AT ITS LIMIT: its thread was busy almost all the time; the server may be able to do more".to_owned());
     }
     if report.schedule_lag.p99_us > GENERATOR_LAG_P99_MAX_US {
@@ -392,7 +332,5 @@ fn warnings(report: &LoadReport) -> Vec<String> {
 
 fn unix_ms(at: SystemTime) -> u64 {
     at.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        })
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -56,13 +56,7 @@ impl Mix {
     /// [`MixError::Sum`] unless they add up to 100.
     pub fn new(upi: u8, card: u8, wallet: u8) -> Result<Self, MixError> {
         let sum = u32::from(upi) + u32::from(card) + u32::from(wallet);
-        if sum == 100 {
-            Ok(Self {
-                shares: [upi, card, wallet],
-            })
-        } else {
-            Err(MixError::Sum(sum))
-        }
+        if sum == 100 { Ok(Self { shares: [upi, card, wallet] }) } else { Err(MixError::Sum(sum)) }
     }
 
     /// The method a draw of `0..100` falls on; higher draws count as 99.
@@ -84,9 +78,7 @@ impl Mix {
 
 impl Default for Mix {
     fn default() -> Self {
-        Self {
-            shares: [50, 30, 20],
-        }
+        Self { shares: [50, 30, 20] }
     }
 }
 
@@ -140,9 +132,7 @@ impl fmt::Debug for CardDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hidden = self.number.chars().count().saturating_sub(4);
         let last_four: String = self.number.chars().skip(hidden).collect();
-        f.debug_struct("CardDetails")
-            .field("last_four", &last_four)
-            .finish_non_exhaustive()
+        f.debug_struct("CardDetails").field("last_four", &last_four).finish_non_exhaustive()
     }
 }
 
@@ -181,9 +171,7 @@ impl Instrument {
 
     /// A wallet by provider.
     pub fn wallet(provider: impl Into<String>) -> Self {
-        Self::Wallet {
-            provider: provider.into(),
-        }
+        Self::Wallet { provider: provider.into() }
     }
 
     pub(super) fn method(&self) -> Method {
@@ -225,10 +213,7 @@ mod tests {
         let mix: Mix = "upi=50,card=30,wallet=20".parse().unwrap();
         assert_eq!(mix, Mix::default());
         assert_eq!(mix.to_string(), "upi=50,card=30,wallet=20");
-        assert_eq!(
-            " card = 100 ".parse::<Mix>().unwrap(),
-            Mix::new(0, 100, 0).unwrap()
-        );
+        assert_eq!(" card = 100 ".parse::<Mix>().unwrap(), Mix::new(0, 100, 0).unwrap());
     }
 
     #[test]
@@ -238,29 +223,15 @@ mod tests {
         assert_eq!(refusal("upi=90,card=30"), MixError::Sum(120));
         assert_eq!(refusal("upi=50,upi=50"), MixError::Twice("upi".into()));
         assert_eq!(refusal("cash=100"), MixError::UnknownMethod("cash".into()));
-        for text in [
-            "",
-            "upi",
-            "upi=",
-            "upi=-1,card=101",
-            "upi=1e2",
-            "upi=+100",
-            "upi=300",
-            "upi=50;card=50",
-        ] {
+        for text in ["", "upi", "upi=", "upi=-1,card=101", "upi=1e2", "upi=+100", "upi=300", "upi=50;card=50"]
+        {
             assert!(matches!(refusal(text), MixError::Form(_)), "{text}");
         }
     }
 
     #[test]
     fn a_hundred_draws_give_exactly_the_shares() {
-        for (upi, card, wallet) in [
-            (50, 30, 20),
-            (0, 100, 0),
-            (0, 0, 100),
-            (100, 0, 0),
-            (1, 0, 99),
-        ] {
+        for (upi, card, wallet) in [(50, 30, 20), (0, 100, 0), (0, 0, 100), (100, 0, 0), (1, 0, 99)] {
             let mix = Mix::new(upi, card, wallet).unwrap();
             let count = |method| (0..100).filter(|draw| mix.pick(*draw) == method).count();
             assert_eq!(count(Method::Upi), usize::from(upi));
@@ -273,9 +244,6 @@ mod tests {
     #[test]
     fn a_card_shows_its_last_four_digits_only() {
         let shown = format!("{:?}", Instrument::card("4111111111111111"));
-        assert!(
-            shown.contains("1111") && !shown.contains("11111") && !shown.contains("123"),
-            "{shown}"
-        );
+        assert!(shown.contains("1111") && !shown.contains("11111") && !shown.contains("123"), "{shown}");
     }
 }

@@ -58,9 +58,7 @@ impl FromStr for Arrivals {
         match text {
             "constant" => Ok(Self::Constant),
             "poisson" => Ok(Self::Poisson),
-            _ => Err(LoadError::Options(format!(
-                "arrivals: `{text}` is neither `constant` nor `poisson`"
-            ))),
+            _ => Err(LoadError::Options(format!("arrivals: `{text}` is neither `constant` nor `poisson`"))),
         }
     }
 }
@@ -177,10 +175,7 @@ impl LoadOptions {
         Self {
             url: url.into(),
             api_key,
-            mode: Mode::OpenLoop {
-                rate_per_s: 1_000.0,
-                arrivals: Arrivals::Constant,
-            },
+            mode: Mode::OpenLoop { rate_per_s: 1_000.0, arrivals: Arrivals::Constant },
             duration: Duration::from_secs(30),
             warm_up: Duration::from_secs(3),
             connections: 64,
@@ -217,33 +212,20 @@ impl LoadOptions {
     /// [`LoadError::Options`] for the first value out of its range.
     pub fn validate(&self) -> Result<(), LoadError> {
         let check = |good: bool, sentence: &str| {
-            if good {
-                Ok(())
-            } else {
-                Err(LoadError::Options(sentence.to_owned()))
-            }
+            if good { Ok(()) } else { Err(LoadError::Options(sentence.to_owned())) }
         };
         if let Mode::OpenLoop { rate_per_s, .. } = self.mode {
             let good = rate_per_s.is_finite() && (0.01..=RATE_MAX_PER_S).contains(&rate_per_s);
-            check(
-                good,
-                "rate: must be between 0.01 and 200000 payments per second",
-            )?;
+            check(good, "rate: must be between 0.01 and 200000 payments per second")?;
         }
         check(
             (1..=CONNECTIONS_MAX).contains(&self.connection_count()),
             "connections: must be between 1 and 10000",
         )?;
-        check(
-            (1..=QUEUED_MAX).contains(&self.max_queued),
-            "max_queued: must be between 1 and 1000000",
-        )?;
+        check((1..=QUEUED_MAX).contains(&self.max_queued), "max_queued: must be between 1 and 1000000")?;
         check(!self.duration.is_zero(), "duration: must be above zero")?;
         let total = self.duration.checked_add(self.warm_up);
-        check(
-            total.is_some_and(|total| total <= RUN_MAX),
-            "duration and warm_up: together at most 24 h",
-        )?;
+        check(total.is_some_and(|total| total <= RUN_MAX), "duration and warm_up: together at most 24 h")?;
         check(*self.amount_minor.start() > 0, "amount: must be above zero")?;
         check(
             self.amount_minor.start() <= self.amount_minor.end(),
@@ -256,14 +238,8 @@ impl LoadOptions {
             "currency: must be three capital letters",
         )?;
         check(self.users > 0, "users: must be above zero")?;
-        check(
-            (1..=600_000).contains(&self.timeout_ms),
-            "timeout_ms: must be between 1 and 600000",
-        )?;
-        check(
-            self.retry_budget_ms <= 3_600_000,
-            "retry_budget_ms: must be at most 3600000",
-        )?;
+        check((1..=600_000).contains(&self.timeout_ms), "timeout_ms: must be between 1 and 600000")?;
+        check(self.retry_budget_ms <= 3_600_000, "retry_budget_ms: must be at most 3600000")?;
         let key = self.api_key.reveal();
         check(
             !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic()),
@@ -329,28 +305,9 @@ mod tests {
             let message = options.validate().expect_err(word).to_string();
             assert!(message.contains(word), "{message}");
         };
-        refused(
-            |o| {
-                o.mode = Mode::OpenLoop {
-                    rate_per_s: f64::NAN,
-                    arrivals: Arrivals::Constant,
-                }
-            },
-            "rate",
-        );
-        refused(
-            |o| {
-                o.mode = Mode::OpenLoop {
-                    rate_per_s: 0.0,
-                    arrivals: Arrivals::Constant,
-                }
-            },
-            "rate",
-        );
-        refused(
-            |o| o.mode = Mode::ClosedLoop { concurrency: 0 },
-            "connections",
-        );
+        refused(|o| o.mode = Mode::OpenLoop { rate_per_s: f64::NAN, arrivals: Arrivals::Constant }, "rate");
+        refused(|o| o.mode = Mode::OpenLoop { rate_per_s: 0.0, arrivals: Arrivals::Constant }, "rate");
+        refused(|o| o.mode = Mode::ClosedLoop { concurrency: 0 }, "connections");
         refused(|o| o.connections = 10_001, "connections");
         refused(|o| o.duration = Duration::ZERO, "duration");
         refused(|o| o.warm_up = Duration::MAX, "duration");
@@ -361,10 +318,7 @@ mod tests {
         refused(|o| o.timeout_ms = 0, "timeout_ms");
         refused(|o| o.max_queued = 0, "max_queued");
         refused(|o| o.api_key = ApiKey::new("a\r\nb"), "api_key");
-        refused(
-            |o| o.instruments = vec![(0, Instrument::upi("success@upi"))],
-            "instruments",
-        );
+        refused(|o| o.instruments = vec![(0, Instrument::upi("success@upi"))], "instruments");
     }
 
     #[test]

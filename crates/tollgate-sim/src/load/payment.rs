@@ -92,19 +92,12 @@ impl PaymentMaker {
         let mut key = String::with_capacity(40);
         let _ = write!(key, "load-{:016x}-{:010}", self.run_id, self.next_number);
         self.next_number += 1;
-        Payment {
-            body: Bytes::from(body),
-            idempotency_key: Bytes::from(key),
-            amount_minor,
-        }
+        Payment { body: Bytes::from(body), idempotency_key: Bytes::from(key), amount_minor }
     }
 }
 
 fn pick_weighted<'a>(templates: &'a [Template], rng: &mut SmallRng) -> &'a str {
-    let total: u64 = templates
-        .iter()
-        .map(|template| u64::from(template.weight))
-        .sum();
+    let total: u64 = templates.iter().map(|template| u64::from(template.weight)).sum();
     let mut draw = rng.random_range(0..total.max(1));
     for template in templates {
         let weight = u64::from(template.weight);
@@ -122,12 +115,7 @@ pub(super) fn write_amount(out: &mut String, amount_minor: u64, minor_digits: u8
     // Writing to a String cannot fail.
     let _ = write!(out, "{}", amount_minor / unit);
     if minor_digits > 0 {
-        let _ = write!(
-            out,
-            ".{:0width$}",
-            amount_minor % unit,
-            width = usize::from(minor_digits)
-        );
+        let _ = write!(out, ".{:0width$}", amount_minor % unit, width = usize::from(minor_digits));
     }
 }
 
@@ -193,17 +181,8 @@ mod tests {
 
     #[test]
     fn a_seed_fixes_the_payments_but_not_the_keys() {
-        let (mut a, mut b) = (
-            PaymentMaker::new(&options(), 1),
-            PaymentMaker::new(&options(), 2),
-        );
-        let mut other = PaymentMaker::new(
-            &LoadOptions {
-                seed: 2,
-                ..options()
-            },
-            1,
-        );
+        let (mut a, mut b) = (PaymentMaker::new(&options(), 1), PaymentMaker::new(&options(), 2));
+        let mut other = PaymentMaker::new(&LoadOptions { seed: 2, ..options() }, 1);
         let mut differing = 0;
         for _ in 0..50 {
             let (a, b) = (a.next(), b.next());
@@ -216,15 +195,8 @@ mod tests {
 
     #[test]
     fn instruments_are_drawn_by_weight_and_escaped() {
-        let chosen = vec![
-            (9, Instrument::upi("success@upi")),
-            (1, Instrument::upi("tim\"eout@upi")),
-        ];
-        let options = LoadOptions {
-            instruments: chosen,
-            mix: Mix::new(100, 0, 0).unwrap(),
-            ..options()
-        };
+        let chosen = vec![(9, Instrument::upi("success@upi")), (1, Instrument::upi("tim\"eout@upi"))];
+        let options = LoadOptions { instruments: chosen, mix: Mix::new(100, 0, 0).unwrap(), ..options() };
         let mut maker = PaymentMaker::new(&options, 1);
         let special = (0..1_000)
             .filter(|_| {

@@ -22,10 +22,7 @@ pub(super) struct ProcessSample {
 pub(super) fn sample(pid: u32) -> Option<ProcessSample> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    Some(ProcessSample {
-        cpu_us: cpu_us_from_stat(&stat)?,
-        rss_bytes: kib_field(&status, "VmRSS:")?,
-    })
+    Some(ProcessSample { cpu_us: cpu_us_from_stat(&stat)?, rss_bytes: kib_field(&status, "VmRSS:")? })
 }
 
 /// Fields 14 and 15 (utime, stime). Counted after the last `)`: a program's name may contain spaces and parentheses.
@@ -53,9 +50,7 @@ pub(super) struct ThreadCpu {
 impl ThreadCpu {
     pub(super) fn of_this_thread() -> Option<Self> {
         let link = fs::read_link("/proc/thread-self").ok()?;
-        Some(Self {
-            folder: PathBuf::from("/proc").join(link),
-        })
+        Some(Self { folder: PathBuf::from("/proc").join(link) })
     }
 
     /// CPU time so far in microseconds.
@@ -81,14 +76,7 @@ pub(super) struct Tracked {
 
 impl Tracked {
     pub(super) fn new(name: String, pid: u32) -> Self {
-        Self {
-            name,
-            pid,
-            first: None,
-            last: None,
-            rss_peak_bytes: 0,
-            ended: false,
-        }
+        Self { name, pid, first: None, last: None, rss_peak_bytes: 0, ended: false }
     }
 
     /// The measured part begins: CPU time counts from here.
@@ -120,10 +108,7 @@ impl Tracked {
             ended: self.ended,
             ..ProcessUse::default()
         };
-        let cpu_us = self
-            .first
-            .zip(self.last)
-            .map(|(first, last)| last.cpu_us.saturating_sub(first.cpu_us));
+        let cpu_us = self.first.zip(self.last).map(|(first, last)| last.cpu_us.saturating_sub(first.cpu_us));
         used.set_cpu(cpu_us, measured_s, payments);
         used
     }
@@ -132,13 +117,8 @@ impl Tracked {
 impl ProcessUse {
     pub(super) fn set_cpu(&mut self, cpu_us: Option<u64>, measured_s: f64, payments: u64) {
         self.cpu_s = cpu_us.map(|us| us as f64 / 1e6);
-        self.cores_used = self
-            .cpu_s
-            .filter(|_| measured_s > 0.0)
-            .map(|cpu_s| cpu_s / measured_s);
-        self.cpu_us_per_payment = cpu_us
-            .filter(|_| payments > 0)
-            .map(|us| us as f64 / payments as f64);
+        self.cores_used = self.cpu_s.filter(|_| measured_s > 0.0).map(|cpu_s| cpu_s / measured_s);
+        self.cpu_us_per_payment = cpu_us.filter(|_| payments > 0).map(|us| us as f64 / payments as f64);
     }
 }
 
@@ -146,14 +126,10 @@ impl ProcessUse {
 pub(super) fn machine() -> (usize, Option<String>, Option<u64>) {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
         Some(line.trim_start_matches([' ', '\t', ':']).trim().to_owned())
     });
-    let memory = fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| kib_field(&text, "MemTotal:"));
+    let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| kib_field(&text, "MemTotal:"));
     (cores, model, memory)
 }
 
@@ -163,8 +139,7 @@ mod tests {
 
     #[test]
     fn cpu_time_is_read_past_a_nasty_name() {
-        let stat =
-            "42 (a b) c)) R 1 42 42 0 -1 4194304 100 0 0 0 150 25 0 0 20 0 1 0 78168 2998272 390 1";
+        let stat = "42 (a b) c)) R 1 42 42 0 -1 4194304 100 0 0 0 150 25 0 0 20 0 1 0 78168 2998272 390 1";
         assert_eq!(cpu_us_from_stat(stat), Some(1_750_000));
         assert_eq!(cpu_us_from_stat("nonsense"), None);
     }

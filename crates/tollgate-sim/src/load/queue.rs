@@ -39,9 +39,7 @@ impl Queue {
             idle: VecDeque::with_capacity(workers),
             wakers: vec![None; workers],
         };
-        Self {
-            inner: RefCell::new(inner),
-        }
+        Self { inner: RefCell::new(inner) }
     }
 
     /// Adds a job and wakes one idle worker; `false` when the queue is full.
@@ -152,10 +150,7 @@ mod tests {
 
     fn job(start: Instant, ms: u64) -> Job {
         let at = start + Duration::from_millis(ms);
-        Job {
-            intended: at,
-            released: at,
-        }
+        Job { intended: at, released: at }
     }
 
     #[test]
@@ -176,32 +171,14 @@ mod tests {
         let (start, queue) = (Instant::now(), Queue::new(9, 2));
         let (first, first_waker) = counted();
         let (second, second_waker) = counted();
-        assert!(
-            queue
-                .poll_take(0, &mut Context::from_waker(&first_waker))
-                .is_pending()
-        );
-        assert!(
-            queue
-                .poll_take(1, &mut Context::from_waker(&second_waker))
-                .is_pending()
-        );
+        assert!(queue.poll_take(0, &mut Context::from_waker(&first_waker)).is_pending());
+        assert!(queue.poll_take(1, &mut Context::from_waker(&second_waker)).is_pending());
         // Polled again for another reason: no second place in the line.
-        assert!(
-            queue
-                .poll_take(0, &mut Context::from_waker(&first_waker))
-                .is_pending()
-        );
+        assert!(queue.poll_take(0, &mut Context::from_waker(&first_waker)).is_pending());
         queue.push(job(start, 1));
         queue.push(job(start, 2));
         queue.push(job(start, 3));
-        assert_eq!(
-            (
-                first.0.load(Ordering::SeqCst),
-                second.0.load(Ordering::SeqCst)
-            ),
-            (1, 1)
-        );
+        assert_eq!((first.0.load(Ordering::SeqCst), second.0.load(Ordering::SeqCst)), (1, 1));
     }
 
     #[test]
@@ -209,16 +186,8 @@ mod tests {
         let (start, queue) = (Instant::now(), Queue::new(9, 2));
         let (_, dying) = counted();
         let (other, other_waker) = counted();
-        assert!(
-            queue
-                .poll_take(0, &mut Context::from_waker(&dying))
-                .is_pending()
-        );
-        assert!(
-            queue
-                .poll_take(1, &mut Context::from_waker(&other_waker))
-                .is_pending()
-        );
+        assert!(queue.poll_take(0, &mut Context::from_waker(&dying)).is_pending());
+        assert!(queue.poll_take(1, &mut Context::from_waker(&other_waker)).is_pending());
         queue.push(job(start, 1));
         assert_eq!(other.0.load(Ordering::SeqCst), 0);
         queue.give_up_waiting(0);
@@ -235,10 +204,7 @@ mod tests {
         queue.close();
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert!(!queue.is_finished());
-        assert_eq!(
-            queue.poll_take(0, &mut cx),
-            Poll::Ready(Some(job(start, 1)))
-        );
+        assert_eq!(queue.poll_take(0, &mut cx), Poll::Ready(Some(job(start, 1))));
         assert_eq!(queue.poll_take(0, &mut cx), Poll::Ready(None));
         assert!(queue.is_finished());
     }

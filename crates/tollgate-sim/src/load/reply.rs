@@ -34,11 +34,7 @@ struct Fields<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The gateway answered with a payment: it has taken responsibility for it.
-    Payment {
-        http: u16,
-        id: String,
-        status: String,
-    },
+    Payment { http: u16, id: String, status: String },
     /// The gateway refused the request.
     Refused { http: u16, code: Option<String> },
     /// No usable answer.
@@ -84,9 +80,7 @@ impl Outcome {
     pub(super) fn class(&self) -> Class {
         match self {
             Self::Payment { status, .. } if status == "declined" => Class::Declined,
-            Self::Payment { http, status, .. }
-                if (200..300).contains(http) && status != "failed" =>
-            {
+            Self::Payment { http, status, .. } if (200..300).contains(http) && status != "failed" => {
                 Class::Success
             }
             Self::Payment { .. } | Self::Refused { .. } | Self::Failed(_) => Class::Error,
@@ -110,13 +104,7 @@ impl Outcome {
 
     /// The answer to a repeated request that says nothing yet about the first: still in flight, or try later.
     pub(super) fn says_later(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused {
-                http: 409 | 429 | 502..=504,
-                ..
-            }
-        )
+        matches!(self, Self::Refused { http: 409 | 429 | 502..=504, .. })
     }
 
     /// The line of the error breakdown it belongs to; `None` when it is no error.
@@ -125,14 +113,9 @@ impl Outcome {
             Self::Failed(failure) => Some(Cow::Borrowed(failure.name())),
             Self::Refused { http: 429, .. } => Some(Cow::Borrowed("http_429")),
             Self::Refused { http: 503, .. } => Some(Cow::Borrowed("http_503")),
-            Self::Refused {
-                http,
-                code: Some(code),
-            } => Some(Cow::Owned(format!("http_{http} {code}"))),
+            Self::Refused { http, code: Some(code) } => Some(Cow::Owned(format!("http_{http} {code}"))),
             Self::Refused { http, code: None } => Some(Cow::Owned(format!("http_{http}"))),
-            Self::Payment { .. } if self.class() == Class::Error => {
-                Some(Cow::Borrowed("payment_failed"))
-            }
+            Self::Payment { .. } if self.class() == Class::Error => Some(Cow::Borrowed("payment_failed")),
             Self::Payment { .. } => None,
         }
     }
@@ -144,15 +127,9 @@ pub(super) fn read(reply: &Reply) -> Outcome {
         return refused(reply.http, None);
     };
     // A number is no text, and then this is no payment.
-    let status = fields
-        .status
-        .and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    let status = fields.status.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
     match (fields.id.filter(is_word), status.filter(is_word)) {
-        (Some(id), Some(status)) => Outcome::Payment {
-            http: reply.http,
-            id,
-            status,
-        },
+        (Some(id), Some(status)) => Outcome::Payment { http: reply.http, id, status },
         _ => refused(reply.http, fields.code.filter(is_word)),
     }
 }
@@ -175,29 +152,15 @@ mod tests {
     use super::*;
 
     fn outcome(http: u16, body: &str) -> Outcome {
-        read(&Reply {
-            http,
-            replayed: false,
-            body: Bytes::copy_from_slice(body.as_bytes()),
-        })
+        read(&Reply { http, replayed: false, body: Bytes::copy_from_slice(body.as_bytes()) })
     }
 
     #[test]
     fn payments_are_classed_by_their_status() {
         let class = |http, status| {
-            outcome(
-                http,
-                &format!(r#"{{"id":"pay_1","status":"{status}","x":[1e400]}}"#),
-            )
-            .class()
+            outcome(http, &format!(r#"{{"id":"pay_1","status":"{status}","x":[1e400]}}"#)).class()
         };
-        for status in [
-            "completed",
-            "authorized",
-            "requires_action",
-            "processing",
-            "pending",
-        ] {
+        for status in ["completed", "authorized", "requires_action", "processing", "pending"] {
             assert_eq!(class(201, status), Class::Success, "{status}");
         }
         assert_eq!(class(201, "declined"), Class::Declined);
@@ -217,37 +180,19 @@ mod tests {
             r#"{"id":1,"status":"x"}"#,
         ];
         for body in bodies {
-            assert_eq!(
-                outcome(200, body),
-                Outcome::Failed(Failure::Malformed),
-                "{body}"
-            );
+            assert_eq!(outcome(200, body), Outcome::Failed(Failure::Malformed), "{body}");
         }
     }
 
     #[test]
     fn problems_are_named_by_code() {
-        let problem = outcome(
-            422,
-            r#"{"type":"about:blank","status":422,"code":"amount_invalid"}"#,
-        );
+        let problem = outcome(422, r#"{"type":"about:blank","status":422,"code":"amount_invalid"}"#);
         assert_eq!(problem.error_name().unwrap(), "http_422 amount_invalid");
-        assert_eq!(
-            outcome(503, r#"{"code":"overloaded"}"#)
-                .error_name()
-                .unwrap(),
-            "http_503"
-        );
+        assert_eq!(outcome(503, r#"{"code":"overloaded"}"#).error_name().unwrap(), "http_503");
         assert_eq!(outcome(429, "").error_name().unwrap(), "http_429");
         assert_eq!(outcome(500, "<html>").error_name().unwrap(), "http_500");
-        assert_eq!(
-            Outcome::Failed(Failure::Reset).error_name().unwrap(),
-            "reset"
-        );
-        assert_eq!(
-            outcome(201, r#"{"id":"pay_1","status":"completed"}"#).error_name(),
-            None
-        );
+        assert_eq!(Outcome::Failed(Failure::Reset).error_name().unwrap(), "reset");
+        assert_eq!(outcome(201, r#"{"id":"pay_1","status":"completed"}"#).error_name(), None);
     }
 
     #[test]

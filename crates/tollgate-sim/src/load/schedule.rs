@@ -93,8 +93,7 @@ mod tests {
 
     #[test]
     fn odd_rates_do_not_drift() {
-        let mut schedule =
-            Schedule::new(Arrivals::Constant, 10_247.0, Duration::from_secs(3_600), 1);
+        let mut schedule = Schedule::new(Arrivals::Constant, 10_247.0, Duration::from_secs(3_600), 1);
         assert_eq!(drain(&mut schedule, Duration::MAX).len(), 10_247 * 3_600);
     }
 
@@ -116,10 +115,7 @@ mod tests {
         let mut schedule = Schedule::new(Arrivals::Poisson, 1_000.0, Duration::from_secs(100), 42);
         let due = drain(&mut schedule, Duration::MAX);
         assert!((98_500..101_500).contains(&due.len()), "{}", due.len());
-        let gaps: Vec<f64> = due
-            .windows(2)
-            .map(|pair| (pair[1] - pair[0]).as_secs_f64())
-            .collect();
+        let gaps: Vec<f64> = due.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
         // Exponential: the standard deviation equals the mean. Even spacing would give 0.

@@ -41,27 +41,15 @@ impl Shared {
         let ack_log = match &options.ack_log {
             None => None,
             Some(path) => Some(
-                AckLog::open(path, &options.currency, options.minor_digits).map_err(|source| {
-                    LoadError::AckLog {
-                        path: path.clone(),
-                        source,
-                    }
-                })?,
+                AckLog::open(path, &options.currency, options.minor_digits)
+                    .map_err(|source| LoadError::AckLog { path: path.clone(), source })?,
             ),
         };
         let start = Instant::now();
         let length = options.warm_up + options.duration;
         let (schedule, ticker) = match options.mode {
-            Mode::OpenLoop {
-                rate_per_s,
-                arrivals,
-            } => (
-                Some(RefCell::new(Schedule::new(
-                    arrivals,
-                    rate_per_s,
-                    length,
-                    options.seed,
-                ))),
+            Mode::OpenLoop { rate_per_s, arrivals } => (
+                Some(RefCell::new(Schedule::new(arrivals, rate_per_s, length, options.seed))),
                 Some(Ticker::start(start, rate_per_s).map_err(LoadError::generator)?),
             ),
             Mode::ClosedLoop { .. } => (None, None),
@@ -85,15 +73,8 @@ impl Shared {
 
     /// The next payment of the schedule, if it is due.
     fn take_due(&self, now: Instant) -> Option<Job> {
-        let due = self
-            .schedule
-            .as_ref()?
-            .borrow_mut()
-            .take_due(now.saturating_duration_since(self.start))?;
-        let job = Job {
-            intended: self.start + due,
-            released: now,
-        };
+        let due = self.schedule.as_ref()?.borrow_mut().take_due(now.saturating_duration_since(self.start))?;
+        let job = Job { intended: self.start + due, released: now };
         self.recorder.borrow_mut().due(job);
         Some(job)
     }
@@ -128,21 +109,14 @@ impl Shared {
     }
 
     fn begin_closed(&self, now: Instant) -> Option<Job> {
-        let job = (now < self.end.get()).then_some(Job {
-            intended: now,
-            released: now,
-        })?;
+        let job = (now < self.end.get()).then_some(Job { intended: now, released: now })?;
         self.recorder.borrow_mut().due(job);
         Some(job)
     }
 
     /// A payment for a worker that has no connection to send it on, to be recorded as failed.
     pub(super) fn try_take(&self) -> Option<Job> {
-        if self.schedule.is_none() {
-            self.begin_closed(Instant::now())
-        } else {
-            self.queue.try_take()
-        }
+        if self.schedule.is_none() { self.begin_closed(Instant::now()) } else { self.queue.try_take() }
     }
 
     /// The worker's connection ended while it waited.
@@ -152,11 +126,7 @@ impl Shared {
 
     /// Nothing left to send.
     pub(super) fn is_over(&self) -> bool {
-        if self.schedule.is_none() {
-            Instant::now() >= self.end.get()
-        } else {
-            self.queue.is_finished()
-        }
+        if self.schedule.is_none() { Instant::now() >= self.end.get() } else { self.queue.is_finished() }
     }
 
     pub(super) fn next_payment(&self) -> Payment {
@@ -171,8 +141,7 @@ impl Shared {
     pub(super) fn acknowledge(&self, outcome: &Outcome, payment: &Payment) {
         let mut log = self.ack_log.borrow_mut();
         if let (Some(open), Outcome::Payment { id, status, .. }) = (log.as_mut(), outcome)
-            && let Err(source) =
-                open.append(id, status, payment.amount_minor, &payment.idempotency_key)
+            && let Err(source) = open.append(id, status, payment.amount_minor, &payment.idempotency_key)
         {
             *log = None;
             let path = self.options.ack_log.clone().unwrap_or_default();
@@ -186,8 +155,7 @@ impl Shared {
             self.note_contact();
         } else {
             self.recorder.borrow_mut().connect_failures += 1;
-            self.failures_since_contact
-                .set(self.failures_since_contact.get() + 1);
+            self.failures_since_contact.set(self.failures_since_contact.get() + 1);
         }
     }
 
@@ -201,10 +169,9 @@ impl Shared {
         if self.fatal.borrow().is_some() {
             return Some("the acknowledgement log could not be written");
         }
-        let lost = self.failures_since_contact.get() > 0
-            && self.last_contact.get().elapsed() >= UNREACHABLE_MAX;
-        (lost && !self.options.tolerate_outage)
-            .then_some("the server could not be reached for 10 s")
+        let lost =
+            self.failures_since_contact.get() > 0 && self.last_contact.get().elapsed() >= UNREACHABLE_MAX;
+        (lost && !self.options.tolerate_outage).then_some("the server could not be reached for 10 s")
     }
 
     pub(super) fn end_now(&self) {
@@ -212,9 +179,7 @@ impl Shared {
         self.end.set(self.end.get().min(now));
         self.recorder.borrow_mut().cut(now);
         if let Some(schedule) = &self.schedule {
-            schedule
-                .borrow_mut()
-                .cut(now.saturating_duration_since(self.start));
+            schedule.borrow_mut().cut(now.saturating_duration_since(self.start));
         }
     }
 }

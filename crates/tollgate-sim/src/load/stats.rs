@@ -66,11 +66,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(
-        start: Instant,
-        warm_up: Duration,
-        duration: Duration,
-    ) -> Result<Self, LoadError> {
+    pub(super) fn new(start: Instant, warm_up: Duration, duration: Duration) -> Result<Self, LoadError> {
         let measure_from = start + warm_up;
         Ok(Self {
             start,
@@ -91,11 +87,7 @@ impl Recorder {
             replies_arrived: 0,
             connect_failures: 0,
             reconnects: 0,
-            second: SecondPoint {
-                second: 1,
-                warm_up: !warm_up.is_zero(),
-                ..SecondPoint::default()
-            },
+            second: SecondPoint { second: 1, warm_up: !warm_up.is_zero(), ..SecondPoint::default() },
             second_latency: histogram()?,
             series: Vec::new(),
         })
@@ -108,8 +100,7 @@ impl Recorder {
 
     /// Length of the measured part.
     pub(super) fn measured(&self) -> Duration {
-        self.measure_until
-            .saturating_duration_since(self.measure_from)
+        self.measure_until.saturating_duration_since(self.measure_from)
     }
 
     fn is_measured(&self, at: Instant) -> bool {
@@ -120,10 +111,7 @@ impl Recorder {
     pub(super) fn due(&mut self, job: Job) {
         if self.is_measured(job.intended) {
             self.counts.due += 1;
-            record(
-                &mut self.histograms.schedule_lag,
-                job.released.saturating_duration_since(job.intended),
-            );
+            record(&mut self.histograms.schedule_lag, job.released.saturating_duration_since(job.intended));
         } else {
             self.counts.warm_up_due += 1;
         }
@@ -140,9 +128,7 @@ impl Recorder {
 
     /// A payment came to its end.
     pub(super) fn record(&mut self, finished: &Finished) {
-        let Finished {
-            job, outcome, at, ..
-        } = finished;
+        let Finished { job, outcome, at, .. } = finished;
         let latency = at.saturating_duration_since(job.intended);
         let class = outcome.class();
         self.roll(*at);
@@ -199,21 +185,14 @@ impl Recorder {
             latency,
         );
         if let Some(sent) = finished.sent {
-            record(
-                &mut histograms.service,
-                finished.at.saturating_duration_since(sent),
-            );
-            record(
-                &mut histograms.send_delay,
-                sent.saturating_duration_since(finished.job.intended),
-            );
+            record(&mut histograms.service, finished.at.saturating_duration_since(sent));
+            record(&mut histograms.send_delay, sent.saturating_duration_since(finished.job.intended));
         }
     }
 
     /// Closes the seconds that are over at `now`.
     pub(super) fn roll(&mut self, now: Instant) {
-        while now.saturating_duration_since(self.start)
-            >= Duration::from_secs(u64::from(self.second.second))
+        while now.saturating_duration_since(self.start) >= Duration::from_secs(u64::from(self.second.second))
         {
             self.close_second();
         }
@@ -263,11 +242,7 @@ fn bump(counts: &mut BTreeMap<String, u64>, name: &str) {
     if let Some(count) = counts.get_mut(name) {
         *count += 1;
     } else {
-        let name = if counts.len() < NAMES_MAX {
-            name
-        } else {
-            OTHER
-        };
+        let name = if counts.len() < NAMES_MAX { name } else { OTHER };
         *counts.entry(name.to_owned()).or_default() += 1;
     }
 }
@@ -277,11 +252,7 @@ pub(super) fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
     let at = |quantile| histogram.value_at_quantile(quantile);
     Percentiles {
         count: histogram.len(),
-        mean_us: if histogram.is_empty() {
-            0.0
-        } else {
-            histogram.mean()
-        },
+        mean_us: if histogram.is_empty() { 0.0 } else { histogram.mean() },
         p50_us: at(0.50),
         p75_us: at(0.75),
         p90_us: at(0.90),
@@ -301,28 +272,13 @@ mod tests {
 
     fn finished(start: Instant, due_ms: u32, latency_ms: u32, outcome: Outcome) -> Finished {
         let intended = start + MS * due_ms;
-        let job = Job {
-            intended,
-            released: intended,
-        };
+        let job = Job { intended, released: intended };
         let at = intended + MS * latency_ms;
-        Finished {
-            job,
-            sent: Some(intended),
-            at,
-            outcome,
-            resends: 0,
-            was_unknown: false,
-            replayed: false,
-        }
+        Finished { job, sent: Some(intended), at, outcome, resends: 0, was_unknown: false, replayed: false }
     }
 
     fn payment(status: &str) -> Outcome {
-        Outcome::Payment {
-            http: 201,
-            id: "pay_1".into(),
-            status: status.into(),
-        }
+        Outcome::Payment { http: 201, id: "pay_1".into(), status: status.into() }
     }
 
     fn recorder(start: Instant) -> Recorder {
@@ -345,10 +301,7 @@ mod tests {
             (p.p99_9_us, 99_900.0),
             (p.max_us, 100_000.0),
         ] {
-            assert!(
-                (value as f64 / exact - 1.0).abs() < 0.001,
-                "{value} for {exact}"
-            );
+            assert!((value as f64 / exact - 1.0).abs() < 0.001, "{value} for {exact}");
         }
         assert_eq!(p.count, 100_000);
         assert_eq!(percentiles(&histogram().unwrap()).max_us, 0);
@@ -377,39 +330,15 @@ mod tests {
         r.record(&finished(start, 1_001, 5, payment("processing")));
         r.record(&finished(start, 1_002, 5, payment("declined")));
         r.record(&finished(start, 1_003, 5, payment("failed")));
-        r.record(&finished(
-            start,
-            1_004,
-            1,
-            Outcome::Refused {
-                http: 503,
-                code: Some("overloaded".into()),
-            },
-        ));
-        r.record(&finished(
-            start,
-            1_005,
-            900,
-            Outcome::Failed(Failure::Timeout),
-        ));
-        assert_eq!(
-            (
-                r.counts.success,
-                r.counts.declined,
-                r.counts.errors,
-                r.counts.unknown
-            ),
-            (2, 1, 3, 1)
-        );
+        r.record(&finished(start, 1_004, 1, Outcome::Refused { http: 503, code: Some("overloaded".into()) }));
+        r.record(&finished(start, 1_005, 900, Outcome::Failed(Failure::Timeout)));
+        assert_eq!((r.counts.success, r.counts.declined, r.counts.errors, r.counts.unknown), (2, 1, 3, 1));
         assert_eq!(r.statuses["processing"], 1);
         assert_eq!(r.http[&201], 4);
         assert_eq!(r.errors["http_503"], 1);
         assert_eq!(r.errors["timeout"], 1);
         // The quick 503 is not in the latency; the timeout is, with all its wait.
-        assert_eq!(
-            (r.histograms.latency.len(), r.histograms.refused.len()),
-            (5, 1)
-        );
+        assert_eq!((r.histograms.latency.len(), r.histograms.refused.len()), (5, 1));
         assert_eq!(percentiles(&r.histograms.latency).max_us / 1_000, 900);
         assert_eq!((r.payments_arrived, r.replies_arrived), (4, 5));
     }
@@ -422,24 +351,13 @@ mod tests {
         r.record(&finished(start, 2_100, 10, payment("completed")));
         let series = r.take_series();
         assert_eq!(
-            series
-                .iter()
-                .map(|p| (p.second, p.finished, p.warm_up))
-                .collect::<Vec<_>>(),
+            series.iter().map(|p| (p.second, p.finished, p.warm_up)).collect::<Vec<_>>(),
             [(1, 1, true), (2, 0, false), (3, 1, false)]
         );
         assert_eq!(series[1].max_us, 0);
-        assert!(
-            (9_990..=10_010).contains(&series[2].p50_us),
-            "{}",
-            series[2].p50_us
-        );
+        assert!((9_990..=10_010).contains(&series[2].p50_us), "{}", series[2].p50_us);
         // A second knows nothing of the longest wait of an earlier one.
-        assert!(
-            (9_990..=10_010).contains(&series[2].max_us),
-            "{}",
-            series[2].max_us
-        );
+        assert!((9_990..=10_010).contains(&series[2].max_us), "{}", series[2].max_us);
     }
 
     #[test]

@@ -39,15 +39,8 @@ pub fn latency_over_time(report: &LoadReport) -> String {
     let series = without_stragglers(&report.series);
     let (points, group) = grouped_points(series);
     let mut svg = String::with_capacity(32 * 1024);
-    let seconds = series
-        .last()
-        .map_or(1.0, |point| f64::from(point.second))
-        .max(1.0);
-    let chart = Chart {
-        points: &points,
-        seconds,
-        group,
-    };
+    let seconds = series.last().map_or(1.0, |point| f64::from(point.second)).max(1.0);
+    let chart = Chart { points: &points, seconds, group };
     // Writing to a String cannot fail: the results of write! are left in this module.
     let _ = write!(
         svg,
@@ -81,9 +74,7 @@ struct Point {
 /// Leaves out a drain of one second: the few replies in a part of a second would look like a collapse.
 fn without_stragglers(series: &[SecondPoint]) -> &[SecondPoint] {
     match series {
-        [measured @ .., last] if last.drain && !measured.last().is_some_and(|p| p.drain) => {
-            measured
-        }
+        [measured @ .., last] if last.drain && !measured.last().is_some_and(|p| p.drain) => measured,
         all => all,
     }
 }
@@ -92,17 +83,10 @@ fn grouped_points(series: &[SecondPoint]) -> (Vec<Point>, usize) {
     let group = series.len().div_ceil(POINTS_MAX).max(1);
     let points = series.chunks(group).map(|seconds| {
         let length = seconds.len() as f64;
-        let sum =
-            |pick: fn(&SecondPoint) -> u64| seconds.iter().map(pick).sum::<u64>() as f64 / length;
-        let worst = |pick: fn(&SecondPoint) -> u64| {
-            seconds.iter().map(pick).max().unwrap_or(0) as f64 / 1_000.0
-        };
-        let latency_ms = [
-            worst(|p| p.p50_us),
-            worst(|p| p.p95_us),
-            worst(|p| p.p99_us),
-            worst(|p| p.max_us),
-        ];
+        let sum = |pick: fn(&SecondPoint) -> u64| seconds.iter().map(pick).sum::<u64>() as f64 / length;
+        let worst =
+            |pick: fn(&SecondPoint) -> u64| seconds.iter().map(pick).max().unwrap_or(0) as f64 / 1_000.0;
+        let latency_ms = [worst(|p| p.p50_us), worst(|p| p.p95_us), worst(|p| p.p99_us), worst(|p| p.max_us)];
         let from = seconds.first().map_or(0.0, |p| f64::from(p.second) - 1.0);
         Point {
             at_s: from + length / 2.0,
@@ -136,24 +120,14 @@ fn header(svg: &mut String, report: &LoadReport, group: usize) {
         text::machine(report)
     );
     let _ = write!(svg, "<title>{}</title>", escape(&title));
-    let _ = write!(
-        svg,
-        "<text class=\"h\" x=\"24\" y=\"36\">{}</text>",
-        escape(&title)
-    );
-    let _ = write!(
-        svg,
-        "<text class=\"d\" x=\"24\" y=\"58\">{}</text>",
-        escape(&cut(&subtitle, 130))
-    );
+    let _ = write!(svg, "<text class=\"h\" x=\"24\" y=\"36\">{}</text>", escape(&title));
+    let _ = write!(svg, "<text class=\"d\" x=\"24\" y=\"58\">{}</text>", escape(&cut(&subtitle, 130)));
     let note = match (report.warnings.first(), group) {
         (Some(warning), _) => Some((cut(warning, 130), "--bad", "#c62828")),
         (None, 1) => None,
-        (None, _) => Some((
-            format!("each point of a latency is the worst of {group} seconds"),
-            "--dim",
-            "#5c6575",
-        )),
+        (None, _) => {
+            Some((format!("each point of a latency is the worst of {group} seconds"), "--dim", "#5c6575"))
+        }
     };
     if let Some((note, variable, colour)) = note {
         let _ = write!(
@@ -190,10 +164,7 @@ impl Chart<'_> {
                 continue;
             }
             let last = &self.points[index + run - 1];
-            let (from, to) = (
-                self.x(first.at_s - half),
-                self.x((last.at_s + half).min(self.seconds)),
-            );
+            let (from, to) = (self.x(first.at_s - half), self.x((last.at_s + half).min(self.seconds)));
             for (top, bottom) in [(LATENCY_TOP, LATENCY_BOTTOM), (RATE_TOP, RATE_BOTTOM)] {
                 let (width, height) = (to - from, bottom - top);
                 let fill = paint("fill", "#f1f3f7", "--shade");
@@ -216,43 +187,24 @@ impl Chart<'_> {
     }
 
     fn time_axis(&self, svg: &mut String) {
-        const STEPS_S: [f64; 14] = [
-            1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 3_600.0, 7_200.0,
-            14_400.0,
-        ];
-        let step = STEPS_S
-            .into_iter()
-            .find(|step| self.seconds / step <= 12.0)
-            .unwrap_or(14_400.0);
+        const STEPS_S: [f64; 14] =
+            [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 3_600.0, 7_200.0, 14_400.0];
+        let step = STEPS_S.into_iter().find(|step| self.seconds / step <= 12.0).unwrap_or(14_400.0);
         let mut at_s = 0.0;
         while at_s <= self.seconds {
             let x = self.x(at_s);
             for (top, bottom) in [(LATENCY_TOP, LATENCY_BOTTOM), (RATE_TOP, RATE_BOTTOM)] {
                 line(svg, (x, top), (x, bottom));
             }
-            let label = if step >= 60.0 {
-                format!("{:.0}", at_s / 60.0)
-            } else {
-                format!("{at_s:.0}")
-            };
-            let _ = write!(
-                svg,
-                "<text class=\"d s m\" x=\"{x:.1}\" y=\"{}\">{label}</text>",
-                RATE_BOTTOM + 18.0
-            );
+            let label = if step >= 60.0 { format!("{:.0}", at_s / 60.0) } else { format!("{at_s:.0}") };
+            let _ =
+                write!(svg, "<text class=\"d s m\" x=\"{x:.1}\" y=\"{}\">{label}</text>", RATE_BOTTOM + 18.0);
             at_s += step;
         }
-        let unit = if step >= 60.0 {
-            "minutes since the start"
-        } else {
-            "seconds since the start"
-        };
+        let unit = if step >= 60.0 { "minutes since the start" } else { "seconds since the start" };
         let middle = f64::midpoint(LEFT, RIGHT);
-        let _ = write!(
-            svg,
-            "<text class=\"d s m\" x=\"{middle}\" y=\"{}\">{unit}</text>",
-            RATE_BOTTOM + 40.0
-        );
+        let _ =
+            write!(svg, "<text class=\"d s m\" x=\"{middle}\" y=\"{}\">{unit}</text>", RATE_BOTTOM + 40.0);
     }
 
     fn latency(&self, svg: &mut String) {
@@ -264,11 +216,7 @@ impl Chart<'_> {
             "<text class=\"b s\" x=\"{LEFT}\" y=\"{}\">latency (log scale)</text>",
             LATENCY_TOP - 8.0
         );
-        let (low, high) = if highest > 0.0 {
-            (lowest.max(0.001), highest)
-        } else {
-            (1.0, 10.0)
-        };
+        let (low, high) = if highest > 0.0 { (lowest.max(0.001), highest) } else { (1.0, 10.0) };
         let (bottom, top) = (round_down(low), round_up((high * 1.05).max(low * 2.0)));
         let y = |ms: f64| {
             let share = (ms.max(0.001) / bottom).log10() / (top / bottom).log10();
@@ -277,10 +225,7 @@ impl Chart<'_> {
         let every = top / bottom < 2_001.0;
         let mut decade = bottom.log10().floor();
         while 10_f64.powf(decade) <= top * 1.001 {
-            for factor in [1.0, 2.0, 5.0]
-                .into_iter()
-                .filter(|factor| every || *factor < 2.0)
-            {
+            for factor in [1.0, 2.0, 5.0].into_iter().filter(|factor| every || *factor < 2.0) {
                 let ms = 10_f64.powf(decade) * factor;
                 // A hair's breadth for rounding: the ends of the scale are such values themselves.
                 if (bottom * 0.999..=top * 1.001).contains(&ms) {
@@ -300,14 +245,8 @@ impl Chart<'_> {
         for (index, name, variable, colour, width) in kinds {
             let stroke = paint("stroke", colour, variable);
             let mut last = None;
-            for part in self
-                .points
-                .split(|p| p.latency_ms.is_none())
-                .filter(|part| !part.is_empty())
-            {
-                let path = part
-                    .iter()
-                    .filter_map(|p| p.latency_ms.map(|v| (self.x(p.at_s), y(v[index]))));
+            for part in self.points.split(|p| p.latency_ms.is_none()).filter(|part| !part.is_empty()) {
+                let path = part.iter().filter_map(|p| p.latency_ms.map(|v| (self.x(p.at_s), y(v[index]))));
                 last = polyline(svg, path, &stroke, width).or(last);
             }
             if let Some((_, y)) = last {
@@ -371,12 +310,8 @@ impl Chart<'_> {
                 paint("fill", "#1b7f79", "--rate")
             );
         }
-        let answered = polyline(
-            svg,
-            self.points.iter().map(|p| (self.x(p.at_s), y(p.ok_per_s))),
-            &stroke,
-            1.8,
-        );
+        let answered =
+            polyline(svg, self.points.iter().map(|p| (self.x(p.at_s), y(p.ok_per_s))), &stroke, 1.8);
         if let Some(target) = target {
             let _ = write!(
                 svg,

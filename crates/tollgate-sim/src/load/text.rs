@@ -8,11 +8,7 @@ use super::report::{LoadReport, Percentiles, ProcessUse};
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "Tollgate load · {} · {}, {} connections",
-            self.url, self.mode, self.connections
-        )?;
+        writeln!(f, "Tollgate load · {} · {}, {} connections", self.url, self.mode, self.connections)?;
         writeln!(
             f,
             "{:.1} s measured after {:.1} s warm-up · {} · {} · {}",
@@ -27,18 +23,10 @@ impl fmt::Display for LoadReport {
         }
         writeln!(f, "\n  throughput     {} payments/s", count(self.tps))?;
         if self.replies_per_s > self.tps {
-            writeln!(
-                f,
-                "                 {} replies/s, refusals included",
-                count(self.replies_per_s)
-            )?;
+            writeln!(f, "                 {} replies/s, refusals included", count(self.replies_per_s))?;
         }
         writeln!(f, "  success        {}", percent(self.success_rate))?;
-        writeln!(
-            f,
-            "                 {} without declines",
-            percent(self.success_rate_without_declines)
-        )?;
+        writeln!(f, "                 {} without declines", percent(self.success_rate_without_declines))?;
         self.write_counts(f)?;
 
         writeln!(
@@ -51,10 +39,7 @@ impl fmt::Display for LoadReport {
         row(f, "send delay", &self.send_delay)?;
         row(f, "generator lag", &self.schedule_lag)?;
         row(f, "refusals", &self.refused_latency)?;
-        writeln!(
-            f,
-            "  latency: from the instant a payment was due; service time: from sending"
-        )?;
+        writeln!(f, "  latency: from the instant a payment was due; service time: from sending")?;
 
         writeln!(f)?;
         process(f, &self.generator)?;
@@ -84,25 +69,9 @@ impl LoadReport {
                 writeln!(f, "{:>17}{:>12} {name}", "", grouped(value))?;
             }
         }
-        Self::write_map(
-            f,
-            "status",
-            self.payment_status
-                .iter()
-                .map(|(name, n)| (name.clone(), *n)),
-        )?;
-        Self::write_map(
-            f,
-            "http",
-            self.http_status
-                .iter()
-                .map(|(code, n)| (code.to_string(), *n)),
-        )?;
-        Self::write_map(
-            f,
-            "errors",
-            self.errors.iter().map(|(name, n)| (name.clone(), *n)),
-        )?;
+        Self::write_map(f, "status", self.payment_status.iter().map(|(name, n)| (name.clone(), *n)))?;
+        Self::write_map(f, "http", self.http_status.iter().map(|(code, n)| (code.to_string(), *n)))?;
+        Self::write_map(f, "errors", self.errors.iter().map(|(name, n)| (name.clone(), *n)))?;
         if self.connect_failures + self.reconnects > 0 {
             writeln!(
                 f,
@@ -152,11 +121,7 @@ impl fmt::Display for Progress {
             write!(f, "  NOT SENT {}", grouped(p.not_sent))?;
         }
         if self.waiting > 0 {
-            write!(
-                f,
-                "  waiting {}",
-                grouped(u64::try_from(self.waiting).unwrap_or(u64::MAX))
-            )?;
+            write!(f, "  waiting {}", grouped(u64::try_from(self.waiting).unwrap_or(u64::MAX)))?;
         }
         Ok(())
     }
@@ -167,9 +132,7 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, p: &Percentiles) -> fmt::Result {
         return Ok(());
     }
     write!(f, "  {name:<15}")?;
-    for us in [
-        p.p50_us, p.p75_us, p.p90_us, p.p95_us, p.p99_us, p.p99_9_us, p.max_us,
-    ] {
+    for us in [p.p50_us, p.p75_us, p.p90_us, p.p95_us, p.p99_us, p.p99_9_us, p.max_us] {
         write!(f, "{:>10}", ms(us))?;
     }
     writeln!(f)
@@ -178,10 +141,9 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, p: &Percentiles) -> fmt::Result {
 fn process(f: &mut fmt::Formatter<'_>, used: &ProcessUse) -> fmt::Result {
     write!(f, "  {:<15}", used.name)?;
     match (used.cpu_s, used.cores_used, used.cpu_us_per_payment) {
-        (Some(cpu_s), Some(cores), Some(each)) => write!(
-            f,
-            "{cpu_s:.2} s CPU ({cores:.2} cores), {each:.1} µs a payment"
-        )?,
+        (Some(cpu_s), Some(cores), Some(each)) => {
+            write!(f, "{cpu_s:.2} s CPU ({cores:.2} cores), {each:.1} µs a payment")?
+        }
         (Some(cpu_s), Some(cores), None) => write!(f, "{cpu_s:.2} s CPU ({cores:.2} cores)")?,
         _ => write!(f, "CPU time not known")?,
     }
@@ -197,11 +159,7 @@ fn process(f: &mut fmt::Formatter<'_>, used: &ProcessUse) -> fmt::Result {
 /// The machine in words.
 pub(super) fn machine(report: &LoadReport) -> String {
     let machine = &report.machine;
-    let mut text = format!(
-        "{} {}",
-        machine.cores,
-        if machine.cores == 1 { "core" } else { "cores" }
-    );
+    let mut text = format!("{} {}", machine.cores, if machine.cores == 1 { "core" } else { "cores" });
     if let Some(model) = &machine.cpu_model {
         // Writing to a String cannot fail.
         let _ = write!(text, " ({model})");
@@ -225,11 +183,7 @@ pub(super) fn ms(us: u64) -> String {
 /// A share as percent; never rounded up to 100 %.
 pub(super) fn percent(share: f64) -> String {
     let text = format!("{:.3} %", share * 100.0);
-    if share < 1.0 && text.starts_with("100") {
-        "99.999 %".to_owned()
-    } else {
-        text
-    }
+    if share < 1.0 && text.starts_with("100") { "99.999 %".to_owned() } else { text }
 }
 
 /// A rate: whole above 100, with decimals below.
@@ -237,9 +191,7 @@ pub(super) fn count(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.1}");
     }
-    format!("{value:.0}")
-        .parse()
-        .map_or_else(|_| format!("{value:.0}"), grouped)
+    format!("{value:.0}").parse().map_or_else(|_| format!("{value:.0}"), grouped)
 }
 
 /// Groups of three digits: 1,234,567.

@@ -42,30 +42,20 @@ impl Ticker {
     pub(super) fn start(start: Instant, rate_per_s: f64) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             start,
-            gap: if rate_per_s <= FINE_RATE_PER_S {
-                GAP_FINE
-            } else {
-                GAP_COARSE
-            },
+            gap: if rate_per_s <= FINE_RATE_PER_S { GAP_FINE } else { GAP_COARSE },
             next_due_ns: AtomicU64::new(NEVER),
             stopped: AtomicBool::new(false),
             wake: Notify::new(),
         });
         let (told, cpu) = std::sync::mpsc::sync_channel(1);
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("load-ticker".to_owned())
-            .spawn(move || {
-                // The receiver waits for exactly this message; if it has gone, so has the run.
-                let _ = told.send(ThreadCpu::of_this_thread());
-                theirs.tick();
-            })?;
+        let thread = std::thread::Builder::new().name("load-ticker".to_owned()).spawn(move || {
+            // The receiver waits for exactly this message; if it has gone, so has the run.
+            let _ = told.send(ThreadCpu::of_this_thread());
+            theirs.tick();
+        })?;
         let cpu = cpu.recv().ok().flatten();
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-            cpu,
-        })
+        Ok(Self { shared, thread: Some(thread), cpu })
     }
 
     /// Sets the instant to wake up at.
@@ -99,8 +89,7 @@ impl Shared {
     fn tick(&self) {
         let mut last = self.start.elapsed();
         while !self.stopped.load(Ordering::Relaxed) {
-            let due =
-                Duration::from_nanos(self.next_due_ns.load(Ordering::Relaxed)).max(last + self.gap);
+            let due = Duration::from_nanos(self.next_due_ns.load(Ordering::Relaxed)).max(last + self.gap);
             let now = self.start.elapsed();
             if due > now {
                 std::thread::sleep((due - now).min(SLEEP_MAX));

@@ -69,13 +69,8 @@ async fn connect(shared: &Shared, pause: &mut Pause) -> Option<Client> {
 async fn pay(shared: &Shared, job: Job, client: Client, pause: &mut Pause) -> Option<Client> {
     let payment = shared.next_payment();
     let sent = Instant::now();
-    let mut attempt = Attempt {
-        client: Some(client),
-        sendings: 0,
-        not_sent: 0,
-        unknown: None,
-        replayed: false,
-    };
+    let mut attempt =
+        Attempt { client: Some(client), sendings: 0, not_sent: 0, unknown: None, replayed: false };
     let outcome = attempt.settle(shared, &payment, sent, pause).await;
     let at = Instant::now();
     shared.acknowledge(&outcome, &payment);
@@ -121,9 +116,8 @@ impl Attempt {
                 }
                 continue;
             };
-            let may_repeat = |sendings: u32| {
-                options.retry_same_key && sendings < SENDINGS_MAX && Instant::now() < give_up
-            };
+            let may_repeat =
+                |sendings: u32| options.retry_same_key && sendings < SENDINGS_MAX && Instant::now() < give_up;
             match client.send(payment).await {
                 Ok(reply) => {
                     self.sendings += 1;
@@ -192,9 +186,7 @@ impl Pause {
     fn length(&self) -> Duration {
         match self.failures {
             0 => Duration::ZERO,
-            failures => PAUSE_FIRST
-                .saturating_mul(1 << (failures - 1).min(10))
-                .min(PAUSE_MAX),
+            failures => PAUSE_FIRST.saturating_mul(1 << (failures - 1).min(10)).min(PAUSE_MAX),
         }
     }
 

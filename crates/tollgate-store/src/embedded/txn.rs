@@ -208,7 +208,7 @@ impl<'a> Txn<'a> {
         for id in &self.touched_attempts {
             if let Some(attempt) = self.state.attempts.get(id) {
                 self.rows.insert(&self.tables.attempts, id.to_bytes(), encode(attempt)?);
-                if attempt.status == AttemptStatus::Open {
+                if attempt.status.is_watched() {
                     self.rows.insert(&self.tables.open_attempts, id.to_bytes(), []);
                 } else {
                     self.rows.remove(&self.tables.open_attempts, id.to_bytes());

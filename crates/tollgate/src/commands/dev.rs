@@ -53,9 +53,10 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
     let payu = simulators.payu.ok_or("the PayU simulator did not start")?;
     config.processors.extend(simulated_accounts(razorpay, payu)?);
 
+    let stop = stop_signal();
     print!("{}", greeting(address, razorpay, payu, &key));
     std::io::stdout().flush()?;
-    serve(&config, store, listener, stop_signal()).await?;
+    serve(&config, store, listener, stop).await?;
     drop(stop_simulators);
     simulators.wait().await;
     Ok(ExitCode::SUCCESS)

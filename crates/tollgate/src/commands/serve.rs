@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tollgate_api::{ApiOptions, AppState, Lifecycle, ServerOptions};
 use tollgate_engine::clock::Clock;
 use tollgate_engine::{Engine, EngineOptions};
@@ -18,6 +19,7 @@ pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
     logging::start(&config.log)?;
     // A wrong account stops the start before anything is opened.
     config.processors()?;
+    let stop = stop_signal();
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
     if store.merchants().await?.is_empty() {
         tracing::warn!(
@@ -27,7 +29,7 @@ pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
     let listener = TcpListener::bind(config.server.listen)
         .await
         .map_err(|error| format!("{} cannot be listened on: {error}", config.server.listen))?;
-    serve(&config, store, listener, stop_signal()).await?;
+    serve(&config, store, listener, stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -93,18 +95,29 @@ pub(crate) async fn serve(
 }
 
 /// Done when the process is asked to stop (Ctrl-C or SIGTERM).
-pub(crate) async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+///
+/// Listens from the call on, not from the first poll: a signal that comes right after the start
+/// would otherwise end the process at once.
+pub(crate) fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
+    let interrupt = signal(SignalKind::interrupt());
+    let terminate = signal(SignalKind::terminate());
+    async move {
+        tokio::select! {
+            () = received(interrupt) => {}
+            () = received(terminate) => {}
         }
-    };
-    tokio::select! {
-        _ = interrupt => {}
-        () = terminate => {}
+    }
+}
+
+/// Done when the signal has come; never, if it cannot be listened to.
+async fn received(listening: std::io::Result<Signal>) {
+    match listening {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a stop signal cannot be listened to");
+            std::future::pending().await
+        }
     }
 }

@@ -16,11 +16,7 @@ pub(super) fn round_up(value: f64) -> f64 {
 /// The next of them at or below it.
 pub(super) fn round_down(value: f64) -> f64 {
     let decade = 10_f64.powf(value.log10().floor());
-    [5.0, 2.0]
-        .into_iter()
-        .map(|factor| factor * decade)
-        .find(|round| *round <= value)
-        .unwrap_or(decade)
+    [5.0, 2.0].into_iter().map(|factor| factor * decade).find(|round| *round <= value).unwrap_or(decade)
 }
 
 /// A colour for viewers that know CSS variables, after a plain one for those that do not.
@@ -31,20 +27,12 @@ pub(super) fn paint(property: &str, colour: &str, variable: &str) -> String {
 /// A line of the grid.
 pub(super) fn line(svg: &mut String, from: (f64, f64), to: (f64, f64)) {
     let stroke = paint("stroke", "#e4e8ee", "--grid");
-    let _ = write!(
-        svg,
-        "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" {stroke}/>",
-        from.0, from.1, to.0, to.1
-    );
+    let _ = write!(svg, "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" {stroke}/>", from.0, from.1, to.0, to.1);
 }
 
 /// A label of an axis, ending at `x`.
 pub(super) fn end_at(svg: &mut String, x: f64, y: f64, label: &str) {
-    let _ = write!(
-        svg,
-        "<text class=\"d s e\" x=\"{x}\" y=\"{:.1}\">{label}</text>",
-        y + 4.0
-    );
+    let _ = write!(svg, "<text class=\"d s e\" x=\"{x}\" y=\"{:.1}\">{label}</text>", y + 4.0);
 }
 
 /// Draws a line and gives its last point. A single point is drawn as a dot.
@@ -124,23 +112,11 @@ mod tests {
 
     #[test]
     fn the_scale_ends_on_round_values() {
-        for (value, below, above) in [
-            (1.0, 1.0, 1.0),
-            (1.3, 1.0, 2.0),
-            (4.9, 2.0, 5.0),
-            (7.0, 5.0, 10.0),
-            (0.03, 0.02, 0.05),
-        ] {
-            assert!(
-                (round_down(value) / below - 1.0).abs() < 1e-9,
-                "{value}: {}",
-                round_down(value)
-            );
-            assert!(
-                (round_up(value) / above - 1.0).abs() < 1e-9,
-                "{value}: {}",
-                round_up(value)
-            );
+        for (value, below, above) in
+            [(1.0, 1.0, 1.0), (1.3, 1.0, 2.0), (4.9, 2.0, 5.0), (7.0, 5.0, 10.0), (0.03, 0.02, 0.05)]
+        {
+            assert!((round_down(value) / below - 1.0).abs() < 1e-9, "{value}: {}", round_down(value));
+            assert!((round_up(value) / above - 1.0).abs() < 1e-9, "{value}: {}", round_up(value));
         }
     }
 

@@ -27,11 +27,7 @@ fn report(series: Vec<SecondPoint>) -> LoadReport {
         measured_s: 60.0,
         ended_early: None,
         warnings: Vec::new(),
-        machine: Machine {
-            cores: 2,
-            cpu_model: Some("A <fast> & \"new\" one".into()),
-            memory_bytes: None,
-        },
+        machine: Machine { cores: 2, cpu_model: Some("A <fast> & \"new\" one".into()), memory_bytes: None },
         tps: 9_998.2,
         replies_per_s: 9_998.2,
         success_rate: 0.9999,
@@ -77,21 +73,9 @@ fn eventful(seconds: u32) -> Vec<SecondPoint> {
                 declined: 0,
                 errors: if silent { 4_000 } else { wobble / 4 },
                 not_sent: 0,
-                p50_us: if silent {
-                    0
-                } else {
-                    1_900 + wobble * 40 + if stall { 300_000 } else { 0 }
-                },
-                p95_us: if silent {
-                    0
-                } else {
-                    5_000 + wobble * 220 + if stall { 600_000 } else { 0 }
-                },
-                p99_us: if silent {
-                    0
-                } else {
-                    9_000 + wobble * 900 + if stall { 900_000 } else { 0 }
-                },
+                p50_us: if silent { 0 } else { 1_900 + wobble * 40 + if stall { 300_000 } else { 0 } },
+                p95_us: if silent { 0 } else { 5_000 + wobble * 220 + if stall { 600_000 } else { 0 } },
+                p99_us: if silent { 0 } else { 9_000 + wobble * 900 + if stall { 900_000 } else { 0 } },
                 max_us: if silent {
                     0
                 } else {
@@ -104,34 +88,15 @@ fn eventful(seconds: u32) -> Vec<SecondPoint> {
 
 #[test]
 fn every_kind_of_run_gives_well_formed_svg() {
-    for series in [
-        vec![],
-        eventful(1),
-        eventful(2),
-        eventful(63),
-        eventful(3_600),
-        eventful(40_000),
-    ] {
+    for series in [vec![], eventful(1), eventful(2), eventful(63), eventful(3_600), eventful(40_000)] {
         let svg = latency_over_time(&report(series));
         assert_well_formed(&svg);
         assert!(svg.len() < 300_000, "{}", svg.len());
     }
     if let Ok(folder) = std::env::var("TOLLGATE_LOAD_SVG") {
-        std::fs::write(
-            format!("{folder}/eventful.svg"),
-            latency_over_time(&report(eventful(63))),
-        )
-        .unwrap();
-        std::fs::write(
-            format!("{folder}/hour.svg"),
-            latency_over_time(&report(eventful(3_600))),
-        )
-        .unwrap();
-        std::fs::write(
-            format!("{folder}/empty.svg"),
-            latency_over_time(&report(vec![])),
-        )
-        .unwrap();
+        std::fs::write(format!("{folder}/eventful.svg"), latency_over_time(&report(eventful(63)))).unwrap();
+        std::fs::write(format!("{folder}/hour.svg"), latency_over_time(&report(eventful(3_600)))).unwrap();
+        std::fs::write(format!("{folder}/empty.svg"), latency_over_time(&report(vec![]))).unwrap();
     }
 }
 
@@ -159,11 +124,7 @@ fn lines_units_and_the_silent_second_are_there() {
 #[test]
 fn a_drain_is_drawn_when_it_is_more_than_stragglers() {
     let drawn = |mut series: Vec<SecondPoint>, drained: usize| {
-        series
-            .iter_mut()
-            .rev()
-            .take(drained)
-            .for_each(|p| p.drain = true);
+        series.iter_mut().rev().take(drained).for_each(|p| p.drain = true);
         latency_over_time(&report(series)).contains(">drain<")
     };
     assert!(!drawn(eventful(20), 1));

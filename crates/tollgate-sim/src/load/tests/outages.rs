@@ -9,18 +9,10 @@ use crate::load::{LoadError, LoadOptions, run};
 #[tokio::test]
 async fn a_reply_that_never_comes_is_a_timeout_with_all_its_wait() {
     let server = TestServer::start(|n, _| {
-        if n == 3 {
-            Answer::completed().after(Duration::from_secs(60))
-        } else {
-            Answer::completed()
-        }
+        if n == 3 { Answer::completed().after(Duration::from_secs(60)) } else { Answer::completed() }
     })
     .await;
-    let report = run_quietly(LoadOptions {
-        timeout_ms: 250,
-        ..options(&server)
-    })
-    .await;
+    let report = run_quietly(LoadOptions { timeout_ms: 250, ..options(&server) }).await;
     assert_eq!((report.counts.success, report.errors["timeout"]), (199, 1));
     assert!(report.latency.max_us >= 249_000);
 }
@@ -35,11 +27,7 @@ async fn an_unknown_outcome_is_sent_again_with_the_same_key_and_body() {
         _ => Answer::completed().replayed(),
     })
     .await;
-    let report = run_quietly(LoadOptions {
-        retry_same_key: true,
-        ..options(&server)
-    })
-    .await;
+    let report = run_quietly(LoadOptions { retry_same_key: true, ..options(&server) }).await;
     let counts = report.counts;
     assert_eq!((counts.due, counts.success, counts.unknown), (200, 200, 0));
     assert!(counts.settled_by_retry > 0);
@@ -56,26 +44,16 @@ async fn nobody_listening_is_an_error_unless_outages_are_tolerated() {
     let options = options(&server);
     server.stop().await;
     let result = run(options.clone(), |_| {}).await;
-    assert!(
-        matches!(result, Err(LoadError::Unreachable { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(LoadError::Unreachable { .. })), "{result:?}");
 
     // The server comes 300 ms after the start: what was due before then waited, and nothing is lost.
     let late = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(300)).await;
         TestServer::start_on(port, |_, _| Answer::completed()).await
     });
-    let report = run_quietly(LoadOptions {
-        tolerate_outage: true,
-        ..options
-    })
-    .await;
+    let report = run_quietly(LoadOptions { tolerate_outage: true, ..options }).await;
     let server = late.await.unwrap();
-    assert_eq!(
-        (report.counts.due, report.counts.success, server.seen()),
-        (200, 200, 200)
-    );
+    assert_eq!((report.counts.due, report.counts.success, server.seen()), (200, 200, 200));
     assert!(report.latency.max_us >= 200_000 && report.connect_failures > 0);
 }
 
@@ -83,11 +61,7 @@ async fn nobody_listening_is_an_error_unless_outages_are_tolerated() {
 async fn a_restart_in_the_middle_loses_no_payment() {
     let first = TestServer::start(|_, _| Answer::completed().after(Duration::from_millis(2))).await;
     let port = first.port();
-    let options = LoadOptions {
-        tolerate_outage: true,
-        retry_same_key: true,
-        ..options(&first)
-    };
+    let options = LoadOptions { tolerate_outage: true, retry_same_key: true, ..options(&first) };
     let restart = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(300)).await;
         first.stop().await;
@@ -97,29 +71,20 @@ async fn a_restart_in_the_middle_loses_no_payment() {
     let report = run_quietly(options).await;
     let second = restart.await.unwrap();
     assert!(second.seen() > 0);
-    assert_eq!(
-        (report.counts.due, report.counts.success),
-        (200, 200),
-        "{report}"
-    );
+    assert_eq!((report.counts.due, report.counts.success), (200, 200), "{report}");
     assert_eq!(report.ended_early, None);
 }
 
 #[tokio::test]
 async fn a_stop_ends_the_run_with_a_report_of_what_was_done() {
     let server = TestServer::start(|_, _| Answer::completed()).await;
-    let options = LoadOptions {
-        duration: Duration::from_secs(3_600),
-        ..options(&server)
-    };
+    let options = LoadOptions { duration: Duration::from_secs(3_600), ..options(&server) };
     let stop = options.stop.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(300)).await;
         stop.stop();
     });
-    let report = tokio::time::timeout(Duration::from_secs(60), run_quietly(options))
-        .await
-        .unwrap();
+    let report = tokio::time::timeout(Duration::from_secs(60), run_quietly(options)).await.unwrap();
     assert!(report.counts.due > 0 && report.counts.due < 10_000);
     assert_eq!(report.counts.due, report.counts.success);
     assert!(report.measured_s < 60.0 && report.ended_early.is_some());
@@ -128,10 +93,7 @@ async fn a_stop_ends_the_run_with_a_report_of_what_was_done() {
 #[tokio::test]
 async fn dropping_the_run_stops_the_sending() {
     let server = TestServer::start(|_, _| Answer::completed()).await;
-    let options = LoadOptions {
-        duration: Duration::from_secs(3_600),
-        ..options(&server)
-    };
+    let options = LoadOptions { duration: Duration::from_secs(3_600), ..options(&server) };
     let dropped = tokio::time::timeout(Duration::from_millis(300), run(options, |_| {})).await;
     assert!(dropped.is_err());
     // The generator's thread notices within some milliseconds; from then on the count stands still.

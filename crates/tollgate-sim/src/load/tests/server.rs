@@ -30,27 +30,15 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn json(http: u16, body: &str) -> Self {
-        Self {
-            http,
-            body: body.to_owned(),
-            delay: Duration::ZERO,
-            replayed: false,
-            hang_up: false,
-        }
+        Self { http, body: body.to_owned(), delay: Duration::ZERO, replayed: false, hang_up: false }
     }
 
     pub(super) fn completed() -> Self {
-        Self::json(
-            201,
-            r#"{"id":"pay_0","status":"completed","amount":"1.00"}"#,
-        )
+        Self::json(201, r#"{"id":"pay_0","status":"completed","amount":"1.00"}"#)
     }
 
     pub(super) fn hang_up() -> Self {
-        Self {
-            hang_up: true,
-            ..Self::completed()
-        }
+        Self { hang_up: true, ..Self::completed() }
     }
 
     pub(super) fn after(self, delay: Duration) -> Self {
@@ -58,10 +46,7 @@ impl Answer {
     }
 
     pub(super) fn replayed(self) -> Self {
-        Self {
-            replayed: true,
-            ..self
-        }
+        Self { replayed: true, ..self }
     }
 }
 
@@ -109,19 +94,12 @@ impl TestServer {
                 stream.set_nodelay(true).unwrap();
                 theirs.lock().connections += 1;
                 let (books, script) = (Arc::clone(&theirs), Arc::clone(&script));
-                let service = service_fn(move |request| {
-                    answer(Arc::clone(&books), Arc::clone(&script), request)
-                });
-                connections
-                    .spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                let service =
+                    service_fn(move |request| answer(Arc::clone(&books), Arc::clone(&script), request));
+                connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Self {
-            address,
-            books,
-            plain: Arc::default(),
-            task,
-        }
+        Self { address, books, plain: Arc::default(), task }
     }
 
     /// A server that keeps no books, to measure the generator against.
@@ -152,12 +130,7 @@ impl TestServer {
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Self {
-            address,
-            books: Arc::default(),
-            plain,
-            task,
-        }
+        Self { address, books: Arc::default(), plain, task }
     }
 
     /// Ends it like a crash; its port is free afterwards.
@@ -211,19 +184,11 @@ async fn answer(
     script: Arc<Script>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, std::io::Error> {
-    assert_eq!(
-        (request.method().as_str(), request.uri().path()),
-        ("POST", "/api/v1/payments")
-    );
+    assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/api/v1/payments"));
     assert_eq!(request.headers()["authorization"], "Bearer sk_test_1");
     assert_eq!(request.headers()["content-type"], "application/json");
-    assert!(
-        request.headers().contains_key("host") && request.headers().contains_key("content-length")
-    );
-    let key = request.headers()["idempotency-key"]
-        .to_str()
-        .unwrap()
-        .to_owned();
+    assert!(request.headers().contains_key("host") && request.headers().contains_key("content-length"));
+    let key = request.headers()["idempotency-key"].to_str().unwrap().to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let answer = {
         let mut books = books.lock();
@@ -231,20 +196,14 @@ async fn answer(
         books.in_flight += 1;
         books.most_in_flight = books.most_in_flight.max(books.in_flight);
         let number = u64::try_from(books.keys.len()).unwrap();
-        let entry = books
-            .keys
-            .entry(key.clone())
-            .or_insert_with(|| (number, body.clone(), 0));
+        let entry = books.keys.entry(key.clone()).or_insert_with(|| (number, body.clone(), 0));
         entry.2 += 1;
         let (number, same_body, seen) = (entry.0, entry.1 == body, entry.2);
         books.two_bodies |= !same_body;
         let answer = script(number, seen);
         if answer.http == 201 && !answer.hang_up {
             let id: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-            books
-                .acknowledged
-                .0
-                .insert(id["id"].as_str().unwrap().to_owned());
+            books.acknowledged.0.insert(id["id"].as_str().unwrap().to_owned());
             books.acknowledged.1.insert(key);
         }
         answer
@@ -256,9 +215,7 @@ async fn answer(
     if answer.hang_up {
         return Err(std::io::Error::other("hanging up, as the test asked"));
     }
-    let mut response = Response::builder()
-        .status(answer.http)
-        .header("content-type", "application/json");
+    let mut response = Response::builder().status(answer.http).header("content-type", "application/json");
     if answer.replayed {
         response = response.header("idempotent-replayed", "true");
     }
@@ -273,10 +230,7 @@ pub(in super::super) fn assert_well_formed(svg: &str) {
     while let Some(start) = rest.find('<') {
         let text = &rest[..start];
         assert!(!text.contains('>'), "stray > in {text:?}");
-        assert!(
-            !open.is_empty() || first && text.is_empty(),
-            "text outside the root: {text:?}"
-        );
+        assert!(!open.is_empty() || first && text.is_empty(), "text outside the root: {text:?}");
         assert_entities(text);
         first = false;
         let end = rest[start..].find('>').expect("an unclosed tag") + start;
@@ -286,27 +240,15 @@ pub(in super::super) fn assert_well_formed(svg: &str) {
             assert_eq!(open.pop(), Some(name), "closing tag");
             continue;
         }
-        let (tag, alone) = tag
-            .strip_suffix('/')
-            .map_or((tag, false), |tag| (tag, true));
+        let (tag, alone) = tag.strip_suffix('/').map_or((tag, false), |tag| (tag, true));
         let (name, mut attributes) = tag.split_once(' ').unwrap_or((tag, ""));
-        assert!(
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric()),
-            "tag name {name:?}"
-        );
+        assert!(!name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric()), "tag name {name:?}");
         let mut seen = HashSet::new();
         while !attributes.trim().is_empty() {
-            let (key, after) = attributes
-                .split_once("=\"")
-                .unwrap_or_else(|| panic!("attribute in <{tag}>"));
-            let (value, after) = after
-                .split_once('"')
-                .unwrap_or_else(|| panic!("open quote in <{tag}>"));
+            let (key, after) = attributes.split_once("=\"").unwrap_or_else(|| panic!("attribute in <{tag}>"));
+            let (value, after) = after.split_once('"').unwrap_or_else(|| panic!("open quote in <{tag}>"));
             assert!(seen.insert(key.trim()), "{key} twice in <{tag}>");
-            assert!(
-                !value.contains("NaN") && !value.contains("inf"),
-                "bad number in <{tag}>"
-            );
+            assert!(!value.contains("NaN") && !value.contains("inf"), "bad number in <{tag}>");
             assert_entities(value);
             attributes = after;
         }
@@ -314,18 +256,13 @@ pub(in super::super) fn assert_well_formed(svg: &str) {
             open.push(name);
         }
     }
-    assert!(
-        open.is_empty() && rest.is_empty(),
-        "open at the end: {open:?}, rest {rest:?}"
-    );
+    assert!(open.is_empty() && rest.is_empty(), "open at the end: {open:?}, rest {rest:?}");
 }
 
 fn assert_entities(text: &str) {
     for part in text.split('&').skip(1) {
         assert!(
-            ["amp;", "lt;", "gt;", "quot;"]
-                .iter()
-                .any(|entity| part.starts_with(entity)),
+            ["amp;", "lt;", "gt;", "quot;"].iter().any(|entity| part.starts_with(entity)),
             "bare & before {part:?}"
         );
     }
