@@ -57,7 +57,6 @@ BEYOND_THE_SCHEMA_AT = {
     ("/customer/id", "names another user than an earlier field"),
     # parameters that need or exclude one another
     ("currency", "is required with an amount"),
-    ("offset", "cannot be joined with currency; use cursor"),
     ("from", "must not be after to"),
     ("from", "must be at most 366 days before to"),
     ("amount_min", "the amount is too large"),

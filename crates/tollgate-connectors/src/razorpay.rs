@@ -328,18 +328,24 @@ impl Connector for Razorpay {
     fn start(&self, operation: &Operation<'_>) -> Result<Call, BuildError> {
         match operation {
             Operation::Charge(charge) => {
-                request::check(charge)?;
+                request::check(charge.amount)?;
                 let url = self.orders_url.clone();
                 Ok(self.post(url, request::order(charge), Step::default(), false))
             }
-            Operation::Capture { charge, amount, .. } => Ok(match known_id(charge) {
-                Some(payment_id) => self.capture(payment_id, *amount),
-                None => self.look_up(charge),
-            }),
-            Operation::Refund { charge, reference, amount } => Ok(match known_id(charge) {
-                Some(payment_id) => self.refund(payment_id, reference, amount.minor),
-                None => self.look_up(charge),
-            }),
+            Operation::Capture { charge, amount, .. } => {
+                request::check(*amount)?;
+                Ok(match known_id(charge) {
+                    Some(payment_id) => self.capture(payment_id, *amount),
+                    None => self.look_up(charge),
+                })
+            }
+            Operation::Refund { charge, reference, amount } => {
+                request::check(*amount)?;
+                Ok(match known_id(charge) {
+                    Some(payment_id) => self.refund(payment_id, reference, amount.minor),
+                    None => self.look_up(charge),
+                })
+            }
             Operation::EnquireRefund { charge, .. } => Ok(match known_id(charge) {
                 Some(payment_id) => self.refunds_page(payment_id, 1),
                 None => self.look_up(charge),

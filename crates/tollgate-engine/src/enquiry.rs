@@ -6,7 +6,8 @@
 //! at start and once in a while, so nothing can fall out of it.
 
 use crate::error::EngineError;
-use crate::flow::{Engine, Origin};
+use crate::flow::Engine;
+use crate::origin::Origin;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -8,20 +8,22 @@ use crate::enquiry::Enquiries;
 use crate::error::EngineError;
 use crate::exchange::Http;
 use crate::ids;
+use crate::origin::Origin;
 use crate::processors::{Processor, Processors};
-use crate::request::{IdempotencyKey, NewInstrument, NewPayment, NewRefund};
+use crate::request::{IdempotencyKey, NewPayment, NewRefund};
+use crate::sandbox;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tollgate_connectors::{Charge, ChargeHandle, Customer, Operation};
+use tollgate_connectors::{Charge, Customer, Operation};
 use tollgate_core::attempt::{Attempt, AttemptKind, AttemptStart, AttemptStatus, ProcessorName};
-use tollgate_core::card::{CardNumber, CardSecret, Cvc};
+use tollgate_core::card::CardSecret;
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::{PaymentEvent, PaymentTerms};
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{AttemptId, EventId, IdParts, MerchantId, PaymentId, RefundId};
 use tollgate_core::merchant::{Merchant, Mode};
-use tollgate_core::method::{Instrument, InstrumentSummary, MethodFamily, MethodKind};
+use tollgate_core::method::{Instrument, InstrumentSummary};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
@@ -173,7 +175,7 @@ impl Engine {
         let (parts, now_ms) = ids::fresh(&self.clock, merchant.id.bucket());
         let instrument = match new.instrument {
             Some(instrument) => instrument,
-            None if merchant.mode == Mode::Sandbox => sandbox_instrument(new.method),
+            None if merchant.mode == Mode::Sandbox => sandbox::instrument(new.method),
             None => return Err(EngineError::DetailsRequired),
         };
         let mut able = self.processors.able(merchant, (new.method, new.amount, new.capture), parts.random);
@@ -183,7 +185,7 @@ impl Engine {
         };
         let card = match instrument.card {
             Some(token) => Some(self.vault.withdraw(token, now_ms).ok_or(EngineError::Overloaded)?),
-            None if merchant.mode == Mode::Sandbox => sandbox_card(&instrument.summary),
+            None if merchant.mode == Mode::Sandbox => sandbox::card(&instrument.summary),
             None => None,
         };
         let secrets = ChargeSecrets { card, ip: new.customer.ip, user_agent: new.customer.user_agent };
@@ -589,40 +591,6 @@ impl Engine {
     }
 }
 
-/// The charge a later operation goes back to.
-pub(crate) struct Origin {
-    reference: String,
-    processor_payment_id: Option<String>,
-}
-
-impl Origin {
-    /// A return goes back to the charge that was late, everything else to the latest charge.
-    pub(crate) fn of(payment: &Payment, attempt: &Attempt) -> Self {
-        let late = payment.late.iter().find(|late| late.open_return == Some(attempt.id));
-        match (attempt.kind, late) {
-            (AttemptKind::Return, Some(late)) => Self {
-                reference: late.attempt_id.reference(),
-                processor_payment_id: Some(late.processor_payment_id.clone()),
-            },
-            (AttemptKind::Charge, _) => {
-                Self { reference: attempt.id.reference(), processor_payment_id: attempt.processor_id.clone() }
-            }
-            _ => Self {
-                reference: payment.charge_attempt_id.reference(),
-                processor_payment_id: payment.processor_payment_id.clone(),
-            },
-        }
-    }
-
-    pub(crate) fn handle(&self, payment: &Payment) -> ChargeHandle<'_> {
-        ChargeHandle {
-            reference: &self.reference,
-            processor_payment_id: self.processor_payment_id.as_deref(),
-            amount: payment.terms.amount,
-        }
-    }
-}
-
 impl Begun {
     fn finish(&self, refund_id: Option<RefundId>) -> Option<IdempotencyStep> {
         self.finish_at(self.committed.payment.id, refund_id)
@@ -655,33 +623,4 @@ fn may_fail_over(failure: &Failure) -> bool {
 fn read_amount(text: Option<&str>, payment: &Payment) -> Result<Option<Money>, EngineError> {
     let currency = payment.terms.amount.currency;
     Ok(text.map(|text| Money::parse_major(text, currency)).transpose()?)
-}
-
-/// The public test instrument of a method, for sandbox payments that name none.
-fn sandbox_instrument(method: MethodKind) -> NewInstrument {
-    let summary = match method.family() {
-        MethodFamily::Card => match test_card() {
-            Some(card) => InstrumentSummary::of_card(&card),
-            None => InstrumentSummary::Upi { vpa: None },
-        },
-        MethodFamily::Upi => InstrumentSummary::Upi { vpa: Some("success@upi".to_owned()) },
-        MethodFamily::Wallet => InstrumentSummary::Wallet { provider: "paytm".to_owned() },
-        MethodFamily::NetBanking => InstrumentSummary::NetBanking { bank: "HDFC".to_owned() },
-    };
-    NewInstrument { summary, card: None }
-}
-
-/// The clear form of the public test card, if that is what the summary shows.
-fn sandbox_card(summary: &InstrumentSummary) -> Option<CardSecret> {
-    matches!(summary, InstrumentSummary::Card { .. }).then(test_card).flatten()
-}
-
-fn test_card() -> Option<CardSecret> {
-    Some(CardSecret {
-        number: CardNumber::parse("4111111111111111").ok()?,
-        exp_month: 12,
-        exp_year: 2049,
-        cvc: Cvc::parse("123").ok(),
-        holder: Some("Test Customer".to_owned()),
-    })
 }

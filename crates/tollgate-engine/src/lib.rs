@@ -10,8 +10,10 @@ pub mod exchange;
 pub mod flow;
 pub mod ids;
 pub mod inbound;
+mod origin;
 pub mod processors;
 pub mod request;
+mod sandbox;
 
 pub use error::EngineError;
 pub use flow::{Answer, Engine, EngineOptions};

@@ -1,5 +1,6 @@
 //! Questions to a store, and their bounds.
 
+use tollgate_core::currency::Currency;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::method::MethodKind;
 use tollgate_core::payment::Payment;
@@ -25,6 +26,8 @@ pub struct PaymentFilter {
     pub method: Option<MethodKind>,
     /// The processor's name.
     pub processor: Option<String>,
+    /// The currency.
+    pub currency: Option<Currency>,
     /// Made at or after, in milliseconds since the Unix epoch.
     pub created_from_ms: Option<u64>,
     /// Made before.
@@ -50,6 +53,7 @@ impl PaymentFilter {
         self.status.is_none_or(|status| payment.status == status)
             && self.method.is_none_or(|method| payment.terms.method == method)
             && self.processor.as_deref().is_none_or(|name| payment.processor.as_str() == name)
+            && self.currency.is_none_or(|currency| payment.terms.amount.currency == currency)
             && self.user_id.as_deref().is_none_or(|user| payment.terms.user_id.as_deref() == Some(user))
             && self.created_from_ms.is_none_or(|from| created >= from)
             && self.created_to_ms.is_none_or(|to| created < to)

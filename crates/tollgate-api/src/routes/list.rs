@@ -49,7 +49,7 @@ const KNOWN: [&str; 14] = [
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PaymentList)]
 pub(crate) struct PaymentListView<'a> {
-    /// The payments, newest first. May be fewer than `limit` though there are more.
+    /// The payments, newest first. May be fewer than `limit` though there are more, when very many were looked through.
     data: Vec<PaymentView<'a>>,
     /// Whether there are more.
     has_more: bool,
@@ -77,7 +77,7 @@ pub(crate) struct PaymentListView<'a> {
         ("processor" = Option<String>, Query, pattern = "^[A-Za-z0-9_-]{2,32}$", nullable = false,
             description = "The processor of the latest charge."),
         ("currency" = Option<CurrencySchema>, Query, nullable = false,
-            description = "The currency; required with an amount. Cannot be joined with `offset`."),
+            description = "The currency; required with an amount."),
         ("created_from" = Option<String>, Query, format = DateTime, nullable = false, description = "Made at or after."),
         ("created_to" = Option<String>, Query, format = DateTime, nullable = false, description = "Made before."),
         ("amount_min" = Option<String>, Query, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,3})?$", nullable = false,
@@ -107,12 +107,8 @@ pub(crate) async fn list_payments(
     let currency = params.currency()?;
     let filter = filter(&params, currency)?;
     let page = state.engine().store().payments(caller.id(), filter).await?;
-    let shown = page
-        .payments
-        .iter()
-        .filter(|payment| currency.is_none_or(|currency| payment.terms.amount.currency == currency));
     let view = PaymentListView {
-        data: shown.map(PaymentView::new).collect(),
+        data: page.payments.iter().map(PaymentView::new).collect(),
         has_more: page.next.is_some(),
         next_cursor: page.next.map(cursor_text),
     };
@@ -121,10 +117,6 @@ pub(crate) async fn list_payments(
 
 fn filter(params: &Params<'_>, currency: Option<Currency>) -> Result<PaymentFilter, Problem> {
     let offset = params.count("offset", 0..=OFFSET_MAX)?.unwrap_or(0);
-    if offset > 0 && currency.is_some() {
-        // The store counts what it skips before the currency is looked at.
-        return Err(Problem::parameter("offset", "cannot be joined with currency; use cursor"));
-    }
     let name = "must be 2 to 32 letters, digits, _ or -";
     let user = "must be 1 to 128 characters without control characters";
     let text = |text: &str| text.to_owned();
@@ -134,6 +126,7 @@ fn filter(params: &Params<'_>, currency: Option<Currency>) -> Result<PaymentFilt
         status: params.read("status", "is not a known status", PaymentStatus::from_name)?,
         method: method("method")?.or(method("payment_method")?),
         processor: params.read("processor", name, |name| validate::is_word(name).then(|| text(name)))?,
+        currency,
         created_from_ms: params.moment("created_from")?,
         created_to_ms: params.moment("created_to")?,
         amount_minor_min: amount(params, "amount_min", currency)?,
@@ -220,7 +213,6 @@ mod tests {
             ("amount_min=1", "currency"),
             ("amount_max=0.001&currency=INR", "amount_max"),
             ("cursor=abc", "cursor"),
-            ("offset=1&currency=INR", "offset"),
         ] {
             assert_eq!(read(query).unwrap_err().field_name(), Some(field), "{query}");
         }

@@ -112,8 +112,8 @@ struct Refund<'a> {
 ///
 /// Amounts in currencies with three decimal digits must end in 0: Razorpay charges 99.991 KWD as
 /// 99.990 (razorpay.com/docs/api/orders/create).
-pub(super) fn check(charge: &Charge<'_>) -> Result<(), BuildError> {
-    if charge.amount.currency.exponent() == 3 && charge.amount.minor % 10 != 0 {
+pub(super) fn check(amount: Money) -> Result<(), BuildError> {
+    if amount.currency.exponent() == 3 && amount.minor % 10 != 0 {
         return Err(BuildError::Unsupported { processor: NAME, what: "a third decimal digit other than 0" });
     }
     Ok(())
