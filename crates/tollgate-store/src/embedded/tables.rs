@@ -28,10 +28,10 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 const MESSAGES_MS: u64 = 3 * 86_400_000;
 
 /// Memtable of a busy keyspace: larger ones make compaction stalls longer (`docs/store-engine.md`).
-const LARGE: u64 = 32 << 20;
+const LARGE: u64 = 8 << 20;
 
 /// Memtable of a quiet keyspace.
-const SMALL: u64 = 8 << 20;
+const SMALL: u64 = 4 << 20;
 
 /// All keyspaces, open.
 pub(super) struct Tables {

@@ -1,17 +1,21 @@
 //! Group commit: one thread takes whatever has gathered, decides it, and makes it durable with one
-//! write and one fsync. No timer: the next batch is what arrived while the last one was written.
+//! write and one fsync. The next batch is what arrived while the last one was written, and in the
+//! moment after.
 
 use crate::commit::{Admin, Commit, CommitError, Committed};
 use crate::embedded::tables::Tables;
 use crate::embedded::txn::{State, Txn};
 use crate::error::StoreError;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tollgate_core::command::Policy;
 
 /// Most units of work in one batch: bounds the time one fsync makes the first of them wait.
 const BATCH_MAX: usize = 512;
+
+/// How long a batch waits for company: about one fsync.
+const COMPANY: Duration = Duration::from_micros(500);
 
 /// A unit of work and where its answer goes.
 pub(super) enum Job {
@@ -38,7 +42,10 @@ pub(super) fn run(
     let mut jobs: Vec<Job> = Vec::with_capacity(BATCH_MAX);
     let mut answers: Vec<Answer> = Vec::with_capacity(BATCH_MAX);
     let mut forgotten_at_ms = 0_u64;
+    let mut size_before = 0;
     while queue.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
+        gather(&mut queue, &mut jobs, size_before);
+        size_before = jobs.len();
         let begun = Instant::now();
         let size = jobs.len();
         let mut newest_ms = 0;
@@ -73,6 +80,21 @@ pub(super) fn run(
         if newest_ms > forgotten_at_ms.saturating_add(60_000) {
             forgotten_at_ms = newest_ms;
             forget(tables, newest_ms);
+        }
+    }
+}
+
+/// Waits a moment for company when there was company last time, and takes what came: an fsync costs
+/// the same for one job as for hundreds, and takes a fifth of a busy machine's time if every two or
+/// three jobs have one of their own. A caller who is alone never waits.
+fn gather(queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, size_before: usize) {
+    if size_before > 1 || jobs.len() > 1 {
+        std::thread::sleep(COMPANY);
+    }
+    while jobs.len() < BATCH_MAX {
+        match queue.try_recv() {
+            Ok(job) => jobs.push(job),
+            Err(_) => return,
         }
     }
 }
