@@ -3,7 +3,6 @@
 mod outages;
 mod server;
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::*;
@@ -192,30 +191,4 @@ async fn a_sampled_process_that_ends_is_said_to_have_ended() {
     let report = run_quietly(LoadOptions { sample, ..options(&server) }).await;
     assert!(waiter.join().unwrap().is_ok());
     assert!(report.processes[0].ended);
-}
-
-/// Not a test: `cargo test --release -p tollgate-sim -- --ignored --nocapture generator_cost` prints what the generator costs
-/// against a server that does nothing.
-#[ignore = "a measurement, nothing to assert"]
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn generator_cost() {
-    let server = TestServer::start_plain().await;
-    let at = |rate_per_s, arrivals| Mode::OpenLoop { rate_per_s, arrivals };
-    for mode in [
-        at(1_000.0, Arrivals::Constant),
-        at(10_000.0, Arrivals::Constant),
-        at(10_000.0, Arrivals::Poisson),
-        Mode::ClosedLoop { concurrency: 64 },
-    ] {
-        let options =
-            LoadOptions { mode, connections: 64, duration: Duration::from_secs(5), ..options(&server) };
-        let report = run(options, |line| println!("{line}")).await.unwrap();
-        println!("{report}");
-        if let Ok(folder) = std::env::var("TOLLGATE_LOAD_SVG") {
-            let name = report.mode.replace([' ', ',', '/'], "_");
-            std::fs::write(format!("{folder}/{name}.svg"), svg::latency_over_time(&report)).unwrap();
-            std::fs::write(format!("{folder}/{name}.json"), report.to_json().unwrap()).unwrap();
-        }
-    }
-    assert!(server.plain.load(Ordering::Relaxed) > 0);
 }

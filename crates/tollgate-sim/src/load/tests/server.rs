@@ -1,10 +1,8 @@
 //! The servers the tests run against, and a small check that a picture is well-formed XML.
 
 use std::collections::{HashMap, HashSet};
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -68,7 +66,6 @@ struct Books {
 pub(super) struct TestServer {
     address: SocketAddr,
     books: Arc<Mutex<Books>>,
-    pub(super) plain: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -99,38 +96,7 @@ impl TestServer {
                 connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Self { address, books, plain: Arc::default(), task }
-    }
-
-    /// A server that keeps no books, to measure the generator against.
-    pub(super) async fn start_plain() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let plain = Arc::new(AtomicU64::new(0));
-        let theirs = Arc::clone(&plain);
-        let task = tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                stream.set_nodelay(true).unwrap();
-                let count = Arc::clone(&theirs);
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let count = Arc::clone(&count);
-                    async move {
-                        request.into_body().collect().await.unwrap();
-                        count.fetch_add(1, Ordering::Relaxed);
-                        let body = r#"{"id":"pay_0197f3a2c4d87b3e9a1c5f6072b4d8e1","status":"completed","amount":"123.45","currency":"INR","payment_method":"upi","processor":"razorpay","created_at":"2026-01-01T00:00:00Z"}"#;
-                        Ok::<_, Infallible>(
-                            Response::builder()
-                                .status(201)
-                                .body(Full::new(Bytes::from_static(body.as_bytes())))
-                                .unwrap(),
-                        )
-                    }
-                });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
-        Self { address, books: Arc::default(), plain, task }
+        Self { address, books, task }
     }
 
     /// Ends it like a crash; its port is free afterwards.
