@@ -2,8 +2,11 @@
 //! format. A connector builds requests and reads responses; it never does I/O, keeps no state and
 //! knows no clock.
 //!
-//! One file a processor. To add one, implement [`Connector`] and name it in [`registry`].
+//! One folder a processor. To add one, implement [`Connector`] and name it in [`registry`]:
+//! `docs/adding-a-processor.md` leads through it.
 
+mod answer;
+pub mod capability;
 mod digest;
 mod form;
 mod json;
@@ -13,11 +16,13 @@ pub mod registry;
 pub mod webhook;
 pub mod wire;
 
-use tollgate_core::currency::Currency;
-use tollgate_core::method::{CaptureMode, Instrument, MethodFamily, MethodKind};
+pub use capability::Capabilities;
+use std::borrow::Cow;
+use tollgate_core::mandate::MandateTerms;
+use tollgate_core::method::{CaptureMode, Instrument, MethodKind};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
-use webhook::{WebhookError, WebhookMessage, WebhookRequest};
+use webhook::{Callback, CallbackRequest, WebhookError, WebhookMessage, WebhookRequest};
 use wire::{HttpRequest, HttpResponse};
 
 /// What the customer's side of a charge looks like. Empty fields are left out or, where the
@@ -55,8 +60,13 @@ pub struct Charge<'a> {
     pub customer: Customer<'a>,
     /// What for.
     pub description: Option<&'a str>,
-    /// Where the customer's browser goes afterwards.
+    /// Where the processor sends the customer's browser afterwards: our own page, which hears what the
+    /// processor says ([`Connector::callback`]) and sends the browser on to the merchant.
     pub return_url: Option<&'a str>,
+    /// Where the processor sends its webhooks, for processors that are told so with each charge.
+    pub webhook_url: Option<&'a str>,
+    /// The UPI AutoPay mandate to set up with this charge.
+    pub mandate: Option<&'a MandateTerms>,
     /// What the customer's statement should say.
     pub statement_descriptor: Option<&'a str>,
 }
@@ -116,6 +126,11 @@ pub enum Operation<'a> {
         /// What was to be returned.
         amount: Money,
     },
+    /// End the UPI AutoPay mandate that a charge set up. Answered with [`Outcome::Voided`].
+    RevokeMandate {
+        /// The charge that set it up.
+        setup: ChargeHandle<'a>,
+    },
 }
 
 /// One HTTP exchange of an operation.
@@ -129,6 +144,37 @@ pub struct Call {
     pub moves_money: bool,
     /// The connector's place in a flow of several exchanges; handed back with the response.
     pub step: Step,
+    /// Whether the request needs the `authorization` header of a [`Login`]; whoever sends it adds it.
+    pub needs_login: bool,
+}
+
+impl Call {
+    /// An exchange that needs no login.
+    #[must_use]
+    pub const fn new(request: HttpRequest, moves_money: bool, step: Step) -> Self {
+        Self { request, moves_money, step, needs_login: false }
+    }
+
+    /// The same exchange, to be sent with the login's `authorization` header.
+    #[must_use]
+    pub fn with_login(self) -> Self {
+        Self { needs_login: true, ..self }
+    }
+}
+
+/// What a processor's login gave: good for many calls, until its time is over.
+#[derive(Clone)]
+pub struct Login {
+    /// The whole value of the `authorization` header.
+    pub authorization: tollgate_core::card::Secret,
+    /// How long it is good for, in milliseconds from its receipt.
+    pub lives_ms: u64,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("lives_ms", &self.lives_ms).finish_non_exhaustive()
+    }
 }
 
 /// The connector's place in a flow of several exchanges.
@@ -156,7 +202,7 @@ pub enum BuildError {
     #[error("{processor} does not support {what}")]
     Unsupported {
         /// Processor's name.
-        processor: &'static str,
+        processor: Cow<'static, str>,
         /// What was asked.
         what: &'static str,
     },
@@ -164,63 +210,20 @@ pub enum BuildError {
     #[error("{processor} needs its own payment id for this")]
     PaymentIdMissing {
         /// Processor's name.
-        processor: &'static str,
+        processor: Cow<'static, str>,
     },
-}
-
-/// How a fee is computed: `percent_bps` hundredths of a percent plus `fixed_minor`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FeeSchedule {
-    /// The methods it is for.
-    pub method: MethodFamily,
-    /// Hundredths of a percent of the amount.
-    pub percent_bps: u32,
-    /// Minor units on top.
-    pub fixed_minor: i64,
-}
-
-/// What a processor can take.
-#[derive(Debug, Clone, Copy)]
-pub struct Capabilities {
-    /// Methods.
-    pub methods: &'static [MethodFamily],
-    /// Currencies per method; a method that is not listed takes [`Capabilities::currencies`].
-    pub currencies: &'static [Currency],
-    /// Methods that are restricted to one currency (e.g. UPI to INR).
-    pub single_currency: &'static [(MethodFamily, Currency)],
-    /// Authorize now, capture later.
-    pub manual_capture: &'static [MethodFamily],
-    /// Capture less than was authorized.
-    pub partial_capture: bool,
-    /// Refund less than was captured.
-    pub partial_refund: bool,
-    /// The smallest amount of one charge, in minor units.
-    pub amount_minor_min: i64,
-    /// Public list prices.
-    pub fees: &'static [FeeSchedule],
-}
-
-impl Capabilities {
-    /// Whether a charge of this kind can be taken.
-    #[must_use]
-    pub fn takes(&self, method: MethodKind, amount: Money, capture: CaptureMode) -> bool {
-        let family = method.family();
-        let only = self.single_currency.iter().find(|(method, _)| *method == family);
-        self.methods.contains(&family)
-            && self.currencies.contains(&amount.currency)
-            && only.is_none_or(|(_, currency)| *currency == amount.currency)
-            && (capture == CaptureMode::Automatic || self.manual_capture.contains(&family))
-            && amount.minor >= self.amount_minor_min
-    }
 }
 
 /// A processor's wire format.
 pub trait Connector: Send + Sync + std::fmt::Debug {
-    /// The processor's name in configuration, routes and the API.
-    fn name(&self) -> &'static str;
+    /// The kind of processor, as `type` in its configuration.
+    fn kind(&self) -> &'static str;
 
     /// What it can take.
-    fn capabilities(&self) -> &'static Capabilities;
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Where its API is: what a reachability probe connects to.
+    fn base_url(&self) -> &str;
 
     /// The first exchange of an operation.
     ///
@@ -239,4 +242,24 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`WebhookError`] when the signature does not hold or the body is not understood.
     fn webhook(&self, request: &WebhookRequest<'_>) -> Result<WebhookMessage, WebhookError>;
+
+    /// Verifies and reads what the customer's browser brings back from the processor's page.
+    ///
+    /// The browser belongs to the customer: only what the processor has signed proves anything.
+    ///
+    /// # Errors
+    /// [`WebhookError::Signature`] when a signature does not hold.
+    fn callback(&self, _request: &CallbackRequest<'_>) -> Result<Callback, WebhookError> {
+        Ok(Callback::Ask)
+    }
+
+    /// The request that logs in, for processors whose calls need it ([`Call::needs_login`]).
+    fn login(&self) -> Option<HttpRequest> {
+        None
+    }
+
+    /// Reads the answer to [`Connector::login`]; none if it gave no login.
+    fn read_login(&self, _response: &HttpResponse<'_>) -> Option<Login> {
+        None
+    }
 }

@@ -29,12 +29,12 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+use crate::answer::{is_success, throttled, unknown, unreadable};
+use crate::capability::MethodRule;
 use crate::digest::sha512_of_joined;
 use crate::webhook::{WebhookError, WebhookMessage, WebhookRequest, WebhookSubject};
-use crate::wire::{HttpMethod, HttpRequest, HttpResponse};
-use crate::{
-    BuildError, Call, Capabilities, ChargeHandle, Connector, FeeSchedule, Operation, Progress, Step,
-};
+use crate::wire::{HttpRequest, HttpResponse};
+use crate::{BuildError, Call, Capabilities, ChargeHandle, Connector, Operation, Progress, Step};
 use serde::Deserialize;
 use std::fmt;
 use tollgate_core::card::Secret;
@@ -100,24 +100,24 @@ fn default_name() -> String {
     "Customer".to_owned()
 }
 
-/// Public list price: 2 % on every domestic method (payu.in/pricing).
-const FEES: &[FeeSchedule] = &[
-    FeeSchedule { method: MethodFamily::Card, percent_bps: 200, fixed_minor: 0 },
-    FeeSchedule { method: MethodFamily::Upi, percent_bps: 200, fixed_minor: 0 },
-    FeeSchedule { method: MethodFamily::Wallet, percent_bps: 200, fixed_minor: 0 },
-    FeeSchedule { method: MethodFamily::NetBanking, percent_bps: 200, fixed_minor: 0 },
-];
-
-static CAPABILITIES: Capabilities = Capabilities {
-    methods: &[MethodFamily::Card, MethodFamily::Upi, MethodFamily::Wallet, MethodFamily::NetBanking],
-    currencies: &[Currency::INR],
-    single_currency: &[],
-    manual_capture: &[MethodFamily::Card],
-    partial_capture: false,
-    partial_refund: true,
-    amount_minor_min: 100,
-    fees: FEES,
-};
+/// List price: 2 % on every domestic method (payu.in/pricing). One UPI payment is at most ₹1,00,000
+/// (NPCI, person to merchant).
+fn capabilities() -> Capabilities {
+    let rule = |family| MethodRule::new(family, &[Currency::INR]).within(100, i64::MAX).fee(200, 0);
+    Capabilities {
+        methods: vec![
+            rule(MethodFamily::Card).manual(),
+            rule(MethodFamily::UpiIntent).within(100, 10_000_000),
+            rule(MethodFamily::UpiQr).within(100, 10_000_000),
+            rule(MethodFamily::UpiCollect).within(100, 10_000_000),
+            rule(MethodFamily::Wallet),
+            rule(MethodFamily::NetBanking),
+        ],
+        countries: vec!["IN".to_owned()],
+        partial_refund: true,
+        ..Capabilities::default()
+    }
+}
 
 /// The connector of one PayU account.
 pub struct PayU {
@@ -129,6 +129,7 @@ pub struct PayU {
     default_email: String,
     default_phone: String,
     default_name: String,
+    capabilities: Capabilities,
 }
 
 impl fmt::Debug for PayU {
@@ -178,13 +179,12 @@ impl PayU {
             default_email: account.default_email,
             default_phone: account.default_phone,
             default_name: account.default_name,
+            capabilities: capabilities(),
         }
     }
 
     fn post(&self, url: &str, body: Zeroizing<Vec<u8>>, step: Step, moves_money: bool) -> Call {
-        let headers = vec![("content-type", "application/x-www-form-urlencoded".to_owned())];
-        let request = HttpRequest { method: HttpMethod::Post, url: url.to_owned(), headers, body };
-        Call { request, moves_money, step }
+        Call::new(HttpRequest::post_form(url, body), moves_money, step)
     }
 
     fn command(&self, command: Command, vars: &[&str], step: Step) -> Call {
@@ -286,12 +286,16 @@ impl PayU {
 }
 
 impl Connector for PayU {
-    fn name(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         NAME
     }
 
-    fn capabilities(&self) -> &'static Capabilities {
-        &CAPABILITIES
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn base_url(&self) -> &str {
+        &self.payment_url
     }
 
     fn start(&self, operation: &Operation<'_>) -> Result<Call, BuildError> {
@@ -308,6 +312,9 @@ impl Connector for PayU {
                 Ok(self.verify(charge))
             }
             Operation::EnquireCharge { charge } => Ok(self.verify(charge)),
+            Operation::RevokeMandate { .. } => {
+                Err(BuildError::Unsupported { processor: NAME.into(), what: "UPI AutoPay mandates" })
+            }
         }
     }
 
@@ -318,6 +325,7 @@ impl Connector for PayU {
             Operation::EnquireRefund { reference, .. } => {
                 Progress::Done(commands::read_refunds(response, reference))
             }
+            Operation::RevokeMandate { .. } => Progress::Done(unreadable()),
             Operation::Capture { charge, reference, amount } => {
                 let kind = commands::ActionKind::Capture;
                 let wanted = commands::Action { kind, reference, amount: *amount };
@@ -352,22 +360,6 @@ impl Connector for PayU {
             subject: Some(WebhookSubject { reference, outcome }),
         })
     }
-}
-
-const fn is_success(status: u16) -> bool {
-    matches!(status, 200..=299)
-}
-
-fn unknown(message: &str) -> Outcome {
-    Outcome::Unknown(Failure::new(FailureCode::OutcomeUnknown, message))
-}
-
-fn unreadable() -> Outcome {
-    unknown("the reply is not one the processor documents")
-}
-
-fn throttled() -> Outcome {
-    Outcome::NotTaken(Failure::new(FailureCode::ProcessorRateLimited, "the processor is throttling us"))
 }
 
 /// PayU's payment ids are numbers; they go into commands, so nothing else may be in them.

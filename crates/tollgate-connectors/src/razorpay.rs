@@ -30,12 +30,12 @@ mod tests;
 
 pub use account::RazorpayAccount;
 
+use crate::answer::{is_success, not_taken, unknown, unreadable, upi_link};
+use crate::capability::MethodRule;
 use crate::digest::HmacKey;
 use crate::webhook::{WebhookError, WebhookMessage, WebhookRequest};
-use crate::wire::{HttpMethod, HttpRequest, HttpResponse};
-use crate::{
-    BuildError, Call, Capabilities, Charge, ChargeHandle, Connector, FeeSchedule, Operation, Progress, Step,
-};
+use crate::wire::{HttpRequest, HttpResponse};
+use crate::{BuildError, Call, Capabilities, Charge, ChargeHandle, Connector, Operation, Progress, Step};
 use base64::Engine;
 use entity::{CreatedPayment, Found};
 use std::fmt;
@@ -52,45 +52,41 @@ const PAGE_LENGTH: u32 = 100;
 /// The most pages looked through for one refund.
 const PAGES_MAX: u8 = 20;
 
-/// Public list price: 2 % platform fee on every domestic method (razorpay.com/pricing).
-const FEES: &[FeeSchedule] = &[
-    FeeSchedule { method: MethodFamily::Card, percent_bps: 200, fixed_minor: 0 },
-    FeeSchedule { method: MethodFamily::Upi, percent_bps: 200, fixed_minor: 0 },
-    FeeSchedule { method: MethodFamily::Wallet, percent_bps: 200, fixed_minor: 0 },
-    FeeSchedule { method: MethodFamily::NetBanking, percent_bps: 200, fixed_minor: 0 },
+/// List price: 2 % platform fee on every domestic method (razorpay.com/pricing). One UPI payment is at
+/// most ₹1,00,000 (NPCI, person to merchant).
+fn capabilities() -> Capabilities {
+    let rule =
+        |family, currencies| MethodRule::new(family, currencies).manual().within(100, i64::MAX).fee(200, 0);
+    Capabilities {
+        methods: vec![
+            rule(MethodFamily::Card, CARD_CURRENCIES),
+            rule(MethodFamily::UpiIntent, &[Currency::INR]).within(100, 10_000_000),
+            rule(MethodFamily::UpiQr, &[Currency::INR]).within(100, 10_000_000),
+            rule(MethodFamily::UpiCollect, &[Currency::INR]).within(100, 10_000_000),
+            rule(MethodFamily::Wallet, &[Currency::INR]),
+            rule(MethodFamily::NetBanking, &[Currency::INR]),
+        ],
+        countries: vec!["IN".to_owned()],
+        partial_refund: true,
+        ..Capabilities::default()
+    }
+}
+
+const CARD_CURRENCIES: &[Currency] = &[
+    Currency::INR,
+    Currency::USD,
+    Currency::EUR,
+    Currency::GBP,
+    Currency::SGD,
+    Currency::AED,
+    Currency::AUD,
+    Currency::CAD,
+    Currency::MYR,
+    Currency::JPY,
+    Currency::KWD,
+    Currency::BHD,
+    Currency::OMR,
 ];
-
-const METHODS: &[MethodFamily] =
-    &[MethodFamily::Card, MethodFamily::Upi, MethodFamily::Wallet, MethodFamily::NetBanking];
-
-static CAPABILITIES: Capabilities = Capabilities {
-    methods: METHODS,
-    currencies: &[
-        Currency::INR,
-        Currency::USD,
-        Currency::EUR,
-        Currency::GBP,
-        Currency::SGD,
-        Currency::AED,
-        Currency::AUD,
-        Currency::CAD,
-        Currency::MYR,
-        Currency::JPY,
-        Currency::KWD,
-        Currency::BHD,
-        Currency::OMR,
-    ],
-    single_currency: &[
-        (MethodFamily::Upi, Currency::INR),
-        (MethodFamily::Wallet, Currency::INR),
-        (MethodFamily::NetBanking, Currency::INR),
-    ],
-    manual_capture: METHODS,
-    partial_capture: false,
-    partial_refund: true,
-    amount_minor_min: 100,
-    fees: FEES,
-};
 
 /// The connector of one Razorpay account.
 pub struct Razorpay {
@@ -104,6 +100,8 @@ pub struct Razorpay {
     default_email: String,
     default_contact: String,
     trust_signed_success: bool,
+    base_url: String,
+    capabilities: Capabilities,
 }
 
 impl fmt::Debug for Razorpay {
@@ -130,23 +128,19 @@ impl Razorpay {
             default_email: account.default_email,
             default_contact: account.default_contact,
             trust_signed_success: account.trust_signed_success,
+            base_url: account.base_url.clone(),
+            capabilities: capabilities(),
         }
     }
 
     fn get(&self, url: String, step: Step, moves_money: bool) -> Call {
-        let headers = vec![("authorization", self.authorization.as_str().to_owned())];
-        let body = Zeroizing::new(Vec::new());
-        let request = HttpRequest { method: HttpMethod::Get, url, headers, body };
-        Call { request, moves_money, step }
+        let request = HttpRequest::get(url).header("authorization", self.authorization.as_str());
+        Call::new(request, moves_money, step)
     }
 
     fn post(&self, url: String, body: Zeroizing<Vec<u8>>, step: Step, moves_money: bool) -> Call {
-        let headers = vec![
-            ("authorization", self.authorization.as_str().to_owned()),
-            ("content-type", "application/json".to_owned()),
-        ];
-        let request = HttpRequest { method: HttpMethod::Post, url, headers, body };
-        Call { request, moves_money, step }
+        let request = HttpRequest::post_json(url, body).header("authorization", self.authorization.as_str());
+        Call::new(request, moves_money, step)
     }
 
     /// Finds the order of a charge, with its payments, by our reference.
@@ -165,7 +159,7 @@ impl Razorpay {
         let url = format!("{}{payment_id}/refund", self.payments_url);
         let body = request::refund(reference, amount_minor);
         let mut call = self.post(url, body, at(1, payment_id), true);
-        call.request.headers.push(("x-refund-idempotency", reference.to_owned()));
+        call.request.headers.push(("x-refund-idempotency".into(), reference.to_owned()));
         call
     }
 
@@ -193,7 +187,12 @@ impl Razorpay {
         }
         match entity::read_order(response.body, charge) {
             Some(order_id) => {
-                let body = request::payment(charge, order_id.as_str(), self);
+                let Ok(body) = request::payment(charge, order_id.as_str(), self) else {
+                    return Progress::Done(not_taken(
+                        FailureCode::ProcessorRejected,
+                        "the method cannot be expressed",
+                    ));
+                };
                 let url = self.create_payment_url.clone();
                 Progress::Next(Box::new(self.post(url, body, at(1, order_id.as_str()), true)))
             }
@@ -215,7 +214,7 @@ impl Razorpay {
         if !entity::is_id(payment_id, "pay_") {
             return Progress::Done(unreadable());
         }
-        if let Some(outcome) = created.next_action() {
+        if let Some(outcome) = created.next_action(charge) {
             return Progress::Done(outcome);
         }
         let signed = created.order_id() == order_id
@@ -304,25 +303,17 @@ fn at(index: u8, carry: &str) -> Step {
     Step { index, carry: Some(carry.to_owned()) }
 }
 
-const fn is_success(status: u16) -> bool {
-    matches!(status, 200..=299)
-}
-
-fn unknown(message: &str) -> Outcome {
-    Outcome::Unknown(Failure::new(FailureCode::OutcomeUnknown, message))
-}
-
-fn unreadable() -> Outcome {
-    unknown("the reply is not one the processor documents")
-}
-
 impl Connector for Razorpay {
-    fn name(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         NAME
     }
 
-    fn capabilities(&self) -> &'static Capabilities {
-        &CAPABILITIES
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn base_url(&self) -> &str {
+        &self.base_url
     }
 
     fn start(&self, operation: &Operation<'_>) -> Result<Call, BuildError> {
@@ -351,6 +342,9 @@ impl Connector for Razorpay {
                 None => self.look_up(charge),
             }),
             Operation::Void { charge, .. } | Operation::EnquireCharge { charge } => Ok(self.look_up(charge)),
+            Operation::RevokeMandate { .. } => {
+                Err(BuildError::Unsupported { processor: NAME.into(), what: "UPI AutoPay mandates" })
+            }
         }
     }
 
@@ -382,6 +376,7 @@ impl Connector for Razorpay {
                 Ok(Found::Nothing) => Progress::Done(Outcome::NotFound),
                 Err(outcome) => Progress::Done(outcome),
             },
+            (Operation::RevokeMandate { .. }, _) => Progress::Done(unreadable()),
             (Operation::EnquireRefund { reference, amount, .. }, index) => {
                 match entity::find_refund(response, carry, reference, *amount) {
                     // A full page may have a successor.
@@ -431,7 +426,7 @@ fn known_id<'a>(charge: &ChargeHandle<'a>) -> Option<&'a str> {
 
 impl CreatedPayment<'_> {
     /// What the customer has to do, when the payment is not finished.
-    fn next_action(&self) -> Option<Outcome> {
+    fn next_action(&self, charge: &Charge<'_>) -> Option<Outcome> {
         let actions = self.next()?;
         let processor_payment_id = Some(self.payment_id.as_str().to_owned());
         let url_of = |wanted: &str| {
@@ -439,7 +434,7 @@ impl CreatedPayment<'_> {
             Some(crate::json::text(&action.url).to_owned()).filter(|url| !url.is_empty())
         };
         let action = if let Some(uri) = url_of("intent").filter(|uri| uri.starts_with("upi://")) {
-            NextAction::UpiIntent { uri }
+            upi_link(charge, uri)
         } else if let Some(url) = url_of("redirect").filter(|url| url.starts_with("http")) {
             NextAction::Redirect { url }
         } else if url_of("poll").is_some() {

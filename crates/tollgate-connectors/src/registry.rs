@@ -1,4 +1,4 @@
-//! The processors there are: a new one is one line here.
+//! The processors there are: a new one is one line in each list here.
 
 use crate::Connector;
 use crate::payu::{PayU, PayUAccount};
@@ -7,13 +7,16 @@ use serde::Deserialize;
 
 /// A configured processor account.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "processor", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Account {
     /// Razorpay.
     Razorpay(RazorpayAccount),
     /// PayU (India).
     Payu(PayUAccount),
 }
+
+/// The kinds of processors, as `type` in the configuration.
+pub const KINDS: &[&str] = &["razorpay", "payu"];
 
 impl Account {
     /// The connector speaking for this account.

@@ -29,6 +29,26 @@ pub struct WebhookSubject {
     pub outcome: Outcome,
 }
 
+/// What the customer's browser brought back from a processor's page.
+#[derive(Clone, Copy)]
+pub struct CallbackRequest<'a> {
+    /// Our reference of the charge, from the address that the browser was sent to.
+    pub reference: &'a str,
+    /// The query, without its question mark.
+    pub query: &'a str,
+    /// The form that was posted; empty if the browser came by GET.
+    pub body: &'a [u8],
+}
+
+/// What a verified callback says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callback {
+    /// Nothing that proves anything: the processor has to be asked.
+    Ask,
+    /// What the processor has signed.
+    Says(Outcome),
+}
+
 /// A webhook was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookError {

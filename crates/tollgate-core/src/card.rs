@@ -165,7 +165,7 @@ macro_rules! unprintable {
         }
     )+};
 }
-unprintable!(CardNumber, Cvc, Secret, CardSecret);
+unprintable!(CardNumber, Cvc, Secret, CardSecret, NetworkToken);
 
 /// A whole card as its holder typed it.
 #[derive(Clone)]
@@ -180,6 +180,17 @@ pub struct CardSecret {
     pub cvc: Option<Cvc>,
     /// The holder's name as printed.
     pub holder: Option<String>,
+    /// What makes the number a network token instead of the card's own.
+    pub network_token: Option<NetworkToken>,
+}
+
+/// What comes with a network token (EMVCo payment tokenisation): proof that it may be used once.
+#[derive(Clone)]
+pub struct NetworkToken {
+    /// The cryptogram (TAVV, DSRP …), base64 as the network gave it.
+    pub cryptogram: Secret,
+    /// Electronic commerce indicator, two digits, where the network gave one.
+    pub eci: Option<String>,
 }
 
 impl CardSecret {
@@ -256,6 +267,7 @@ mod tests {
             exp_year: 2030,
             cvc: Some(Cvc::parse("987").unwrap()),
             holder: None,
+            network_token: None,
         };
         let shown = format!("{card:?} {:?}", Secret::new("hush"));
         assert!(!shown.contains("1111") && !shown.contains("987") && !shown.contains("hush"));
@@ -271,6 +283,7 @@ mod tests {
             exp_year: 2026,
             cvc: None,
             holder: None,
+            network_token: None,
         };
         assert_eq!(card.check_expiry(2026, 6), Ok(()));
         assert_eq!(card.check_expiry(2026, 7), Err(CardError::Expired));

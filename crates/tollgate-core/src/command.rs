@@ -73,6 +73,11 @@ pub enum Command {
         /// The new attempt's id.
         attempt_id: AttemptId,
     },
+    /// End the mandate that the payment set up.
+    RevokeMandate {
+        /// The payment.
+        payment_id: PaymentId,
+    },
     /// Ask for a person's eye.
     Flag {
         /// The payment.
@@ -96,6 +101,7 @@ impl Command {
             | Self::Expire { payment_id, .. }
             | Self::Refund { payment_id, .. }
             | Self::Return { payment_id, .. }
+            | Self::RevokeMandate { payment_id }
             | Self::Flag { payment_id, .. } => *payment_id,
         }
     }
@@ -175,6 +181,9 @@ pub enum Refusal {
     /// The payment has as many refunds or attempts as it may have.
     #[error("the payment has as many operations as it may have")]
     TooManyOperations,
+    /// The payment set no mandate up.
+    #[error("the payment set no mandate up")]
+    NoMandate,
     /// An id was used twice.
     #[error("the id is taken")]
     IdTaken,

@@ -65,6 +65,11 @@ pub fn decide(situation: &Situation<'_>, command: Command) -> Result<Option<Paym
         }
         Command::Return { attempt_id, .. } => return_late(payment, attempt_id),
         Command::Flag { attempt_id, flag, .. } => Ok(flag_once(payment, flag, attempt_id)),
+        Command::RevokeMandate { .. } => match (payment.terms.mandate, payment.mandate_revoked_at_ms) {
+            (None, _) => Err(Refusal::NoMandate),
+            (Some(_), Some(_)) => Ok(None),
+            (Some(_), None) => Ok(Some(PaymentEvent::MandateRevoked)),
+        },
     }
 }
 
@@ -151,10 +156,14 @@ fn refund(
     let returned_minor = payment.captured_minor - left_minor + amount_minor;
     let fee_back_minor = proportion_minor(payment.fee_minor, returned_minor, payment.captured_minor);
     let fee_returned_minor = (fee_back_minor - payment.fee_returned_minor).clamp(0, amount_minor);
+    let bank_back_minor = proportion_minor(payment.subvention_minor, returned_minor, payment.captured_minor);
+    let subvention_returned_minor = (bank_back_minor - payment.subvention_returned_minor)
+        .clamp(0, amount_minor.saturating_sub(fee_returned_minor));
     Ok(PaymentEvent::RefundStarted {
         refund_id,
         attempt: same_processor(payment, attempt_id, amount_minor),
         fee_returned_minor,
+        subvention_returned_minor,
         reason,
         metadata,
     })
@@ -291,7 +300,7 @@ fn settle_charge(
         Outcome::Captured { processor_payment_id, .. } => Some(PaymentEvent::Completed {
             attempt_id,
             processor_payment_id,
-            fee_minor: payment.terms.fee.fee_minor(asked_minor),
+            fee_minor: fee_minor(payment, asked_minor),
         }),
         Outcome::Authorized { processor_payment_id, .. } => match payment.terms.capture {
             CaptureMode::Manual => Some(PaymentEvent::Authorized {
@@ -342,7 +351,7 @@ fn settle_capture(payment: &Payment, attempt: &Attempt, outcome: Outcome) -> Opt
             if amount_minor <= 0 || amount_minor > payment.authorized_minor {
                 return mismatch(payment, attempt_id);
             }
-            let fee_minor = payment.terms.fee.fee_minor(amount_minor);
+            let fee_minor = fee_minor(payment, amount_minor);
             Some(PaymentEvent::Captured { attempt_id, amount_minor, fee_minor })
         }
         Outcome::Declined(failure) | Outcome::NotTaken(failure) => {
@@ -390,6 +399,7 @@ fn settle_refund(
             failure,
             amount_minor: refund.amount.minor,
             fee_returned_minor: refund.fee_returned_minor,
+            subvention_returned_minor: refund.subvention_returned_minor,
         }),
         _ => None,
     }
@@ -410,6 +420,12 @@ fn settle_return(payment: &Payment, attempt: &Attempt, outcome: Outcome) -> Opti
         }
         _ => None,
     }
+}
+
+/// Our fee: never more than what the bank of an instalment plan leaves of the amount.
+fn fee_minor(payment: &Payment, captured_minor: i64) -> i64 {
+    let left_minor = captured_minor.saturating_sub(payment.terms.subvention_minor(captured_minor));
+    payment.terms.fee.fee_minor(captured_minor).min(left_minor.max(0))
 }
 
 /// The processor speaks of another amount: nothing is booked until a person has looked.

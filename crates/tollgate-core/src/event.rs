@@ -3,10 +3,11 @@
 
 use crate::attempt::{AttemptKind, AttemptStart, ProcessorName};
 use crate::failure::Failure;
-use crate::id::{AttemptId, EventId, MerchantId, PaymentId, RefundId};
+use crate::id::{AttemptId, CheckoutId, EventId, MerchantId, PasskeyId, PaymentId, RefundId};
+use crate::mandate::MandateTerms;
 use crate::merchant::FeePlan;
 use crate::method::{CaptureMode, InstrumentSummary, MethodKind};
-use crate::money::Money;
+use crate::money::{Money, proportion_minor};
 use crate::outcome::NextAction;
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,26 @@ pub struct PaymentTerms {
     pub return_url: Option<String>,
     /// The merchant's own data.
     pub metadata: Vec<(String, String)>,
+    /// The UPI AutoPay mandate that this payment sets up.
+    pub mandate: Option<MandateTerms>,
+    /// The passkey with which the customer confirmed amount and payee.
+    pub confirmed_by: Option<PasskeyId>,
+    /// The checkout session it was made in.
+    pub checkout: Option<CheckoutId>,
+}
+
+impl PaymentTerms {
+    /// What the merchant pays the card's bank for the customer's interest when `captured_minor` of the
+    /// amount is captured, in minor units.
+    #[must_use]
+    pub fn subvention_minor(&self, captured_minor: i64) -> i64 {
+        match &self.instrument {
+            InstrumentSummary::Emi { plan, .. } => {
+                proportion_minor(plan.subvention_minor, captured_minor, self.amount.minor)
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// Something that happened to a payment. The order is stored: append, never reorder.
@@ -211,6 +232,8 @@ pub enum PaymentEvent {
         attempt: AttemptStart,
         /// Our fee given back with it, in minor units.
         fee_returned_minor: i64,
+        /// What the card's bank gives back of the interest it was paid, in minor units.
+        subvention_returned_minor: i64,
         /// The merchant's reason.
         reason: Option<String>,
         /// The merchant's own data.
@@ -241,6 +264,8 @@ pub enum PaymentEvent {
         amount_minor: i64,
         /// Our fee that was to be given back with it, in minor units.
         fee_returned_minor: i64,
+        /// What the card's bank was to give back of the interest it was paid, in minor units.
+        subvention_returned_minor: i64,
     },
     /// A given-up attempt succeeded after all; its money is the customer's and goes back.
     LateSuccess {
@@ -283,6 +308,8 @@ pub enum PaymentEvent {
         /// The attempt it is about.
         attempt_id: AttemptId,
     },
+    /// The mandate that this payment set up allows no further debits.
+    MandateRevoked,
 }
 
 impl PaymentEvent {
@@ -314,6 +341,7 @@ impl PaymentEvent {
             Self::Returned { .. } => "payment.returned",
             Self::ReturnFailed { .. } => "payment.return_failed",
             Self::Flagged { .. } => "payment.flagged",
+            Self::MandateRevoked => "mandate.revoked",
         }
     }
 

@@ -148,6 +148,15 @@ id_type!(
     ApiKeyId, "key_"
 );
 
+id_type!(
+    /// A hosted checkout session.
+    CheckoutId, "cs_"
+);
+id_type!(
+    /// A customer's passkey.
+    PasskeyId, "psk_"
+);
+
 impl AttemptId {
     /// The reference given to the processor: 22 alphanumeric characters, chosen by us and durable
     /// before the call, by which enquiry, refund and webhook find the attempt again.

@@ -2,13 +2,14 @@
 //!
 //! | event | debit | credit |
 //! |---|---|---|
-//! | charge completed, authorization captured | processor receivable *A* | merchant payable *A − fee*, fee revenue *fee* |
-//! | refund started (reserves) | merchant payable *R − fee back*, fee revenue *fee back* | refunds payable *R* |
+//! | charge completed, authorization captured | processor receivable *A* | merchant payable *A − fee − sub*, fee revenue *fee*, EMI subvention *sub* |
+//! | refund started (reserves) | merchant payable *R − fee back − sub back*, fee revenue *fee back*, EMI subvention *sub back* | refunds payable *R* |
 //! | refund succeeded | refunds payable *R* | processor receivable *R* |
-//! | refund failed (undoes) | refunds payable *R* | merchant payable *R − fee back*, fee revenue *fee back* |
+//! | refund failed (undoes) | refunds payable *R* | merchant payable *R − fee back − sub back*, fee revenue *fee back*, EMI subvention *sub back* |
 //! | late success (money after the end) | processor receivable *L* | customer clearing *L* |
 //! | late money returned | customer clearing *L* | processor receivable *L* |
 //!
+//! *sub* is what the merchant of a no-cost EMI owes the card's bank for the customer's interest.
 //! Authorizing and releasing move no money and book nothing. Starting a refund is a wish: it is
 //! refused inside the commit if it would take a balance below zero on its normal side. The others
 //! are facts the processor has made; they are booked in any case.
@@ -32,6 +33,8 @@ pub enum Account {
     RefundsPayable,
     /// Customers' money that belongs to no payment.
     CustomerClearing,
+    /// What merchants owe card banks for their customers' interest (no-cost EMI).
+    EmiSubvention,
 }
 
 impl Account {
@@ -44,6 +47,7 @@ impl Account {
             Self::FeeRevenue => "fee_revenue".to_owned(),
             Self::RefundsPayable => "refunds_payable".to_owned(),
             Self::CustomerClearing => "customer_clearing".to_owned(),
+            Self::EmiSubvention => "emi_subvention".to_owned(),
         }
     }
 
@@ -52,9 +56,11 @@ impl Account {
     pub const fn normal_side(&self) -> Side {
         match self {
             Self::ProcessorReceivable(_) => Side::Debit,
-            Self::MerchantPayable | Self::FeeRevenue | Self::RefundsPayable | Self::CustomerClearing => {
-                Side::Credit
-            }
+            Self::MerchantPayable
+            | Self::FeeRevenue
+            | Self::RefundsPayable
+            | Self::CustomerClearing
+            | Self::EmiSubvention => Side::Credit,
         }
     }
 }
@@ -189,21 +195,38 @@ pub fn posting(after: &Payment, event: &PaymentEvent, at_ms: u64) -> Result<Opti
     let entries = match event {
         PaymentEvent::Completed { .. } | PaymentEvent::Captured { .. } => vec![
             debit(receivable(), after.captured_minor),
-            credit(Account::MerchantPayable, after.captured_minor.saturating_sub(after.fee_minor)),
+            credit(
+                Account::MerchantPayable,
+                after.captured_minor.saturating_sub(after.fee_minor).saturating_sub(after.subvention_minor),
+            ),
             credit(Account::FeeRevenue, after.fee_minor),
+            credit(Account::EmiSubvention, after.subvention_minor),
         ],
-        PaymentEvent::RefundStarted { attempt, fee_returned_minor, .. } => vec![
-            debit(Account::MerchantPayable, attempt.amount_minor.saturating_sub(*fee_returned_minor)),
+        PaymentEvent::RefundStarted { attempt, fee_returned_minor, subvention_returned_minor, .. } => vec![
+            debit(
+                Account::MerchantPayable,
+                attempt
+                    .amount_minor
+                    .saturating_sub(*fee_returned_minor)
+                    .saturating_sub(*subvention_returned_minor),
+            ),
             debit(Account::FeeRevenue, *fee_returned_minor),
+            debit(Account::EmiSubvention, *subvention_returned_minor),
             credit(Account::RefundsPayable, attempt.amount_minor),
         ],
         PaymentEvent::RefundSucceeded { amount_minor, .. } => {
             vec![debit(Account::RefundsPayable, *amount_minor), credit(receivable(), *amount_minor)]
         }
-        PaymentEvent::RefundFailed { amount_minor, fee_returned_minor, .. } => vec![
+        PaymentEvent::RefundFailed {
+            amount_minor, fee_returned_minor, subvention_returned_minor, ..
+        } => vec![
             debit(Account::RefundsPayable, *amount_minor),
-            credit(Account::MerchantPayable, amount_minor.saturating_sub(*fee_returned_minor)),
+            credit(
+                Account::MerchantPayable,
+                amount_minor.saturating_sub(*fee_returned_minor).saturating_sub(*subvention_returned_minor),
+            ),
             credit(Account::FeeRevenue, *fee_returned_minor),
+            credit(Account::EmiSubvention, *subvention_returned_minor),
         ],
         PaymentEvent::LateSuccess { captured_minor, processor, .. } if *captured_minor > 0 => vec![
             debit(Account::ProcessorReceivable(processor.clone()), *captured_minor),

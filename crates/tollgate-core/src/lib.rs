@@ -8,14 +8,18 @@
 
 pub mod attempt;
 pub mod base62;
+pub mod bnpl;
 pub mod card;
 pub mod command;
 pub mod currency;
 pub mod decide;
+pub mod directory;
+pub mod emi;
 pub mod event;
 pub mod failure;
 pub mod id;
 pub mod ledger;
+pub mod mandate;
 pub mod merchant;
 pub mod method;
 pub mod money;

@@ -47,6 +47,10 @@ pub struct Merchant {
     pub active: bool,
     /// Our fee.
     pub fee: FeePlan,
+    /// Merchant category code (ISO 18245): four digits. Some methods are for some categories only.
+    pub mcc: Option<String>,
+    /// Country (ISO 3166-1 alpha-2). Processors serve merchants of some countries only.
+    pub country: Option<String>,
     /// The processors it uses, most wanted first; empty: all that are configured.
     pub processors: Vec<ProcessorName>,
     /// When it was made.

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
 
-/// What the customer has to do next.
+/// What the customer has to do next. The order is stored: append, never reorder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NextAction {
     /// Open this page (3-D Secure, wallet or bank login).
@@ -18,6 +18,23 @@ pub enum NextAction {
     },
     /// Approve the request in the UPI app.
     UpiCollect,
+    /// Scan this link as a QR code.
+    UpiQr {
+        /// Deep link.
+        uri: String,
+    },
+    /// Send these fields to this page from the customer's browser, as a form by POST.
+    Form {
+        /// Absolute URL.
+        url: String,
+        /// Names and values, in order.
+        fields: Vec<(String, String)>,
+    },
+    /// Show this document, which the processor sent instead of an address (a bank's login).
+    Page {
+        /// The HTML document, in base64.
+        html_base64: String,
+    },
 }
 
 /// The meaning of a processor's answer to a charge, capture, void, refund or enquiry.

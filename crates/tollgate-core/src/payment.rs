@@ -71,6 +71,10 @@ pub struct Payment {
     pub fee_minor: i64,
     /// Our fee given back or reserved to be given back with refunds, in minor units.
     pub fee_returned_minor: i64,
+    /// What the merchant owes the card's bank for the customer's interest, in minor units.
+    pub subvention_minor: i64,
+    /// Of that, what is given back or reserved to be given back with refunds, in minor units.
+    pub subvention_returned_minor: i64,
     /// Money that arrived after the end.
     pub late: Vec<LateMoney>,
     /// The charge, capture or void under way.
@@ -91,6 +95,8 @@ pub struct Payment {
     pub created_at_ms: u64,
     /// When it was last changed.
     pub updated_at_ms: u64,
+    /// When the mandate it set up was revoked.
+    pub mandate_revoked_at_ms: Option<u64>,
 }
 
 /// An event does not fit the payment. Never happens to events made by `decide`; found by `verify`
@@ -137,6 +143,9 @@ impl Payment {
             refund_pending_minor: 0,
             fee_minor: 0,
             fee_returned_minor: 0,
+            subvention_minor: 0,
+            subvention_returned_minor: 0,
+            mandate_revoked_at_ms: None,
             late: Vec::new(),
             open_operation: None,
             next_action: None,
@@ -220,6 +229,7 @@ impl Payment {
                 self.authorized_minor = self.terms.amount.minor;
                 self.captured_minor = self.terms.amount.minor;
                 self.fee_minor = *fee_minor;
+                self.subvention_minor = self.terms.subvention_minor(self.captured_minor);
             }
             PaymentEvent::Declined { failure, .. } => {
                 self.step(Trigger::Decline)?;
@@ -236,6 +246,7 @@ impl Payment {
                 self.close_charge(None);
                 self.captured_minor = *amount_minor;
                 self.fee_minor = *fee_minor;
+                self.subvention_minor = self.terms.subvention_minor(self.captured_minor);
             }
             PaymentEvent::CaptureStarted { attempt } => {
                 self.open(attempt, AttemptKind::Capture, false);
@@ -263,6 +274,7 @@ impl Payment {
                 self.close_charge(None);
             }
             PaymentEvent::Flagged { flag, .. } => self.raise(*flag),
+            PaymentEvent::MandateRevoked => self.mandate_revoked_at_ms = Some(at_ms),
             refund_or_return => self.apply_money_back(refund_or_return)?,
         }
         Ok(())
@@ -271,9 +283,16 @@ impl Payment {
     /// Refunds, and returns of late money: they run beside the main course.
     fn apply_money_back(&mut self, event: &PaymentEvent) -> Result<(), ApplyError> {
         match event {
-            PaymentEvent::RefundStarted { refund_id, attempt, fee_returned_minor, .. } => {
+            PaymentEvent::RefundStarted {
+                refund_id,
+                attempt,
+                fee_returned_minor,
+                subvention_returned_minor,
+                ..
+            } => {
                 add(&mut self.refund_pending_minor, attempt.amount_minor);
                 add(&mut self.fee_returned_minor, *fee_returned_minor);
+                add(&mut self.subvention_returned_minor, *subvention_returned_minor);
                 self.refunds.push(*refund_id);
                 self.attempts.push(attempt.id);
             }
@@ -283,9 +302,15 @@ impl Payment {
                 let rest = self.captured_minor.saturating_sub(self.refunded_minor);
                 self.step(if rest == 0 { Trigger::RefundRest } else { Trigger::RefundPart })?;
             }
-            PaymentEvent::RefundFailed { amount_minor, fee_returned_minor, .. } => {
+            PaymentEvent::RefundFailed {
+                amount_minor,
+                fee_returned_minor,
+                subvention_returned_minor,
+                ..
+            } => {
                 take(&mut self.refund_pending_minor, *amount_minor);
                 take(&mut self.fee_returned_minor, *fee_returned_minor);
+                take(&mut self.subvention_returned_minor, *subvention_returned_minor);
             }
             PaymentEvent::LateSuccess { captured_minor, processor, processor_payment_id, attempt_id } => {
                 self.late.push(LateMoney {
@@ -394,6 +419,15 @@ impl Payment {
                 "fee returned at most fee",
                 self.fee_returned_minor >= 0 && self.fee_returned_minor <= self.fee_minor,
             ),
+            (
+                "fee and subvention at most captured",
+                self.subvention_minor >= 0
+                    && self.fee_minor.saturating_add(self.subvention_minor) <= self.captured_minor,
+            ),
+            (
+                "subvention returned at most subvention",
+                (0..=self.subvention_minor).contains(&self.subvention_returned_minor),
+            ),
             ("the operation under way fits the status", self.operation_fits()),
             ("late money at least zero", self.late.iter().all(|late| late.left_minor >= 0)),
         ];
@@ -476,6 +510,7 @@ impl PaymentEvent {
             | Self::VoidStarted { .. }
             | Self::RefundStarted { .. }
             | Self::ReturnStarted { .. }
+            | Self::MandateRevoked
             | Self::Flagged { .. } => return None,
         };
         Some(AttemptUpdate { attempt_id: *attempt_id, status, processor_id, failure })

@@ -44,6 +44,8 @@ pub struct Refund {
     pub amount: Money,
     /// Our fee given back with it, in minor units.
     pub fee_returned_minor: i64,
+    /// What the card's bank gives back of the interest it was paid, in minor units.
+    pub subvention_returned_minor: i64,
     /// Where it stands.
     pub status: RefundStatus,
     /// The merchant's reason.

@@ -286,6 +286,7 @@ fn damaged_amounts_are_errors() {
             refund_id,
             attempt: AttemptStart { id: attempt_id, processor: payment.processor.clone(), amount_minor },
             fee_returned_minor,
+            subvention_returned_minor: 0,
             reason: None,
             metadata: Vec::new(),
         };
@@ -302,6 +303,7 @@ fn damaged_amounts_are_errors() {
             failure: failure(),
             amount_minor,
             fee_returned_minor,
+            subvention_returned_minor: 0,
         };
         for event in [started, succeeded, undone] {
             let mut after = payment.clone();

@@ -17,6 +17,9 @@ pub(crate) enum Request<'a> {
         reference: &'a str,
         /// What the customer does.
         approve: bool,
+        /// Whether the customer's browser waits for a page: then the answer sends it back to where it
+        /// came from, as the processor would.
+        browser: bool,
     },
     /// The processor returns an authorized payment that nobody captured.
     Lapse {
@@ -39,13 +42,13 @@ pub(crate) fn read<'a>(desk: &Desk, method: &Method, path: &'a str, body: &Bytes
             }
             Err(_) => problem(500, "the journal could not be written"),
         },
-        (&Method::POST, "approve") => return Request::Decide { reference, approve: true },
-        (&Method::POST, "reject") => return Request::Decide { reference, approve: false },
+        (&Method::POST, "approve") => return Request::Decide { reference, approve: true, browser: false },
+        (&Method::POST, "reject") => return Request::Decide { reference, approve: false, browser: false },
         (&Method::POST, "lapse") => return Request::Lapse { reference },
         (&Method::GET, "challenge") => challenge_page(reference),
         (&Method::POST, "challenge") => {
             let approve = crate::http::form_field(body, "decision").as_deref() == Some("approve");
-            return Request::Decide { reference, approve };
+            return Request::Decide { reference, approve, browser: true };
         }
         _ => problem(404, "no such control"),
     };

@@ -5,7 +5,8 @@ use crate::fault::{Dice, Fault, FaultProfile};
 use crate::http::{HangUp, Response, reply};
 use crate::instrument::Behaviour;
 use crate::webhooks::{Delivery, Message, Sender};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,6 +14,8 @@ use tokio::sync::Semaphore;
 
 /// Payments and refunds that decide themselves later; further ones wait for the control endpoint.
 const TIMERS_MAX: usize = 100_000;
+/// Pending payments whose browser's way back is remembered.
+const RETURNS_MAX: usize = 100_000;
 
 /// The shared part of a simulator.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Desk {
     pub(crate) base_url: String,
     profile: RwLock<Arc<FaultProfile>>,
     timers: Arc<Semaphore>,
+    /// Where the browser of each pending payment goes afterwards.
+    returns: Mutex<HashMap<u64, String>>,
 }
 
 impl Desk {
@@ -42,6 +47,7 @@ impl Desk {
             base_url,
             profile: RwLock::new(Arc::new(profile)),
             timers: Arc::new(Semaphore::new(TIMERS_MAX)),
+            returns: Mutex::default(),
         })
     }
 
@@ -124,6 +130,24 @@ impl Desk {
         }
         let wait = Duration::from_millis(profile.webhook_delay_ms);
         self.webhooks.send(Delivery { messages, wait });
+    }
+
+    /// Remembers where the browser of a pending payment goes afterwards.
+    pub(crate) fn remember_return(&self, number: u64, url: &str) {
+        let mut returns = self.returns.lock();
+        if returns.len() < RETURNS_MAX {
+            returns.insert(number, url.to_owned());
+        }
+    }
+
+    /// Where the browser of a payment goes now that it is decided; asked once.
+    pub(crate) fn take_return(&self, number: u64) -> Option<String> {
+        self.returns.lock().remove(&number)
+    }
+
+    /// The page of the simulated bank for a payment.
+    pub(crate) fn challenge_url(&self, reference: &str) -> String {
+        format!("{}/sim/challenge/{reference}", self.base_url)
     }
 
     /// Does something later, unless too much is waiting already.

@@ -102,6 +102,42 @@ fn set_type(response: &mut Response, content_type: &'static str) {
     response.headers_mut().insert(http::header::CONTENT_TYPE, value);
 }
 
+/// Sends a browser elsewhere, by GET.
+pub(crate) fn see_other(url: &str) -> Response {
+    let mut response = reply(303, "text/plain", "");
+    match http::HeaderValue::from_str(url) {
+        Ok(value) => drop(response.headers_mut().insert(http::header::LOCATION, value)),
+        Err(_) => *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    response
+}
+
+/// A page that posts a form to another site at once, as processors' pages do; with a button for
+/// browsers that run no scripts.
+pub(crate) fn form_page(url: &str, fields: &[(&str, &str)]) -> Response {
+    let mut page = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Returning</title>\
+         <form id=back method=post action=\"{}\">",
+        escaped(url)
+    );
+    for (name, value) in fields {
+        page.push_str(&format!(
+            "<input type=hidden name=\"{}\" value=\"{}\">",
+            escaped(name),
+            escaped(value)
+        ));
+    }
+    page.push_str(
+        "<button>Back to the shop</button></form><script>document.forms[0].submit()</script></html>",
+    );
+    reply(200, "text/html; charset=utf-8", page)
+}
+
+/// Text inside an HTML attribute.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// The whole body of a request; `None` when it is too long or was not sent completely.
 pub(crate) async fn whole(body: Incoming) -> Option<Bytes> {
     let limited = Limited::new(body, REQUEST_BYTES_MAX);

@@ -1,6 +1,7 @@
 //! Stand-ins for the world around Tollgate: the load generator (partners) and simulators of the
 //! processors that speak their real wire formats, keep books of their own and break on command.
 
+pub mod accounts;
 pub mod books;
 mod control;
 mod desk;

@@ -8,13 +8,14 @@
 mod commands;
 mod reply;
 
+use crate::accounts::PayUOptions;
 use crate::books::{Entry, IdStyle, Method, NewEntry, Notes, Refusal, Status};
 use crate::control;
 use crate::desk::{Desk, now_ms};
 use crate::fault::{Fault, FaultProfile, PendingEnd, WebhookPolicy};
 use crate::http::{HangUp, Response, json, whole};
 use crate::instrument::{self, Behaviour, Failure};
-use crate::server::{PayUOptions, Processor};
+use crate::server::Processor;
 use crate::webhooks::Message;
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -265,7 +266,7 @@ impl PayUSim {
         let found = |reference: &str| self.desk.books.find(reference).ok_or(Refusal::NotFound);
         let result = match control::read(&self.desk, method, path, body) {
             control::Request::Answered(response) => return response,
-            control::Request::Decide { reference, approve } => {
+            control::Request::Decide { reference, approve, .. } => {
                 found(reference).and_then(|(number, _)| self.decide(number, approve).map(|()| number))
             }
             control::Request::Lapse { reference } => {

@@ -12,12 +12,13 @@ mod event;
 mod payment;
 mod request;
 
+use crate::accounts::RazorpayOptions;
 use crate::books::{Entry, IdStyle, Refusal};
 use crate::control;
 use crate::desk::Desk;
 use crate::fault::{FaultProfile, PendingEnd, WebhookPolicy};
 use crate::http::{HangUp, Response, json, whole};
-use crate::server::{Processor, RazorpayOptions};
+use crate::server::Processor;
 use base64::Engine;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -158,7 +159,7 @@ impl RazorpaySim {
         let found = |reference: &str| self.desk.books.find(reference).ok_or(Refusal::NotFound);
         let result = match control::read(&self.desk, method, path, body) {
             control::Request::Answered(response) => return response,
-            control::Request::Decide { reference, approve } => {
+            control::Request::Decide { reference, approve, .. } => {
                 found(reference).and_then(|(number, _)| self.decide(number, approve).map(|_| number))
             }
             control::Request::Lapse { reference } => found(reference).and_then(|(number, _)| {

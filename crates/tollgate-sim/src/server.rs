@@ -1,11 +1,10 @@
 //! Runs the simulators: one listener each, plain HTTP/1.1 with keep-alive.
 
+use crate::accounts::Simulator;
 use crate::books::BooksError;
 use crate::desk::Desk;
 use crate::fault::{FaultProfile, ProfileError};
 use crate::http::{HangUp, Response};
-use crate::payu::PayUSim;
-use crate::razorpay::RazorpaySim;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -17,44 +16,19 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tollgate_core::card::Secret;
 
 /// Most connections one simulator holds.
 const CONNECTIONS_MAX: usize = 20_000;
 /// How long requests under way may take to end when the simulators stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// A Razorpay simulator. The credentials are whatever its caller's account has.
-#[derive(Debug, Clone)]
-pub struct RazorpayOptions {
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Key id that callers must authenticate with.
-    pub key_id: String,
-    /// Key secret that callers must authenticate with; also signs synchronous replies.
-    pub key_secret: Secret,
-    /// Signs webhooks.
-    pub webhook_secret: Secret,
-}
-
-/// A PayU simulator.
-#[derive(Debug, Clone)]
-pub struct PayUOptions {
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Merchant key.
-    pub key: String,
-    /// Salt of all hashes.
-    pub salt: Secret,
-}
-
 /// What to run.
 #[derive(Debug, Clone, Default)]
 pub struct SimOptions {
-    /// Razorpay, if wanted.
-    pub razorpay: Option<RazorpayOptions>,
-    /// PayU, if wanted.
-    pub payu: Option<PayUOptions>,
+    /// The simulators wanted.
+    pub simulators: Vec<Simulator>,
+    /// Where the first one listens; the others take the ports behind it. Port 0 takes free ones.
+    pub listen: Option<SocketAddr>,
     /// Folder of the journals; without one the books end with the process.
     pub books_dir: Option<PathBuf>,
     /// Where webhooks go: `{webhook_target}/api/v1/webhooks/{processor}`. Without one none are sent.
@@ -89,14 +63,22 @@ pub enum SimError {
 /// The running simulators. Dropping it does not stop them; ending the `shutdown` future does.
 #[derive(Debug)]
 pub struct Running {
-    /// Where Razorpay listens.
-    pub razorpay: Option<SocketAddr>,
-    /// Where PayU listens.
-    pub payu: Option<SocketAddr>,
+    places: Vec<(Simulator, SocketAddr)>,
     tasks: JoinSet<()>,
 }
 
 impl Running {
+    /// The simulators' names and where they listen.
+    pub fn places(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        self.places.iter().map(|(simulator, address)| (simulator.name(), *address))
+    }
+
+    /// The gateway's accounts at the simulators, as its configuration file names them.
+    #[must_use]
+    pub fn accounts(&self) -> String {
+        self.places.iter().map(|(simulator, address)| simulator.account(*address)).collect()
+    }
+
     /// Waits until the simulators have stopped.
     pub async fn wait(mut self) {
         while self.tasks.join_next().await.is_some() {}
@@ -105,6 +87,19 @@ impl Running {
     /// Lets the simulators run without anybody waiting for them.
     pub fn detach(mut self) {
         self.tasks.detach_all();
+    }
+}
+
+/// Lets callers in to one simulator.
+pub(crate) struct Doorman<'t> {
+    listener: TcpListener,
+    stopped: watch::Receiver<bool>,
+    tasks: &'t mut JoinSet<()>,
+}
+
+impl Doorman<'_> {
+    pub(crate) fn admit<P: Processor>(self, processor: P) {
+        self.tasks.spawn(accept(self.listener, Arc::new(processor), self.stopped));
     }
 }
 
@@ -131,23 +126,20 @@ pub async fn serve(
 ) -> Result<Running, SimError> {
     options.faults.check()?;
     let (stop, stopped) = watch::channel(false);
-    let mut running = Running { razorpay: None, payu: None, tasks: JoinSet::new() };
-    let desk = |ids, address: SocketAddr| {
+    let mut running = Running { places: Vec::new(), tasks: JoinSet::new() };
+    let mut next = options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+    for simulator in options.simulators {
+        let (listener, address) = listen(simulator.name(), next).await?;
+        if next.port() != 0 {
+            next.set_port(next.port().saturating_add(1));
+        }
         let (dir, target) = (options.books_dir.as_deref(), options.webhook_target.as_deref());
         let base_url = format!("http://{address}");
-        Desk::open(ids, dir, base_url, target, options.faults.clone(), options.seed)
-    };
-    if let Some(wanted) = &options.razorpay {
-        let (listener, address) = listen("razorpay", wanted.listen).await?;
-        let sim = RazorpaySim::new(desk(crate::razorpay::IDS, address)?, wanted);
-        running.tasks.spawn(accept(listener, Arc::new(sim), stopped.clone()));
-        running.razorpay = Some(address);
-    }
-    if let Some(wanted) = &options.payu {
-        let (listener, address) = listen("payu", wanted.listen).await?;
-        let sim = PayUSim::new(desk(crate::payu::IDS, address)?, wanted);
-        running.tasks.spawn(accept(listener, Arc::new(sim), stopped));
-        running.payu = Some(address);
+        let faults = options.faults.clone();
+        let desk = Desk::open(simulator.ids(), dir, base_url, target, faults, options.seed)?;
+        let doorman = Doorman { listener, stopped: stopped.clone(), tasks: &mut running.tasks };
+        simulator.open(doorman, desk);
+        running.places.push((simulator, address));
     }
     running.tasks.spawn(async move {
         shutdown.await;

@@ -14,14 +14,15 @@ use common::*;
 use std::time::Duration;
 use tollgate_connectors::Operation;
 use tollgate_core::failure::FailureCode;
-use tollgate_core::method::{CaptureMode, Instrument};
+use tollgate_core::method::{CaptureMode, Instrument, UpiFlow};
 use tollgate_core::outcome::{NextAction, Outcome};
+use tollgate_sim::accounts::Simulator;
 use tollgate_sim::books::BookStatus;
 
 const AUTOMATIC: CaptureMode = CaptureMode::Automatic;
 
 fn upi(vpa: &str) -> Instrument<'_> {
-    Instrument::Upi { vpa: Some(vpa) }
+    Instrument::Upi { flow: UpiFlow::Collect, vpa: Some(vpa) }
 }
 
 fn class(outcome: &Outcome) -> &'static str {
@@ -55,7 +56,7 @@ async fn every_method_succeeds_by_default() {
             let outcome =
                 world.run(connector, &Operation::Charge(charge(&reference, instrument, AUTOMATIC))).await;
             let Outcome::Captured { processor_payment_id, amount_minor } = &outcome else {
-                panic!("{} {index}: {outcome:?}", connector.name());
+                panic!("{} {index}: {outcome:?}", connector.kind());
             };
             assert_eq!(*amount_minor, 10_050);
             let enquiry = Operation::EnquireCharge { charge: handle(&reference) };
@@ -102,7 +103,7 @@ async fn authorize_capture_void_refund() {
         assert_eq!(class(&world.run(connector, &manual("released")).await), "authorized");
         let void = Operation::Void { charge: handle("released"), reference: "void2" };
         assert_eq!(class(&world.run(connector, &void).await), "voided");
-        if connector.name() == "razorpay" {
+        if connector.kind() == "razorpay" {
             // Razorpay returns it by itself, later.
             let (status, _) = world.http("POST", &format!("{url}/sim/lapse/released"), "").await;
             assert_eq!(status, 200);
@@ -142,7 +143,7 @@ async fn instruments_decide() {
             let reference = format!("case{index}");
             let outcome =
                 world.run(connector, &Operation::Charge(charge(&reference, upi(vpa), AUTOMATIC))).await;
-            let context = format!("{} {vpa}: {outcome:?}", connector.name());
+            let context = format!("{} {vpa}: {outcome:?}", connector.kind());
             assert_eq!(class(&outcome), *first, "{context}");
             if let (Outcome::Declined(failure), Some(code)) = (&outcome, code) {
                 assert_eq!(failure.code, *code, "{context}");
@@ -178,10 +179,14 @@ async fn a_reference_is_charged_once() {
 
 #[tokio::test]
 async fn wrong_credentials_are_refused() {
-    let mut options = options();
-    options.razorpay.as_mut().unwrap().key_id = "rzp_test_other".to_owned();
-    options.payu.as_mut().unwrap().salt = tollgate_core::card::Secret::new("other");
-    let world = start(options).await;
+    let mut others = Simulator::standard();
+    for other in &mut others {
+        match other {
+            Simulator::Razorpay(account) => account.key_id = "rzp_test_other".to_owned(),
+            Simulator::Payu(account) => account.salt = tollgate_core::card::Secret::new("other"),
+        }
+    }
+    let world = start_for(options(), &others).await;
     for (connector, _) in world.connectors() {
         let operation = Operation::Charge(charge("who", upi("success@upi"), AUTOMATIC));
         let outcome = world.run(connector, &operation).await;
@@ -202,7 +207,9 @@ async fn pending_payments_are_decided_by_control_and_told_by_webhook() {
     for (connector, url) in world.connectors() {
         world.set_faults(url, r#"{"pending_end":"never"}"#).await;
         let start = |reference, instrument| Operation::Charge(charge(reference, instrument, AUTOMATIC));
-        let intent = world.run(connector, &start("intent", Instrument::Upi { vpa: None })).await;
+        let intent = world
+            .run(connector, &start("intent", Instrument::Upi { flow: UpiFlow::Intent, vpa: None }))
+            .await;
         let Outcome::ActionRequired { action: NextAction::UpiIntent { uri }, .. } = &intent else {
             panic!("{intent:?}");
         };
@@ -229,7 +236,7 @@ async fn pending_payments_are_decided_by_control_and_told_by_webhook() {
             assert_eq!(class(&world.run(connector, &enquiry(reference)).await), settled);
         }
         assert_eq!(world.http("POST", &format!("{url}/sim/approve/none"), "").await.0, 404);
-        expected += if connector.name() == "razorpay" { 5 } else { 3 };
+        expected += if connector.kind() == "razorpay" { 5 } else { 3 };
         let messages = received(&world, &inbox, expected).await;
         assert_eq!(messages.len(), expected);
         for reference in ["intent", "secure"] {

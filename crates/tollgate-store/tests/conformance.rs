@@ -13,7 +13,7 @@ use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{AttemptId, EventId, IdParts, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::Account;
 use tollgate_core::merchant::{FeePlan, Merchant, Mode};
-use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind};
+use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind, UpiFlow};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
@@ -48,6 +48,8 @@ async fn merchant(store: &dyn Store) -> MerchantId {
         mode: Mode::Sandbox,
         active: true,
         fee,
+        mcc: None,
+        country: None,
         processors: vec![],
         created_at_ms: NOW_MS,
     };
@@ -60,7 +62,7 @@ fn terms(amount_minor: i64, user: &str, capture: CaptureMode) -> Box<PaymentTerm
         amount: Money::new(amount_minor, Currency::INR),
         capture,
         method: MethodKind::Upi,
-        instrument: InstrumentSummary::Upi { vpa: None },
+        instrument: InstrumentSummary::Upi { flow: UpiFlow::Intent, vpa: None },
         fee: FeePlan { percent_bps: 200, fixed_minor: 0 },
         user_id: Some(user.to_owned()),
         customer_name: None,
@@ -70,6 +72,9 @@ fn terms(amount_minor: i64, user: &str, capture: CaptureMode) -> Box<PaymentTerm
         statement_descriptor: None,
         return_url: None,
         metadata: vec![("k".to_owned(), "v".to_owned())],
+        mandate: None,
+        confirmed_by: None,
+        checkout: None,
     })
 }
 

@@ -7,6 +7,7 @@
 use super::request::{CAPTURE_AUTOMATIC, CAPTURE_MANUAL};
 use super::{PayU, amount_minor, codes, is_payment_id, is_success, throttled, unknown, unreadable};
 use crate::Charge;
+use crate::answer::upi_link;
 use crate::digest::{same, sha512_of_joined};
 use crate::form::Fields;
 use crate::json::{Text, text};
@@ -271,13 +272,13 @@ fn read_next_action(reply: &Reply<'_>, result: &ReplyResult<'_>, charge: &Charge
     let id = [text(&result.payment_id), text(&result.mihpayid)];
     let processor_payment_id = id.into_iter().find(|id| is_payment_id(id)).map(str::to_owned);
     let action = if let Some(data) = some(&result.intent_uri_data) {
-        NextAction::UpiIntent { uri: format!("upi://pay?{}", data.replace(' ', "%20")) }
+        upi_link(charge, format!("upi://pay?{}", data.replace(' ', "%20")))
     } else if let Some(url) = some(&result.post_uri).filter(|url| url.starts_with("http")) {
         NextAction::Redirect { url: url.to_owned() }
     } else if let Some(page) = some(&result.acs_template).filter(|page| is_page(page)) {
         // The bank's page comes as a document, not as an address.
-        NextAction::Redirect { url: format!("data:text/html;base64,{page}") }
-    } else if matches!(charge.instrument, tollgate_core::method::Instrument::Upi { vpa: Some(_) }) {
+        NextAction::Page { html_base64: page.to_owned() }
+    } else if matches!(charge.instrument, tollgate_core::method::Instrument::Upi { vpa: Some(_), .. }) {
         NextAction::UpiCollect
     } else {
         return Outcome::Pending { processor_payment_id };

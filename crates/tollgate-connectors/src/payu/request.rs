@@ -10,7 +10,7 @@ use crate::{BuildError, Charge};
 use std::borrow::Cow;
 use tollgate_core::card::{CardBrand, Cvc};
 use tollgate_core::currency::Currency;
-use tollgate_core::method::{CaptureMode, Instrument, MethodKind};
+use tollgate_core::method::{CaptureMode, Instrument, MethodKind, UpiFlow};
 use zeroize::Zeroizing;
 
 /// Longest `txnid`.
@@ -57,7 +57,7 @@ pub(super) fn check_token(reference: &str) -> Result<(), BuildError> {
 }
 
 fn unsupported(what: &'static str) -> BuildError {
-    BuildError::Unsupported { processor: NAME, what }
+    BuildError::Unsupported { processor: NAME.into(), what }
 }
 
 pub(super) fn payment(account: &PayU, charge: &Charge<'_>) -> Result<Zeroizing<Vec<u8>>, BuildError> {
@@ -137,10 +137,13 @@ fn instrument(form: &mut Form, charge: &Charge<'_>) -> Result<(), BuildError> {
                 .field("ccvv", card.cvc.as_ref().map_or("", Cvc::expose));
         }
         _ if manual => return Err(unsupported("manual capture of this method")),
-        Instrument::Upi { vpa: Some(vpa) } => {
+        Instrument::Upi { flow: UpiFlow::Collect, vpa: Some(vpa) } => {
             form.field("pg", "UPI").field("bankcode", "UPI").field("vpa", vpa);
         }
-        Instrument::Upi { vpa: None } => {
+        Instrument::Upi { flow: UpiFlow::Collect, vpa: None } => {
+            return Err(unsupported("UPI collect without an address"));
+        }
+        Instrument::Upi { flow: UpiFlow::Intent | UpiFlow::Qr, .. } => {
             form.field("pg", "UPI").field("bankcode", "INTENT");
         }
         Instrument::Wallet { provider } => {
@@ -151,6 +154,9 @@ fn instrument(form: &mut Form, charge: &Charge<'_>) -> Result<(), BuildError> {
         Instrument::NetBanking { bank } => {
             form.field("pg", "NB").field("bankcode", &mapped(BANKS, bank));
         }
+        Instrument::UpiAutopay { .. } => return Err(unsupported("UPI AutoPay")),
+        Instrument::Bnpl { .. } => return Err(unsupported("buy now, pay later")),
+        Instrument::Emi { .. } => return Err(unsupported("instalments")),
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::{NAME, Razorpay};
 use crate::{BuildError, Charge};
 use serde::Serialize;
-use tollgate_core::method::{CaptureMode, Instrument};
+use tollgate_core::method::{CaptureMode, Instrument, UpiFlow};
 use tollgate_core::money::Money;
 use zeroize::Zeroizing;
 
@@ -114,9 +114,16 @@ struct Refund<'a> {
 /// 99.990 (razorpay.com/docs/api/orders/create).
 pub(super) fn check(amount: Money) -> Result<(), BuildError> {
     if amount.currency.exponent() == 3 && amount.minor % 10 != 0 {
-        return Err(BuildError::Unsupported { processor: NAME, what: "a third decimal digit other than 0" });
+        return Err(BuildError::Unsupported {
+            processor: NAME.into(),
+            what: "a third decimal digit other than 0",
+        });
     }
     Ok(())
+}
+
+fn unsupported(what: &'static str) -> BuildError {
+    BuildError::Unsupported { processor: NAME.into(), what }
 }
 
 pub(super) fn order(charge: &Charge<'_>) -> Zeroizing<Vec<u8>> {
@@ -140,7 +147,11 @@ pub(super) fn order(charge: &Charge<'_>) -> Zeroizing<Vec<u8>> {
     })
 }
 
-pub(super) fn payment(charge: &Charge<'_>, order_id: &str, account: &Razorpay) -> Zeroizing<Vec<u8>> {
+pub(super) fn payment(
+    charge: &Charge<'_>,
+    order_id: &str,
+    account: &Razorpay,
+) -> Result<Zeroizing<Vec<u8>>, BuildError> {
     let mut payment = Payment {
         amount: charge.amount.minor,
         currency: charge.amount.currency.code(),
@@ -171,10 +182,12 @@ pub(super) fn payment(charge: &Charge<'_>, order_id: &str, account: &Razorpay) -
                 cvv: card.cvc.as_ref().map(tollgate_core::card::Cvc::expose),
             });
         }
-        Instrument::Upi { vpa } => {
+        Instrument::Upi { flow, vpa } => {
             payment.method = "upi";
-            let flow = if vpa.is_some() { "collect" } else { "intent" };
-            payment.upi = Some(Upi { flow, vpa });
+            payment.upi = Some(match flow {
+                UpiFlow::Collect => Upi { flow: "collect", vpa },
+                UpiFlow::Intent | UpiFlow::Qr => Upi { flow: "intent", vpa: None },
+            });
         }
         Instrument::Wallet { provider } => {
             payment.method = "wallet";
@@ -184,8 +197,11 @@ pub(super) fn payment(charge: &Charge<'_>, order_id: &str, account: &Razorpay) -
             payment.method = "netbanking";
             payment.bank = Some(bank);
         }
+        Instrument::UpiAutopay { .. } => return Err(unsupported("UPI AutoPay")),
+        Instrument::Bnpl { .. } => return Err(unsupported("buy now, pay later")),
+        Instrument::Emi { .. } => return Err(unsupported("instalments")),
     }
-    json(&payment)
+    Ok(json(&payment))
 }
 
 /// Razorpay's wallet codes are lower-case words without separators, e.g. `amazonpay`, `phonepe`.

@@ -76,7 +76,7 @@ impl Store {
                 (1..=left).contains(&amount)
             }
             Command::Return { .. } => amount > 0,
-            Command::Settle { .. } | Command::Flag { .. } => true,
+            Command::Settle { .. } | Command::Flag { .. } | Command::RevokeMandate { .. } => true,
         };
         assert!(right, "{command:?} of {old:?}");
     }

@@ -21,7 +21,7 @@ use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{AttemptId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{self, Account, Balance, Posting};
 use tollgate_core::merchant::FeePlan;
-use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind};
+use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind, UpiFlow};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
@@ -48,7 +48,7 @@ pub(crate) fn terms(choice: Choice) -> Box<PaymentTerms> {
         amount: Money::new(choice.amount_minor, choice.currency),
         capture: choice.capture,
         method: MethodKind::Upi,
-        instrument: InstrumentSummary::Upi { vpa: None },
+        instrument: InstrumentSummary::Upi { flow: UpiFlow::Intent, vpa: None },
         fee: choice.fee,
         user_id: None,
         customer_name: None,
@@ -58,6 +58,9 @@ pub(crate) fn terms(choice: Choice) -> Box<PaymentTerms> {
         statement_descriptor: None,
         return_url: None,
         metadata: Vec::new(),
+        mandate: None,
+        confirmed_by: None,
+        checkout: None,
     })
 }
 
@@ -249,7 +252,14 @@ impl Store {
 
     fn keep_refund(&mut self, payment: &Payment, event: &PaymentEvent, now_ms: u64) {
         match event {
-            PaymentEvent::RefundStarted { refund_id, attempt, fee_returned_minor, reason, metadata } => {
+            PaymentEvent::RefundStarted {
+                refund_id,
+                attempt,
+                fee_returned_minor,
+                subvention_returned_minor,
+                reason,
+                metadata,
+            } => {
                 let refund = Refund {
                     id: *refund_id,
                     merchant_id: MERCHANT,
@@ -257,6 +267,7 @@ impl Store {
                     attempt_id: attempt.id,
                     amount: payment.money(attempt.amount_minor),
                     fee_returned_minor: *fee_returned_minor,
+                    subvention_returned_minor: *subvention_returned_minor,
                     status: RefundStatus::Pending,
                     reason: reason.clone(),
                     metadata: metadata.clone(),

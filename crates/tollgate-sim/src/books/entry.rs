@@ -43,11 +43,19 @@ pub(crate) enum Method {
     Upi,
     Wallet,
     NetBanking,
+    Bnpl,
+    Emi,
 }
 
 impl Method {
-    pub(super) const ALL: [(char, Self); 4] =
-        [('c', Self::Card), ('u', Self::Upi), ('w', Self::Wallet), ('n', Self::NetBanking)];
+    pub(super) const ALL: [(char, Self); 6] = [
+        ('c', Self::Card),
+        ('u', Self::Upi),
+        ('w', Self::Wallet),
+        ('n', Self::NetBanking),
+        ('b', Self::Bnpl),
+        ('e', Self::Emi),
+    ];
 }
 
 /// What the caller noted on an order.

@@ -82,7 +82,9 @@ impl Form {
         let behaviour = match form.method() {
             Method::Card => instrument::of_card(&card),
             Method::Upi => instrument::of_name(&vpa),
-            Method::Wallet | Method::NetBanking => instrument::of_name(&form.bankcode),
+            Method::Wallet | Method::NetBanking | Method::Bnpl | Method::Emi => {
+                instrument::of_name(&form.bankcode)
+            }
         };
         form.behaviour = Some(or_email(behaviour, &form.email));
         Some(form)
@@ -190,6 +192,8 @@ const fn mode_of(method: Method) -> (&'static str, &'static str) {
         Method::Upi => ("UPI", "UPI-PG"),
         Method::Wallet => ("CASH", "CASH-PG"),
         Method::NetBanking => ("NB", "NB-PG"),
+        Method::Bnpl => ("BNPL", "BNPL-PG"),
+        Method::Emi => ("EMI", "EMI-PG"),
     }
 }
 

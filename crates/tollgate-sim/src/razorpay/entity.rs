@@ -110,6 +110,8 @@ pub(super) fn payment(number: u64, entry: &Entry) -> String {
         Method::Upi => "upi",
         Method::Wallet => "wallet",
         Method::NetBanking => "netbanking",
+        Method::Bnpl => "paylater",
+        Method::Emi => "emi",
     };
     let error = if entry.status == Status::Failed {
         let words = words(Failure::from_index(entry.failure));

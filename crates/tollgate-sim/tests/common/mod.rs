@@ -14,81 +14,97 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tollgate_connectors::payu::{PayU, PayUAccount};
-use tollgate_connectors::razorpay::{Razorpay, RazorpayAccount};
+use tollgate_connectors::registry::Account;
 use tollgate_connectors::webhook::{WebhookError, WebhookMessage, WebhookRequest};
-use tollgate_connectors::wire::{HttpMethod, HttpResponse};
+use tollgate_connectors::wire::{HttpMethod, HttpRequest, HttpResponse};
 use tollgate_connectors::{Charge, ChargeHandle, Connector, Customer, Operation, Progress};
-use tollgate_core::card::{CardNumber, CardSecret, Cvc, Secret};
+use tollgate_core::card::{CardNumber, CardSecret, Cvc};
 use tollgate_core::currency::Currency;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::method::{CaptureMode, Instrument, MethodKind};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
+use tollgate_sim::accounts::Simulator;
 use tollgate_sim::books::{BookEntry, BookTotals};
-use tollgate_sim::server::{PayUOptions, RazorpayOptions, SimOptions};
+use tollgate_sim::server::SimOptions;
 
 /// How long a reply is waited for.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 pub struct World {
-    pub razorpay: Razorpay,
-    pub payu: PayU,
-    pub razorpay_url: String,
-    pub payu_url: String,
+    pub processors: Vec<Processor>,
     client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// A simulator and the connector of its account.
+pub struct Processor {
+    pub name: String,
+    pub url: String,
+    pub connector: Box<dyn Connector>,
 }
 
 pub type Inbox = Arc<Mutex<Vec<(String, Vec<(String, String)>, Bytes)>>>;
 
 pub fn options() -> SimOptions {
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    SimOptions {
-        razorpay: Some(RazorpayOptions {
-            listen,
-            key_id: "rzp_test_sim".to_owned(),
-            key_secret: Secret::new("sim-key-secret"),
-            webhook_secret: Secret::new("sim-webhook-secret"),
-        }),
-        payu: Some(PayUOptions { listen, key: "simkey".to_owned(), salt: Secret::new("sim-salt") }),
-        seed: 7,
-        ..SimOptions::default()
-    }
+    SimOptions { simulators: Simulator::standard(), seed: 7, ..SimOptions::default() }
 }
 
 pub async fn start(options: SimOptions) -> World {
-    let running = tollgate_sim::server::serve(options, std::future::pending()).await.unwrap();
-    let razorpay_url = format!("http://{}", running.razorpay.unwrap());
-    let payu_url = format!("http://{}", running.payu.unwrap());
-    running.detach();
-    world(razorpay_url, payu_url)
+    start_for(options, &[]).await
 }
 
-pub fn world(razorpay_url: String, payu_url: String) -> World {
-    let razorpay: RazorpayAccount = serde_json::from_value(serde_json::json!({
-        "key_id": "rzp_test_sim", "key_secret": "sim-key-secret",
-        "webhook_secret": "sim-webhook-secret", "base_url": razorpay_url,
-    }))
-    .unwrap();
-    let payu: PayUAccount = serde_json::from_value(serde_json::json!({
-        "key": "simkey", "salt": "sim-salt", "payment_url": payu_url, "info_url": payu_url,
-    }))
-    .unwrap();
-    World {
-        razorpay: Razorpay::new(razorpay),
-        payu: PayU::new(payu),
-        razorpay_url,
-        payu_url,
-        client: Client::builder(TokioExecutor::new()).build_http(),
-    }
+/// Starts the simulators; the connectors have the accounts of `others` instead where there is one of
+/// the name.
+pub async fn start_for(options: SimOptions, others: &[Simulator]) -> World {
+    let running = tollgate_sim::server::serve(options, std::future::pending()).await.unwrap();
+    let own: toml::Table = running.accounts().parse().unwrap();
+    let processors = running.places().map(|(name, at)| {
+        let other = others.iter().find(|other| other.name() == name);
+        let accounts: toml::Table = other.map_or_else(|| own.clone(), |it| it.account(at).parse().unwrap());
+        let mut account = accounts["processors"][name].as_table().unwrap().clone();
+        account.entry("type").or_insert(name.into());
+        let account: Account = toml::Value::Table(account).try_into().unwrap();
+        Processor { name: name.to_owned(), url: format!("http://{at}"), connector: account.connector() }
+    });
+    let processors = processors.collect();
+    running.detach();
+    World { processors, client: Client::builder(TokioExecutor::new()).build_http() }
 }
 
 impl World {
-    pub fn connectors(&self) -> [(&dyn Connector, &str); 2] {
-        [(&self.razorpay, &self.razorpay_url), (&self.payu, &self.payu_url)]
+    /// The processors that answer charges at once, not through a page of their own.
+    pub fn connectors(&self) -> impl Iterator<Item = (&dyn Connector, &str)> {
+        let direct = self.processors.iter().filter(|it| matches!(it.name.as_str(), "razorpay" | "payu"));
+        direct.map(|it| (it.connector.as_ref(), it.url.as_str()))
+    }
+
+    pub fn processor(&self, name: &str) -> &Processor {
+        self.processors.iter().find(|it| it.name == name).unwrap()
+    }
+
+    async fn login(&self, connector: &dyn Connector) -> Option<String> {
+        let (status, body) = self.send(connector.login()?).await?;
+        let login = connector.read_login(&HttpResponse { status, body: &body })?;
+        Some(login.authorization.expose().to_owned())
+    }
+
+    async fn send(&self, wanted: HttpRequest) -> Option<(u16, Bytes)> {
+        let method = match wanted.method {
+            HttpMethod::Get => http::Method::GET,
+            HttpMethod::Post => http::Method::POST,
+            HttpMethod::Put => http::Method::PUT,
+            HttpMethod::Delete => http::Method::DELETE,
+        };
+        let mut request = http::Request::builder().method(method).uri(&wanted.url);
+        for (name, value) in &wanted.headers {
+            request = request.header(name.as_ref(), value);
+        }
+        let body = Full::new(Bytes::copy_from_slice(&wanted.body));
+        let response = self.client.request(request.body(body).unwrap()).await.ok()?;
+        let status = response.status().as_u16();
+        Some((status, response.into_body().collect().await.ok()?.to_bytes()))
     }
 
     /// Carries out an operation as the engine does: a lost exchange that could not move money
@@ -96,21 +112,11 @@ impl World {
     pub async fn run(&self, connector: &dyn Connector, operation: &Operation<'_>) -> Outcome {
         let mut call = connector.start(operation).unwrap();
         loop {
-            let mut request = match call.request.method {
-                HttpMethod::Get => http::Request::get(&call.request.url),
-                HttpMethod::Post => http::Request::post(&call.request.url),
-            };
-            for (name, value) in &call.request.headers {
-                request = request.header(*name, value);
+            if call.needs_login {
+                let authorization = self.login(connector).await.unwrap();
+                call.request = call.request.header("authorization", authorization);
             }
-            let body = Full::new(Bytes::copy_from_slice(&call.request.body));
-            let sent = self.client.request(request.body(body).unwrap());
-            let read = async {
-                let response = sent.await.ok()?;
-                let status = response.status().as_u16();
-                let body = response.into_body().collect().await.ok()?.to_bytes();
-                Some((status, body))
-            };
+            let read = self.send(call.request);
             let Ok(Some((status, body))) = tokio::time::timeout(PATIENCE, read).await else {
                 let failure = Failure::new(FailureCode::ProcessorUnavailable, "lost");
                 let asks =
@@ -160,14 +166,18 @@ pub fn charge<'a>(reference: &'a str, instrument: Instrument<'a>, capture: Captu
         capture,
         method: match instrument {
             Instrument::Card(_) => MethodKind::Card,
-            Instrument::Upi { .. } => MethodKind::Upi,
+            Instrument::Upi { .. } | Instrument::UpiAutopay { .. } => MethodKind::Upi,
             Instrument::Wallet { .. } => MethodKind::Wallet,
             Instrument::NetBanking { .. } => MethodKind::NetBanking,
+            Instrument::Bnpl { .. } => MethodKind::Bnpl,
+            Instrument::Emi { .. } => MethodKind::Emi,
         },
         instrument,
         customer: Customer { name: Some("Asha Rao"), ..Customer::default() },
         description: Some("Tea | milk"),
         return_url: None,
+        webhook_url: None,
+        mandate: None,
         statement_descriptor: None,
     }
 }
@@ -183,6 +193,7 @@ pub fn card(number: &str) -> CardSecret {
         exp_year: 2030,
         cvc: Some(Cvc::parse("123").unwrap()),
         holder: None,
+        network_token: None,
     }
 }
 
@@ -250,11 +261,8 @@ pub async fn received(
         let header =
             |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let request = WebhookRequest { header: &header, body };
-        match path.as_str() {
-            "/api/v1/webhooks/razorpay" => world.razorpay.webhook(&request),
-            "/api/v1/webhooks/payu" => world.payu.webhook(&request),
-            other => panic!("{other}"),
-        }
+        let name = path.strip_prefix("/api/v1/webhooks/").unwrap();
+        world.processor(name).connector.webhook(&request)
     };
     inbox.iter().map(read).collect()
 }

@@ -575,23 +575,32 @@ fn refund_after(
     now_ms: u64,
 ) -> Option<Refund> {
     match (event, refund) {
-        (PaymentEvent::RefundStarted { refund_id, attempt, fee_returned_minor, reason, metadata }, _) => {
-            Some(Refund {
-                id: *refund_id,
-                merchant_id: payment.merchant_id,
-                payment_id: payment.id,
-                attempt_id: attempt.id,
-                amount: payment.money(attempt.amount_minor),
-                fee_returned_minor: *fee_returned_minor,
-                status: RefundStatus::Pending,
-                reason: reason.clone(),
-                metadata: metadata.clone(),
-                processor_refund_id: None,
-                failure: None,
-                created_at_ms: now_ms,
-                updated_at_ms: now_ms,
-            })
-        }
+        (
+            PaymentEvent::RefundStarted {
+                refund_id,
+                attempt,
+                fee_returned_minor,
+                subvention_returned_minor,
+                reason,
+                metadata,
+            },
+            _,
+        ) => Some(Refund {
+            id: *refund_id,
+            merchant_id: payment.merchant_id,
+            payment_id: payment.id,
+            attempt_id: attempt.id,
+            amount: payment.money(attempt.amount_minor),
+            fee_returned_minor: *fee_returned_minor,
+            subvention_returned_minor: *subvention_returned_minor,
+            status: RefundStatus::Pending,
+            reason: reason.clone(),
+            metadata: metadata.clone(),
+            processor_refund_id: None,
+            failure: None,
+            created_at_ms: now_ms,
+            updated_at_ms: now_ms,
+        }),
         (PaymentEvent::RefundSucceeded { processor_refund_id, .. }, Some(mut refund)) => {
             refund.status = RefundStatus::Succeeded;
             refund.processor_refund_id = Some(processor_refund_id.clone());

@@ -1,0 +1,134 @@
+//! What a processor can take: methods, currencies, countries, limits and list prices.
+
+use tollgate_core::currency::Currency;
+use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodFamily};
+use tollgate_core::money::Money;
+
+/// What a processor can take.
+#[derive(Debug, Clone, Default)]
+pub struct Capabilities {
+    /// Its methods, at most one rule each.
+    pub methods: Vec<MethodRule>,
+    /// Countries (ISO 3166-1 alpha-2) whose merchants it serves; empty: of all countries.
+    pub countries: Vec<String>,
+    /// Capture less than was authorized.
+    pub partial_capture: bool,
+    /// Refund less than was captured.
+    pub partial_refund: bool,
+    /// Take network tokens in the place of card numbers.
+    pub network_tokens: bool,
+    /// Set UPI AutoPay mandates up with a UPI intent, QR or collect payment.
+    pub upi_mandates: bool,
+}
+
+/// What a processor can take of one method.
+#[derive(Debug, Clone)]
+pub struct MethodRule {
+    /// The method.
+    pub family: MethodFamily,
+    /// Currencies.
+    pub currencies: Vec<Currency>,
+    /// Authorize now, capture later.
+    pub manual_capture: bool,
+    /// The smallest amount of one charge, in minor units.
+    pub amount_minor_min: i64,
+    /// The largest amount of one charge, in minor units.
+    pub amount_minor_max: i64,
+    /// Wallets, banks or lenders by their codes in [`tollgate_core::directory`]; empty: any.
+    pub providers: Vec<String>,
+    /// Public list price.
+    pub fee: FeeSchedule,
+}
+
+/// A list price: a share of the amount and a fixed part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FeeSchedule {
+    /// Hundredths of a percent of the amount.
+    pub percent_bps: u32,
+    /// Minor units on top.
+    pub fixed_minor: i64,
+}
+
+impl MethodRule {
+    /// A method in some currencies: from one minor unit on, without manual capture, for every provider,
+    /// free of charge.
+    #[must_use]
+    pub fn new(family: MethodFamily, currencies: &[Currency]) -> Self {
+        Self {
+            family,
+            currencies: currencies.to_vec(),
+            manual_capture: false,
+            amount_minor_min: 1,
+            amount_minor_max: i64::MAX,
+            providers: Vec::new(),
+            fee: FeeSchedule::default(),
+        }
+    }
+
+    /// With manual capture.
+    #[must_use]
+    pub fn manual(self) -> Self {
+        Self { manual_capture: true, ..self }
+    }
+
+    /// Within limits, in minor units.
+    #[must_use]
+    pub fn within(self, amount_minor_min: i64, amount_minor_max: i64) -> Self {
+        Self { amount_minor_min, amount_minor_max, ..self }
+    }
+
+    /// For these wallets, banks or lenders alone.
+    #[must_use]
+    pub fn of<'a>(self, providers: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { providers: providers.into_iter().map(str::to_owned).collect(), ..self }
+    }
+
+    /// At a list price.
+    #[must_use]
+    pub fn fee(self, percent_bps: u32, fixed_minor: i64) -> Self {
+        Self { fee: FeeSchedule { percent_bps, fixed_minor }, ..self }
+    }
+}
+
+/// A charge as the capability tables look at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// What pays.
+    pub instrument: &'a InstrumentSummary,
+    /// How much.
+    pub amount: Money,
+    /// Take it now or reserve it.
+    pub capture: CaptureMode,
+    /// Whether a UPI AutoPay mandate is set up with it.
+    pub sets_up_mandate: bool,
+    /// The merchant's country.
+    pub country: Option<&'a str>,
+}
+
+impl Capabilities {
+    /// The rule of a method, if the processor takes it.
+    #[must_use]
+    pub fn rule(&self, family: MethodFamily) -> Option<&MethodRule> {
+        self.methods.iter().find(|rule| rule.family == family)
+    }
+
+    /// Whether a charge of this kind can be taken.
+    #[must_use]
+    pub fn takes(&self, wanted: &Wanted<'_>) -> bool {
+        let Some(rule) = self.rule(wanted.instrument.family()) else {
+            return false;
+        };
+        let amount = wanted.amount;
+        let has = |list: &[String], code: Option<&str>| {
+            list.is_empty() || code.is_none_or(|code| list.iter().any(|known| known == code))
+        };
+        let tokenized = wanted.instrument.card().is_some_and(|card| card.network_token);
+        rule.currencies.contains(&amount.currency)
+            && (wanted.capture == CaptureMode::Automatic || rule.manual_capture)
+            && (rule.amount_minor_min..=rule.amount_minor_max).contains(&amount.minor)
+            && has(&rule.providers, wanted.instrument.provider())
+            && has(&self.countries, wanted.country)
+            && (!tokenized || self.network_tokens)
+            && (!wanted.sets_up_mandate || self.upi_mandates)
+    }
+}
