@@ -72,10 +72,7 @@ pub(super) fn fields(account: &CcAvenue, charge: &Charge<'_>) -> Result<Vec<(Str
     optional(&mut form, "billing_email", customer.email, 70, is_email);
     optional(&mut form, "merchant_param1", charge.description, 100, is_text);
     let encrypted = account.cipher.encrypt(&form.into_body());
-    Ok(vec![
-        ("encRequest".to_owned(), encrypted),
-        ("access_code".to_owned(), account.access_code.clone()),
-    ])
+    Ok(vec![("encRequest".to_owned(), encrypted), ("access_code".to_owned(), account.access_code.clone())])
 }
 
 /// A field without the characters that CCAvenue does not take; left out when nothing is left of it.

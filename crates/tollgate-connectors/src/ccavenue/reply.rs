@@ -59,7 +59,8 @@ pub(super) fn unwrapped<'t>(plain: &'t str, wrapper: &str) -> Option<&'t str> {
 /// A field of a message through the browser: a query string whose values are not escaped. `None`
 /// when it is missing or there more than once.
 pub(super) fn field_of(plain: &str, name: &str) -> Option<String> {
-    let mut found = plain.split('&').filter_map(|pair| pair.split_once('=')).filter(|(field, _)| *field == name);
+    let mut found =
+        plain.split('&').filter_map(|pair| pair.split_once('=')).filter(|(field, _)| *field == name);
     let (_, value) = found.next()?;
     found.next().is_none().then(|| value.trim().to_owned())
 }
