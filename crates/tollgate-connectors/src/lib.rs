@@ -7,6 +7,7 @@
 
 mod answer;
 pub mod capability;
+pub mod custom;
 mod digest;
 mod form;
 mod json;
