@@ -288,6 +288,8 @@ pub(super) struct Webhook {
     #[serde(default)]
     pub(super) format: Format,
     pub(super) message_id: Option<String>,
+    #[serde(default)]
+    pub(super) at: String,
     pub(super) event: Option<String>,
     pub(super) events: BTreeMap<String, String>,
 }

@@ -123,6 +123,7 @@ pub(super) fn webhook(
             check_pointer(&format!("webhook.{name}"), pointer)?;
         }
     }
+    check_pointer("webhook.at", &webhook.at)?;
     if webhook.events.is_empty() || (webhook.event.is_none() && !webhook.events.keys().eq(["*"])) {
         return refuse("webhook.events", "must map events to `replies`; without `event`, only \"*\"");
     }
@@ -133,9 +134,11 @@ pub(super) fn webhook(
             return refuse(&field, &format!("there is no `replies.{name}`"));
         };
         check_told(&field, reading)?;
+        let mut reading = Reading::clone(reading);
+        reading.at = format!("{}{}", webhook.at, reading.at);
         let more: Vec<&String> = webhook.message_id.iter().chain(&webhook.event).collect();
-        check_covered("webhook.signed", &parts, reading, &more)?;
-        events.insert(event.clone(), Arc::clone(reading));
+        check_covered("webhook.signed", &parts, &reading, &more)?;
+        events.insert(event.clone(), Arc::new(reading));
     }
     Ok(WebhookPlan {
         signer: Signer::new(webhook.algorithm, key, webhook.encoding, &webhook.prefix),
