@@ -2,6 +2,7 @@
 
 use crate::books::IdStyle;
 use crate::desk::Desk;
+use crate::examplebank::{EXAMPLE, ExampleBankSim};
 use crate::payu::PayUSim;
 use crate::razorpay::RazorpaySim;
 use crate::server::Doorman;
@@ -28,6 +29,17 @@ pub struct PayUOptions {
     pub salt: Secret,
 }
 
+/// A simulator of Example Bank, the processor that `examples/custom-processor.toml` describes.
+#[derive(Debug, Clone)]
+pub struct ExampleBankOptions {
+    /// Names the caller.
+    pub api_key: Secret,
+    /// Signs requests and what the browser brings back.
+    pub signing_key: Secret,
+    /// Signs webhooks.
+    pub webhook_key: Secret,
+}
+
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -35,6 +47,8 @@ pub enum Simulator {
     Razorpay(RazorpayOptions),
     /// PayU.
     Payu(PayUOptions),
+    /// Example Bank, a processor described in configuration alone.
+    ExampleBank(ExampleBankOptions),
 }
 
 impl Simulator {
@@ -48,6 +62,11 @@ impl Simulator {
                 webhook_secret: Secret::new("simulated-webhook-secret"),
             }),
             Self::Payu(PayUOptions { key: "simulated".to_owned(), salt: Secret::new("simulated-salt") }),
+            Self::ExampleBank(ExampleBankOptions {
+                api_key: Secret::new("simulated-api-key"),
+                signing_key: Secret::new("simulated-signing-key"),
+                webhook_key: Secret::new("simulated-webhook-key"),
+            }),
         ]
     }
 
@@ -80,6 +99,12 @@ impl Simulator {
                 account.key,
                 account.salt.expose()
             ),
+            // The example itself, at another address and with other secrets.
+            Self::ExampleBank(account) => EXAMPLE
+                .replace("https://api.examplebank.example", &format!("http://{address}"))
+                .replace("replace-api-key", account.api_key.expose())
+                .replace("replace-signing-key", account.signing_key.expose())
+                .replace("replace-webhook-key", account.webhook_key.expose()),
         }
     }
 
@@ -87,6 +112,7 @@ impl Simulator {
         match self {
             Self::Razorpay(_) => crate::razorpay::IDS,
             Self::Payu(_) => crate::payu::IDS,
+            Self::ExampleBank(_) => crate::examplebank::IDS,
         }
     }
 
@@ -95,6 +121,7 @@ impl Simulator {
         match self {
             Self::Razorpay(account) => doorman.admit(RazorpaySim::new(desk, account)),
             Self::Payu(account) => doorman.admit(PayUSim::new(desk, account)),
+            Self::ExampleBank(account) => doorman.admit(ExampleBankSim::new(desk, account)),
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod books;
 mod control;
 mod desk;
+mod examplebank;
 pub mod fault;
 mod http;
 mod instrument;
