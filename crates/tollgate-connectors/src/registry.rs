@@ -3,6 +3,7 @@
 use crate::Connector;
 use crate::payu::{PayU, PayUAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
+use crate::stripe::{Stripe, StripeAccount};
 use serde::Deserialize;
 
 /// A configured processor account.
@@ -13,10 +14,12 @@ pub enum Account {
     Razorpay(RazorpayAccount),
     /// PayU (India).
     Payu(PayUAccount),
+    /// Stripe.
+    Stripe(StripeAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "stripe"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -25,6 +28,7 @@ impl Account {
         match self {
             Self::Razorpay(account) => Box::new(Razorpay::new(account)),
             Self::Payu(account) => Box::new(PayU::new(account)),
+            Self::Stripe(account) => Box::new(Stripe::new(account)),
         }
     }
 }
