@@ -2,7 +2,6 @@
 
 use crate::Failure;
 use crate::commands::serve::{open_store, serve, stop_signal};
-use crate::commands::simulate;
 use crate::config::Config;
 use crate::logging;
 use crate::partner::{NewPartner, add, add_key};
@@ -14,6 +13,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tollgate_core::merchant::{FeePlan, Mode};
+use tollgate_sim::accounts::Simulator;
+use tollgate_sim::server::SimOptions;
 use tollgate_store::Store;
 
 /// Where to listen and what to keep.
@@ -40,21 +41,24 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
         .await
         .map_err(|error| format!("{wanted} cannot be listened on: {error}; try --listen 127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut options = simulate::options(any_port, any_port);
-    options.books_dir = Some(args.folder.join("books"));
-    options.webhook_target = Some(format!("http://{address}"));
     let (stop_simulators, stopped) = tokio::sync::oneshot::channel::<()>();
+    let options = SimOptions {
+        simulators: Simulator::standard(),
+        books_dir: Some(args.folder.join("books")),
+        webhook_target: Some(format!("http://{address}")),
+        seed: 1,
+        ..SimOptions::default()
+    };
     let simulators = tollgate_sim::server::serve(options, async move {
         let _ = stopped.await;
     })
     .await?;
-    let razorpay = simulators.razorpay.ok_or("the Razorpay simulator did not start")?;
-    let payu = simulators.payu.ok_or("the PayU simulator did not start")?;
-    config.processors.extend(simulated_accounts(razorpay, payu)?);
+    add_accounts(&mut config, &simulators.accounts())?;
 
     let stop = stop_signal();
-    print!("{}", greeting(address, razorpay, payu, &key));
+    let places: Vec<String> =
+        simulators.places().map(|(name, address)| format!("{name} http://{address}")).collect();
+    print!("{}", greeting(address, &places.join("\n                 "), &key));
     std::io::stdout().flush()?;
     serve(&config, store, listener, stop).await?;
     drop(stop_simulators);
@@ -73,7 +77,11 @@ async fn first_key(store: &dyn Store, folder: &Path) -> Result<String, Failure> 
         None => {
             let fee = FeePlan { percent_bps: 200, fixed_minor: 0 };
             let name = "Dev shop".to_owned();
-            add(store, NewPartner { name, mode: Mode::Sandbox, fee, processors: Vec::new() }).await?
+            // A category for which UPI collect is still open, so that every method can be tried.
+            let mcc = Some("6211".to_owned());
+            let country = Some("IN".to_owned());
+            let mode = Mode::Sandbox;
+            add(store, NewPartner { name, mode, fee, mcc, country, processors: Vec::new() }).await?
         }
     };
     let key = add_key(store, &merchant).await?;
@@ -82,39 +90,26 @@ async fn first_key(store: &dyn Store, folder: &Path) -> Result<String, Failure> 
     Ok(key)
 }
 
-/// The simulators as processor accounts, as a configuration file would name them.
-fn simulated_accounts(
-    razorpay: SocketAddr,
-    payu: SocketAddr,
-) -> Result<impl Iterator<Item = (String, toml::Table)>, Failure> {
-    use simulate::{PAYU_KEY, PAYU_SALT, RAZORPAY_KEY_ID, RAZORPAY_KEY_SECRET, RAZORPAY_WEBHOOK_SECRET};
-    let text = format!(
-        r#"
-        [razorpay]
-        base_url = "http://{razorpay}"
-        key_id = "{RAZORPAY_KEY_ID}"
-        key_secret = "{RAZORPAY_KEY_SECRET}"
-        webhook_secret = "{RAZORPAY_WEBHOOK_SECRET}"
-        [payu]
-        payment_url = "http://{payu}"
-        info_url = "http://{payu}"
-        key = "{PAYU_KEY}"
-        salt = "{PAYU_SALT}"
-        "#
-    );
-    let table: toml::Table = text.parse()?;
-    Ok(table.into_iter().filter_map(|(name, value)| match value {
-        toml::Value::Table(table) => Some((name, table)),
-        _ => None,
-    }))
+/// The accounts at the simulators, as a configuration file would name them. Accounts of the user's own
+/// file stay.
+fn add_accounts(config: &mut Config, accounts: &str) -> Result<(), Failure> {
+    let mut table: toml::Table = accounts.parse()?;
+    if let Some(toml::Value::Table(accounts)) = table.remove("processors") {
+        for (name, account) in accounts {
+            if let toml::Value::Table(account) = account {
+                config.processors.entry(name).or_insert(account);
+            }
+        }
+    }
+    Ok(())
 }
 
-fn greeting(address: SocketAddr, razorpay: SocketAddr, payu: SocketAddr, key: &str) -> String {
+fn greeting(address: SocketAddr, simulators: &str, key: &str) -> String {
     format!(
         r#"Tollgate is ready at http://{address}
   API reference  http://{address}/docs
   health         http://{address}/health/detailed
-  simulators     razorpay http://{razorpay}, payu http://{payu}
+  simulators     {simulators}
   API key        {key}
 
 Take a payment:
