@@ -255,9 +255,7 @@ impl Stripe {
                 None => Finding::Lost(response.status),
             },
             step::LOOK => match seen(response) {
-                Seen::Untouched if self.search => {
-                    Finding::Next(self.search_for(charge.reference, made))
-                }
+                Seen::Untouched if self.search => Finding::Next(self.search_for(charge.reference, made)),
                 Seen::Untouched => Finding::Found(made.to_owned(), Outcome::NotFound),
                 Seen::Outcome(Outcome::Unknown(_)) if !is_success(response.status) => {
                     Finding::Lost(response.status)
@@ -296,7 +294,12 @@ impl Stripe {
                 "the payment could not be looked up",
             )),
             Finding::Found(id, _) => act(&id).map_or_else(
-                |_| Progress::Done(not_taken(FailureCode::ProcessorRejected, "the amount cannot be expressed")),
+                |_| {
+                    Progress::Done(not_taken(
+                        FailureCode::ProcessorRejected,
+                        "the amount cannot be expressed",
+                    ))
+                },
                 |call| Progress::Next(Box::new(call)),
             ),
             Finding::Lost(429) => Progress::Done(throttled()),
@@ -410,7 +413,9 @@ impl Connector for Stripe {
                 amount::to_wire(*amount)?;
                 self.with_id(charge, |id| self.capture(id, reference, *amount))
             }
-            Operation::Void { charge, reference } => self.with_id(charge, |id| Ok(self.cancel(id, reference))),
+            Operation::Void { charge, reference } => {
+                self.with_id(charge, |id| Ok(self.cancel(id, reference)))
+            }
             Operation::Refund { charge, reference, amount } => {
                 amount::to_wire(*amount)?;
                 self.with_id(charge, |id| self.refund(id, reference, *amount))
@@ -434,14 +439,13 @@ impl Connector for Stripe {
             (Operation::EnquireCharge { charge }, _) => match self.find(charge, step, response) {
                 Finding::Next(call) => Progress::Next(Box::new(call)),
                 Finding::Found(_, outcome) => Progress::Done(outcome),
-                Finding::Lost(_) => Progress::Done(crate::answer::unknown("the payment could not be looked up")),
+                Finding::Lost(_) => {
+                    Progress::Done(crate::answer::unknown("the payment could not be looked up"))
+                }
             },
-            (Operation::Capture { charge, amount, .. }, step::ACT) => Progress::Done(intent::read_capture(
-                response,
-                payment_id,
-                charge.reference,
-                amount.currency,
-            )),
+            (Operation::Capture { charge, amount, .. }, step::ACT) => {
+                Progress::Done(intent::read_capture(response, payment_id, charge.reference, amount.currency))
+            }
             (Operation::Capture { charge, reference, amount }, _) => {
                 self.find_to_act(charge, step, response, |id| self.capture(id, reference, *amount))
             }

@@ -5,6 +5,7 @@ use crate::desk::Desk;
 use crate::payu::PayUSim;
 use crate::razorpay::RazorpaySim;
 use crate::server::Doorman;
+use crate::stripe::StripeSim;
 use std::net::SocketAddr;
 use tollgate_core::card::Secret;
 
@@ -28,6 +29,15 @@ pub struct PayUOptions {
     pub salt: Secret,
 }
 
+/// A Stripe simulator.
+#[derive(Debug, Clone)]
+pub struct StripeOptions {
+    /// Secret key that callers must authenticate with.
+    pub secret_key: Secret,
+    /// Signs webhooks.
+    pub webhook_secret: Secret,
+}
+
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -35,6 +45,8 @@ pub enum Simulator {
     Razorpay(RazorpayOptions),
     /// PayU.
     Payu(PayUOptions),
+    /// Stripe.
+    Stripe(StripeOptions),
 }
 
 impl Simulator {
@@ -48,6 +60,10 @@ impl Simulator {
                 webhook_secret: Secret::new("simulated-webhook-secret"),
             }),
             Self::Payu(PayUOptions { key: "simulated".to_owned(), salt: Secret::new("simulated-salt") }),
+            Self::Stripe(StripeOptions {
+                secret_key: Secret::new("sk_test_simulated"),
+                webhook_secret: Secret::new("whsec_simulated"),
+            }),
         ]
     }
 
@@ -80,6 +96,15 @@ impl Simulator {
                 account.key,
                 account.salt.expose()
             ),
+            Self::Stripe(account) => format!(
+                "[processors.stripe]\n\
+                 base_url = \"http://{address}\"\n\
+                 secret_key = \"{}\"\n\
+                 webhook_secret = \"{}\"\n\
+                 afterpay = true\n",
+                account.secret_key.expose(),
+                account.webhook_secret.expose()
+            ),
         }
     }
 
@@ -87,6 +112,7 @@ impl Simulator {
         match self {
             Self::Razorpay(_) => crate::razorpay::IDS,
             Self::Payu(_) => crate::payu::IDS,
+            Self::Stripe(_) => crate::stripe::IDS,
         }
     }
 
@@ -95,6 +121,7 @@ impl Simulator {
         match self {
             Self::Razorpay(account) => doorman.admit(RazorpaySim::new(desk, account)),
             Self::Payu(account) => doorman.admit(PayUSim::new(desk, account)),
+            Self::Stripe(account) => doorman.admit(StripeSim::new(desk, account)),
         }
     }
 }

@@ -12,4 +12,5 @@ pub mod load;
 mod payu;
 mod razorpay;
 pub mod server;
+mod stripe;
 mod webhooks;

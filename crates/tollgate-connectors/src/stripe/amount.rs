@@ -130,9 +130,8 @@ mod tests {
     /// are 1000, 5.120 dinars are 5120; MGA is in its list of zero-decimal currencies.
     #[test]
     fn documented_examples() {
-        let written = |code: &str, major: &str| {
-            to_wire(Money::parse_major(major, code.parse().unwrap()).unwrap()).ok()
-        };
+        let written =
+            |code: &str, major: &str| to_wire(Money::parse_major(major, code.parse().unwrap()).unwrap()).ok();
         assert_eq!(written("ISK", "5"), Some(500));
         assert_eq!(written("UGX", "5"), Some(500));
         assert_eq!(written("JPY", "500"), Some(500));

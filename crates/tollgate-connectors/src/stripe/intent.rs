@@ -298,11 +298,8 @@ impl Refund<'_> {
             }
             "pending" | "requires_action" => Outcome::Pending { processor_payment_id: None },
             "failed" | "canceled" => Outcome::Declined(
-                Failure::new(
-                    FailureCode::ProcessorRejected,
-                    "the processor could not carry out the refund",
-                )
-                .with_processor_code(text(&self.failure_reason)),
+                Failure::new(FailureCode::ProcessorRejected, "the processor could not carry out the refund")
+                    .with_processor_code(text(&self.failure_reason)),
             ),
             _ => unreadable(),
         }
