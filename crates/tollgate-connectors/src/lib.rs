@@ -16,6 +16,7 @@ mod json;
 pub mod payu;
 pub mod razorpay;
 pub mod registry;
+pub mod stripe;
 pub mod webhook;
 pub mod wire;
 

@@ -5,6 +5,7 @@ use crate::ccavenue::{CcAvenue, CcAvenueAccount};
 use crate::custom::{Custom, CustomAccount};
 use crate::payu::{PayU, PayUAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
+use crate::stripe::{Stripe, StripeAccount};
 use serde::Deserialize;
 
 /// A configured processor account.
@@ -19,10 +20,12 @@ pub enum Account {
     Ccavenue(CcAvenueAccount),
     /// A processor described in the configuration.
     Custom(CustomAccount),
+    /// Stripe.
+    Stripe(StripeAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue", "custom"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue", "custom", "stripe"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -33,6 +36,7 @@ impl Account {
             Self::Payu(account) => Box::new(PayU::new(account)),
             Self::Ccavenue(account) => Box::new(CcAvenue::new(account)),
             Self::Custom(account) => Box::new(Custom::new(account)),
+            Self::Stripe(account) => Box::new(Stripe::new(account)),
         }
     }
 }

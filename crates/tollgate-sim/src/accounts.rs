@@ -7,6 +7,7 @@ use crate::examplebank::{EXAMPLE, ExampleBankSim};
 use crate::payu::PayUSim;
 use crate::razorpay::RazorpaySim;
 use crate::server::Doorman;
+use crate::stripe::StripeSim;
 use std::net::SocketAddr;
 use tollgate_core::card::Secret;
 
@@ -54,6 +55,15 @@ pub struct ExampleBankOptions {
     pub webhook_key: Secret,
 }
 
+/// A Stripe simulator.
+#[derive(Debug, Clone)]
+pub struct StripeOptions {
+    /// Secret key that callers must authenticate with.
+    pub secret_key: Secret,
+    /// Signs webhooks.
+    pub webhook_secret: Secret,
+}
+
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -65,6 +75,8 @@ pub enum Simulator {
     Ccavenue(CcAvenueOptions),
     /// Example Bank, a processor described in configuration alone.
     ExampleBank(ExampleBankOptions),
+    /// Stripe.
+    Stripe(StripeOptions),
 }
 
 impl Simulator {
@@ -88,6 +100,10 @@ impl Simulator {
                 api_key: Secret::new("simulated-api-key"),
                 signing_key: Secret::new("simulated-signing-key"),
                 webhook_key: Secret::new("simulated-webhook-key"),
+            }),
+            Self::Stripe(StripeOptions {
+                secret_key: Secret::new("sk_test_simulated"),
+                webhook_secret: Secret::new("whsec_simulated"),
             }),
         ]
     }
@@ -140,6 +156,15 @@ impl Simulator {
                 .replace("replace-api-key", account.api_key.expose())
                 .replace("replace-signing-key", account.signing_key.expose())
                 .replace("replace-webhook-key", account.webhook_key.expose()),
+            Self::Stripe(account) => format!(
+                "[processors.stripe]\n\
+                 base_url = \"http://{address}\"\n\
+                 secret_key = \"{}\"\n\
+                 webhook_secret = \"{}\"\n\
+                 afterpay = true\n",
+                account.secret_key.expose(),
+                account.webhook_secret.expose()
+            ),
         }
     }
 
@@ -149,6 +174,7 @@ impl Simulator {
             Self::Payu(_) => crate::payu::IDS,
             Self::Ccavenue(_) => crate::ccavenue::IDS,
             Self::ExampleBank(_) => crate::examplebank::IDS,
+            Self::Stripe(_) => crate::stripe::IDS,
         }
     }
 
@@ -159,6 +185,7 @@ impl Simulator {
             Self::Payu(account) => doorman.admit(PayUSim::new(desk, account)),
             Self::Ccavenue(account) => doorman.admit(CcAvenueSim::new(desk, account)),
             Self::ExampleBank(account) => doorman.admit(ExampleBankSim::new(desk, account)),
+            Self::Stripe(account) => doorman.admit(StripeSim::new(desk, account)),
         }
     }
 }

@@ -15,4 +15,5 @@ pub mod load;
 mod payu;
 mod razorpay;
 pub mod server;
+mod stripe;
 mod webhooks;
