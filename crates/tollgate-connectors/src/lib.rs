@@ -5,8 +5,10 @@
 //! One folder a processor. To add one, implement [`Connector`] and name it in [`registry`]:
 //! `docs/adding-a-processor.md` leads through it.
 
+mod aes_cbc;
 mod answer;
 pub mod capability;
+pub mod ccavenue;
 mod digest;
 mod form;
 mod json;

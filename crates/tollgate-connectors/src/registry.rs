@@ -1,6 +1,7 @@
 //! The processors there are: a new one is one line in each list here.
 
 use crate::Connector;
+use crate::ccavenue::{CcAvenue, CcAvenueAccount};
 use crate::payu::{PayU, PayUAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
 use serde::Deserialize;
@@ -13,10 +14,12 @@ pub enum Account {
     Razorpay(RazorpayAccount),
     /// PayU (India).
     Payu(PayUAccount),
+    /// CCAvenue (India).
+    Ccavenue(CcAvenueAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -25,6 +28,7 @@ impl Account {
         match self {
             Self::Razorpay(account) => Box::new(Razorpay::new(account)),
             Self::Payu(account) => Box::new(PayU::new(account)),
+            Self::Ccavenue(account) => Box::new(CcAvenue::new(account)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The simulators there are, each with its account: a new one is one line in each list here.
 
 use crate::books::IdStyle;
+use crate::ccavenue::CcAvenueSim;
 use crate::desk::Desk;
 use crate::payu::PayUSim;
 use crate::razorpay::RazorpaySim;
@@ -28,6 +29,19 @@ pub struct PayUOptions {
     pub salt: Secret,
 }
 
+/// A CCAvenue simulator.
+#[derive(Debug, Clone)]
+pub struct CcAvenueOptions {
+    /// Merchant id.
+    pub merchant_id: String,
+    /// Access code that callers must name.
+    pub access_code: String,
+    /// Encrypts everything.
+    pub working_key: Secret,
+    /// Whether orders wait for their confirmation.
+    pub manual_confirmation: bool,
+}
+
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -35,6 +49,8 @@ pub enum Simulator {
     Razorpay(RazorpayOptions),
     /// PayU.
     Payu(PayUOptions),
+    /// CCAvenue.
+    Ccavenue(CcAvenueOptions),
 }
 
 impl Simulator {
@@ -48,6 +64,12 @@ impl Simulator {
                 webhook_secret: Secret::new("simulated-webhook-secret"),
             }),
             Self::Payu(PayUOptions { key: "simulated".to_owned(), salt: Secret::new("simulated-salt") }),
+            Self::Ccavenue(CcAvenueOptions {
+                merchant_id: "45990".to_owned(),
+                access_code: "SIMULATEDACCESS".to_owned(),
+                working_key: Secret::new("simulated-working-key"),
+                manual_confirmation: false,
+            }),
         ]
     }
 
@@ -83,6 +105,19 @@ impl Simulator {
                 account.key,
                 account.salt.expose()
             ),
+            Self::Ccavenue(account) => format!(
+                "[processors.ccavenue]\n\
+                 payment_url = \"http://{address}\"\n\
+                 api_url = \"http://{address}\"\n\
+                 merchant_id = \"{}\"\n\
+                 access_code = \"{}\"\n\
+                 working_key = \"{}\"\n\
+                 manual_confirmation = {}\n",
+                account.merchant_id,
+                account.access_code,
+                account.working_key.expose(),
+                account.manual_confirmation
+            ),
         }
     }
 
@@ -90,6 +125,7 @@ impl Simulator {
         match self {
             Self::Razorpay(_) => crate::razorpay::IDS,
             Self::Payu(_) => crate::payu::IDS,
+            Self::Ccavenue(_) => crate::ccavenue::IDS,
         }
     }
 
@@ -98,6 +134,7 @@ impl Simulator {
         match self {
             Self::Razorpay(account) => doorman.admit(RazorpaySim::new(desk, account)),
             Self::Payu(account) => doorman.admit(PayUSim::new(desk, account)),
+            Self::Ccavenue(account) => doorman.admit(CcAvenueSim::new(desk, account)),
         }
     }
 }
