@@ -123,7 +123,8 @@ impl Simulator {
                  base_url = \"http://{address}\"\n\
                  key_id = \"{}\"\n\
                  key_secret = \"{}\"\n\
-                 webhook_secret = \"{}\"\n",
+                 webhook_secret = \"{}\"\n\
+                 no_cost_emi = true\n",
                 account.key_id,
                 account.key_secret.expose(),
                 account.webhook_secret.expose()
@@ -133,7 +134,9 @@ impl Simulator {
                  payment_url = \"http://{address}\"\n\
                  info_url = \"http://{address}\"\n\
                  key = \"{}\"\n\
-                 salt = \"{}\"\n",
+                 salt = \"{}\"\n\
+                 token_requestor_id = \"40000000001\"\n\
+                 no_cost_emi = true\n",
                 account.key,
                 account.salt.expose()
             ),
