@@ -68,8 +68,9 @@ fn unsupported(what: &'static str) -> BuildError {
     BuildError::Unsupported { processor: NAME.into(), what }
 }
 
-/// Our minor unit in hundredths of Stripe's unit: 10,000 where Stripe's is a hundredth of ours.
+/// How Stripe's unit compares with our minor unit.
 enum Scale {
+    /// The same.
     Same,
     /// Stripe writes a hundred times our number.
     Times100,
