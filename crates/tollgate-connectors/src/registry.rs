@@ -2,6 +2,7 @@
 
 use crate::Connector;
 use crate::ccavenue::{CcAvenue, CcAvenueAccount};
+use crate::custom::{Custom, CustomAccount};
 use crate::payu::{PayU, PayUAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
 use serde::Deserialize;
@@ -16,10 +17,12 @@ pub enum Account {
     Payu(PayUAccount),
     /// CCAvenue (India).
     Ccavenue(CcAvenueAccount),
+    /// A processor described in the configuration.
+    Custom(CustomAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue", "custom"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -29,6 +32,7 @@ impl Account {
             Self::Razorpay(account) => Box::new(Razorpay::new(account)),
             Self::Payu(account) => Box::new(PayU::new(account)),
             Self::Ccavenue(account) => Box::new(CcAvenue::new(account)),
+            Self::Custom(account) => Box::new(Custom::new(account)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::books::IdStyle;
 use crate::ccavenue::CcAvenueSim;
 use crate::desk::Desk;
+use crate::examplebank::{EXAMPLE, ExampleBankSim};
 use crate::payu::PayUSim;
 use crate::razorpay::RazorpaySim;
 use crate::server::Doorman;
@@ -42,6 +43,17 @@ pub struct CcAvenueOptions {
     pub manual_confirmation: bool,
 }
 
+/// A simulator of Example Bank, the processor that `examples/custom-processor.toml` describes.
+#[derive(Debug, Clone)]
+pub struct ExampleBankOptions {
+    /// Names the caller.
+    pub api_key: Secret,
+    /// Signs requests and what the browser brings back.
+    pub signing_key: Secret,
+    /// Signs webhooks.
+    pub webhook_key: Secret,
+}
+
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -51,6 +63,8 @@ pub enum Simulator {
     Payu(PayUOptions),
     /// CCAvenue.
     Ccavenue(CcAvenueOptions),
+    /// Example Bank, a processor described in configuration alone.
+    ExampleBank(ExampleBankOptions),
 }
 
 impl Simulator {
@@ -69,6 +83,11 @@ impl Simulator {
                 access_code: "SIMULATEDACCESS".to_owned(),
                 working_key: Secret::new("simulated-working-key"),
                 manual_confirmation: false,
+            }),
+            Self::ExampleBank(ExampleBankOptions {
+                api_key: Secret::new("simulated-api-key"),
+                signing_key: Secret::new("simulated-signing-key"),
+                webhook_key: Secret::new("simulated-webhook-key"),
             }),
         ]
     }
@@ -115,6 +134,12 @@ impl Simulator {
                 account.working_key.expose(),
                 account.manual_confirmation
             ),
+            // The example itself, at another address and with other secrets.
+            Self::ExampleBank(account) => EXAMPLE
+                .replace("https://api.examplebank.example", &format!("http://{address}"))
+                .replace("replace-api-key", account.api_key.expose())
+                .replace("replace-signing-key", account.signing_key.expose())
+                .replace("replace-webhook-key", account.webhook_key.expose()),
         }
     }
 
@@ -123,6 +148,7 @@ impl Simulator {
             Self::Razorpay(_) => crate::razorpay::IDS,
             Self::Payu(_) => crate::payu::IDS,
             Self::Ccavenue(_) => crate::ccavenue::IDS,
+            Self::ExampleBank(_) => crate::examplebank::IDS,
         }
     }
 
@@ -132,6 +158,7 @@ impl Simulator {
             Self::Razorpay(account) => doorman.admit(RazorpaySim::new(desk, account)),
             Self::Payu(account) => doorman.admit(PayUSim::new(desk, account)),
             Self::Ccavenue(account) => doorman.admit(CcAvenueSim::new(desk, account)),
+            Self::ExampleBank(account) => doorman.admit(ExampleBankSim::new(desk, account)),
         }
     }
 }

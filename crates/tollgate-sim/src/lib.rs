@@ -7,6 +7,7 @@ pub mod books;
 mod ccavenue;
 mod control;
 mod desk;
+mod examplebank;
 pub mod fault;
 mod http;
 mod instrument;
