@@ -81,6 +81,11 @@ impl<'a> Fields<'a> {
         let first = found.next().map_or("", |(_, value)| value);
         found.next().is_none().then_some(first)
     }
+
+    /// Every field in the order of the form, one sent twice twice.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
 }
 
 fn unescaped(text: &str) -> Option<Cow<'_, str>> {

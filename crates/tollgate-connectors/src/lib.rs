@@ -5,11 +5,13 @@
 //! One folder a processor. To add one, implement [`Connector`] and name it in [`registry`]:
 //! `docs/adding-a-processor.md` leads through it.
 
+mod aes_cbc;
 mod answer;
 pub mod capability;
 mod digest;
 mod form;
 mod json;
+pub mod paytm;
 pub mod payu;
 pub mod razorpay;
 pub mod registry;

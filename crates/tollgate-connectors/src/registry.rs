@@ -1,6 +1,7 @@
 //! The processors there are: a new one is one line in each list here.
 
 use crate::Connector;
+use crate::paytm::{Paytm, PaytmAccount};
 use crate::payu::{PayU, PayUAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
 use serde::Deserialize;
@@ -13,10 +14,12 @@ pub enum Account {
     Razorpay(RazorpayAccount),
     /// PayU (India).
     Payu(PayUAccount),
+    /// Paytm.
+    Paytm(PaytmAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "paytm"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -25,6 +28,7 @@ impl Account {
         match self {
             Self::Razorpay(account) => Box::new(Razorpay::new(account)),
             Self::Payu(account) => Box::new(PayU::new(account)),
+            Self::Paytm(account) => Box::new(Paytm::new(account)),
         }
     }
 }
