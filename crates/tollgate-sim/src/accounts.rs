@@ -2,6 +2,7 @@
 
 use crate::books::IdStyle;
 use crate::desk::Desk;
+use crate::paytm::PaytmSim;
 use crate::payu::PayUSim;
 use crate::razorpay::RazorpaySim;
 use crate::server::Doorman;
@@ -28,6 +29,15 @@ pub struct PayUOptions {
     pub salt: Secret,
 }
 
+/// A Paytm simulator.
+#[derive(Debug, Clone)]
+pub struct PaytmOptions {
+    /// Merchant id.
+    pub mid: String,
+    /// Merchant key, 16 characters: signs requests, replies, callbacks and webhooks.
+    pub merchant_key: Secret,
+}
+
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -35,6 +45,8 @@ pub enum Simulator {
     Razorpay(RazorpayOptions),
     /// PayU.
     Payu(PayUOptions),
+    /// Paytm.
+    Paytm(PaytmOptions),
 }
 
 impl Simulator {
@@ -48,6 +60,10 @@ impl Simulator {
                 webhook_secret: Secret::new("simulated-webhook-secret"),
             }),
             Self::Payu(PayUOptions { key: "simulated".to_owned(), salt: Secret::new("simulated-salt") }),
+            Self::Paytm(PaytmOptions {
+                mid: "SIMULATED00000000001".to_owned(),
+                merchant_key: Secret::new("simulated-merkey"),
+            }),
         ]
     }
 
@@ -80,6 +96,15 @@ impl Simulator {
                 account.key,
                 account.salt.expose()
             ),
+            Self::Paytm(account) => format!(
+                "[processors.paytm]\n\
+                 base_url = \"http://{address}\"\n\
+                 mid = \"{}\"\n\
+                 merchant_key = \"{}\"\n\
+                 website = \"WEBSTAGING\"\n",
+                account.mid,
+                account.merchant_key.expose()
+            ),
         }
     }
 
@@ -87,6 +112,7 @@ impl Simulator {
         match self {
             Self::Razorpay(_) => crate::razorpay::IDS,
             Self::Payu(_) => crate::payu::IDS,
+            Self::Paytm(_) => crate::paytm::IDS,
         }
     }
 
@@ -95,6 +121,7 @@ impl Simulator {
         match self {
             Self::Razorpay(account) => doorman.admit(RazorpaySim::new(desk, account)),
             Self::Payu(account) => doorman.admit(PayUSim::new(desk, account)),
+            Self::Paytm(account) => doorman.admit(PaytmSim::new(desk, account)),
         }
     }
 }

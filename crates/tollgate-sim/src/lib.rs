@@ -2,6 +2,7 @@
 //! processors that speak their real wire formats, keep books of their own and break on command.
 
 pub mod accounts;
+mod aes_cbc;
 pub mod books;
 mod control;
 mod desk;
@@ -9,6 +10,7 @@ pub mod fault;
 mod http;
 mod instrument;
 pub mod load;
+mod paytm;
 mod payu;
 mod razorpay;
 pub mod server;
