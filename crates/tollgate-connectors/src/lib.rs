@@ -13,6 +13,7 @@ pub mod custom;
 mod digest;
 mod form;
 mod json;
+pub mod paytm;
 pub mod payu;
 pub mod razorpay;
 pub mod registry;

@@ -3,6 +3,7 @@
 use crate::Connector;
 use crate::ccavenue::{CcAvenue, CcAvenueAccount};
 use crate::custom::{Custom, CustomAccount};
+use crate::paytm::{Paytm, PaytmAccount};
 use crate::payu::{PayU, PayUAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
 use crate::stripe::{Stripe, StripeAccount};
@@ -22,10 +23,12 @@ pub enum Account {
     Custom(CustomAccount),
     /// Stripe.
     Stripe(StripeAccount),
+    /// Paytm.
+    Paytm(PaytmAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue", "custom", "stripe"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue", "custom", "stripe", "paytm"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -37,6 +40,7 @@ impl Account {
             Self::Ccavenue(account) => Box::new(CcAvenue::new(account)),
             Self::Custom(account) => Box::new(Custom::new(account)),
             Self::Stripe(account) => Box::new(Stripe::new(account)),
+            Self::Paytm(account) => Box::new(Paytm::new(account)),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::books::IdStyle;
 use crate::ccavenue::CcAvenueSim;
 use crate::desk::Desk;
 use crate::examplebank::{EXAMPLE, ExampleBankSim};
+use crate::paytm::PaytmSim;
 use crate::payu::PayUSim;
 use crate::razorpay::RazorpaySim;
 use crate::server::Doorman;
@@ -64,6 +65,15 @@ pub struct StripeOptions {
     pub webhook_secret: Secret,
 }
 
+/// A Paytm simulator.
+#[derive(Debug, Clone)]
+pub struct PaytmOptions {
+    /// Merchant id.
+    pub mid: String,
+    /// Merchant key, 16 characters: signs requests, replies, callbacks and webhooks.
+    pub merchant_key: Secret,
+}
+
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -77,6 +87,8 @@ pub enum Simulator {
     ExampleBank(ExampleBankOptions),
     /// Stripe.
     Stripe(StripeOptions),
+    /// Paytm.
+    Paytm(PaytmOptions),
 }
 
 impl Simulator {
@@ -104,6 +116,10 @@ impl Simulator {
             Self::Stripe(StripeOptions {
                 secret_key: Secret::new("sk_test_simulated"),
                 webhook_secret: Secret::new("whsec_simulated"),
+            }),
+            Self::Paytm(PaytmOptions {
+                mid: "SIMULATED00000000001".to_owned(),
+                merchant_key: Secret::new("simulated-merkey"),
             }),
         ]
     }
@@ -168,6 +184,15 @@ impl Simulator {
                 account.secret_key.expose(),
                 account.webhook_secret.expose()
             ),
+            Self::Paytm(account) => format!(
+                "[processors.paytm]\n\
+                 base_url = \"http://{address}\"\n\
+                 mid = \"{}\"\n\
+                 merchant_key = \"{}\"\n\
+                 website = \"WEBSTAGING\"\n",
+                account.mid,
+                account.merchant_key.expose()
+            ),
         }
     }
 
@@ -178,6 +203,7 @@ impl Simulator {
             Self::Ccavenue(_) => crate::ccavenue::IDS,
             Self::ExampleBank(_) => crate::examplebank::IDS,
             Self::Stripe(_) => crate::stripe::IDS,
+            Self::Paytm(_) => crate::paytm::IDS,
         }
     }
 
@@ -189,6 +215,7 @@ impl Simulator {
             Self::Ccavenue(account) => doorman.admit(CcAvenueSim::new(desk, account)),
             Self::ExampleBank(account) => doorman.admit(ExampleBankSim::new(desk, account)),
             Self::Stripe(account) => doorman.admit(StripeSim::new(desk, account)),
+            Self::Paytm(account) => doorman.admit(PaytmSim::new(desk, account)),
         }
     }
 }

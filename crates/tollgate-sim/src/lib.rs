@@ -12,6 +12,7 @@ pub mod fault;
 mod http;
 mod instrument;
 pub mod load;
+mod paytm;
 mod payu;
 mod razorpay;
 pub mod server;
