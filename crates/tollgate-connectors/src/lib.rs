@@ -11,6 +11,7 @@ mod digest;
 mod form;
 mod json;
 pub mod payu;
+pub mod phonepe;
 pub mod razorpay;
 pub mod registry;
 pub mod webhook;

@@ -2,6 +2,7 @@
 
 use crate::Connector;
 use crate::payu::{PayU, PayUAccount};
+use crate::phonepe::{PhonePe, PhonePeAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
 use serde::Deserialize;
 
@@ -13,10 +14,12 @@ pub enum Account {
     Razorpay(RazorpayAccount),
     /// PayU (India).
     Payu(PayUAccount),
+    /// PhonePe.
+    Phonepe(PhonePeAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "phonepe"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -25,6 +28,7 @@ impl Account {
         match self {
             Self::Razorpay(account) => Box::new(Razorpay::new(account)),
             Self::Payu(account) => Box::new(PayU::new(account)),
+            Self::Phonepe(account) => Box::new(PhonePe::new(account)),
         }
     }
 }
