@@ -3,6 +3,7 @@
 use crate::books::IdStyle;
 use crate::desk::Desk;
 use crate::payu::PayUSim;
+use crate::phonepe::PhonePeSim;
 use crate::razorpay::RazorpaySim;
 use crate::server::Doorman;
 use std::net::SocketAddr;
@@ -28,6 +29,32 @@ pub struct PayUOptions {
     pub salt: Secret,
 }
 
+/// A PhonePe simulator of the current API.
+#[derive(Debug, Clone)]
+pub struct PhonePeOptions {
+    /// Client id.
+    pub client_id: String,
+    /// Client secret.
+    pub client_secret: Secret,
+    /// Client version.
+    pub client_version: u32,
+    /// Name of the webhook.
+    pub webhook_username: String,
+    /// Password of the webhook.
+    pub webhook_password: Secret,
+}
+
+/// A PhonePe simulator of the legacy API.
+#[derive(Debug, Clone)]
+pub struct PhonePeV1Options {
+    /// Merchant id.
+    pub merchant_id: String,
+    /// Salt key of all signatures.
+    pub salt_key: Secret,
+    /// Number of the salt key.
+    pub salt_index: u32,
+}
+
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -35,6 +62,10 @@ pub enum Simulator {
     Razorpay(RazorpayOptions),
     /// PayU.
     Payu(PayUOptions),
+    /// PhonePe.
+    Phonepe(PhonePeOptions),
+    /// PhonePe's legacy API, under the name `phonepe_v1`.
+    PhonepeV1(PhonePeV1Options),
 }
 
 impl Simulator {
@@ -48,6 +79,18 @@ impl Simulator {
                 webhook_secret: Secret::new("simulated-webhook-secret"),
             }),
             Self::Payu(PayUOptions { key: "simulated".to_owned(), salt: Secret::new("simulated-salt") }),
+            Self::Phonepe(PhonePeOptions {
+                client_id: "SIMULATED_CLIENT".to_owned(),
+                client_secret: Secret::new("simulated-client-secret"),
+                client_version: 1,
+                webhook_username: "simulated".to_owned(),
+                webhook_password: Secret::new("simulated-webhook-password"),
+            }),
+            Self::PhonepeV1(PhonePeV1Options {
+                merchant_id: "SIMULATEDMERCHANT".to_owned(),
+                salt_key: Secret::new("simulated-salt-key"),
+                salt_index: 1,
+            }),
         ]
     }
 
@@ -80,6 +123,32 @@ impl Simulator {
                 account.key,
                 account.salt.expose()
             ),
+            Self::Phonepe(account) => format!(
+                "[processors.phonepe]\n\
+                 base_url = \"http://{address}\"\n\
+                 client_id = \"{}\"\n\
+                 client_secret = \"{}\"\n\
+                 client_version = {}\n\
+                 webhook_username = \"{}\"\n\
+                 webhook_password = \"{}\"\n",
+                account.client_id,
+                account.client_secret.expose(),
+                account.client_version,
+                account.webhook_username,
+                account.webhook_password.expose()
+            ),
+            Self::PhonepeV1(account) => format!(
+                "[processors.phonepe_v1]\n\
+                 type = \"phonepe\"\n\
+                 version = \"v1\"\n\
+                 base_url = \"http://{address}\"\n\
+                 merchant_id = \"{}\"\n\
+                 salt_key = \"{}\"\n\
+                 salt_index = {}\n",
+                account.merchant_id,
+                account.salt_key.expose(),
+                account.salt_index
+            ),
         }
     }
 
@@ -87,6 +156,8 @@ impl Simulator {
         match self {
             Self::Razorpay(_) => crate::razorpay::IDS,
             Self::Payu(_) => crate::payu::IDS,
+            Self::Phonepe(_) => crate::phonepe::IDS,
+            Self::PhonepeV1(_) => crate::phonepe::IDS_V1,
         }
     }
 
@@ -95,6 +166,8 @@ impl Simulator {
         match self {
             Self::Razorpay(account) => doorman.admit(RazorpaySim::new(desk, account)),
             Self::Payu(account) => doorman.admit(PayUSim::new(desk, account)),
+            Self::Phonepe(account) => doorman.admit(PhonePeSim::new(desk, account)),
+            Self::PhonepeV1(account) => doorman.admit(PhonePeSim::new_v1(desk, account)),
         }
     }
 }

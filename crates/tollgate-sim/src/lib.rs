@@ -10,6 +10,7 @@ mod http;
 mod instrument;
 pub mod load;
 mod payu;
+mod phonepe;
 mod razorpay;
 pub mod server;
 mod webhooks;

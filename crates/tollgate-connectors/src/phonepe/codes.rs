@@ -31,19 +31,19 @@ const ERRORS: &[(&str, FailureCode)] = &[
 /// Reasons by UPI code (`detailedErrorCode`, in v1 `responseCode`), sorted for binary search. They say
 /// more than the word in front of them.
 const UPI_ERRORS: &[(&str, FailureCode)] = &[
-    ("K1", ProcessorRiskDeclined), // suspected fraud
+    ("K1", ProcessorRiskDeclined),  // suspected fraud
     ("U16", ProcessorRiskDeclined), // risk threshold exceeded
-    ("U28", IssuerUnavailable),    // customer's app provider not reachable
-    ("U69", CustomerCancelled),    // collect request lapsed
-    ("XH", InstrumentInvalid),     // account does not exist
-    ("XL", InstrumentInvalid),     // card expired
-    ("XV", ProcessorRiskDeclined), // compliance violation
-    ("XY", IssuerUnavailable),     // bank's core system offline
-    ("YC", CardDeclined),          // do not honour
-    ("YE", InstrumentInvalid),     // account blocked or frozen
-    ("Z6", AuthenticationFailed),  // too many PIN tries
-    ("Z7", LimitExceeded),         // number of transactions
-    ("Z8", LimitExceeded),         // amount of one transaction
+    ("U28", IssuerUnavailable),     // customer's app provider not reachable
+    ("U69", CustomerCancelled),     // collect request lapsed
+    ("XH", InstrumentInvalid),      // account does not exist
+    ("XL", InstrumentInvalid),      // card expired
+    ("XV", ProcessorRiskDeclined),  // compliance violation
+    ("XY", IssuerUnavailable),      // bank's core system offline
+    ("YC", CardDeclined),           // do not honour
+    ("YE", InstrumentInvalid),      // account blocked or frozen
+    ("Z6", AuthenticationFailed),   // too many PIN tries
+    ("Z7", LimitExceeded),          // number of transactions
+    ("Z8", LimitExceeded),          // amount of one transaction
     ("Z9", InsufficientFunds),
     ("ZA", CustomerCancelled),     // declined by the customer
     ("ZH", InstrumentInvalid),     // address not valid
@@ -83,7 +83,9 @@ pub(super) fn refused(status: u16, code: &str, message: &str) -> Outcome {
         (429, _) => throttled(),
         (400..=499, NOT_AUTHORIZED) => Outcome::NotTaken(failure(ProcessorUnavailable)),
         (200..=499, code) if REFUSED.contains(&code) => Outcome::NotTaken(failure(ProcessorRejected)),
-        _ => Outcome::Unknown(Failure::new(FailureCode::OutcomeUnknown, said(message)).with_processor_code(code)),
+        _ => Outcome::Unknown(
+            Failure::new(FailureCode::OutcomeUnknown, said(message)).with_processor_code(code),
+        ),
     }
 }
 
@@ -144,7 +146,9 @@ mod tests {
     #[test]
     fn classes() {
         let class = |outcome: Outcome| match outcome {
-            Outcome::Declined(failure) | Outcome::NotTaken(failure) | Outcome::Unknown(failure) => failure.code,
+            Outcome::Declined(failure) | Outcome::NotTaken(failure) | Outcome::Unknown(failure) => {
+                failure.code
+            }
             other => panic!("{other:?}"),
         };
         assert_eq!(class(failed("INVALID_MPIN", "ZM", "")), AuthenticationFailed);

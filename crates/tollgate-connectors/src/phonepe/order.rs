@@ -206,7 +206,9 @@ impl Record<'_> {
             }
             ("FAILED", _) => self.failed(),
             ("EXPIRED", _) => codes::failed("EXPIRED", "", "the customer did not pay in time"),
-            (state, _) if is_open(state) => Outcome::Pending { processor_payment_id: Some(order_id.to_owned()) },
+            (state, _) if is_open(state) => {
+                Outcome::Pending { processor_payment_id: Some(order_id.to_owned()) }
+            }
             _ => unreadable(),
         }
     }
@@ -236,10 +238,7 @@ impl Record<'_> {
 }
 
 fn other_currency() -> Outcome {
-    Outcome::Unknown(Failure::new(
-        FailureCode::AmountMismatch,
-        "the processor reports another currency",
-    ))
+    Outcome::Unknown(Failure::new(FailureCode::AmountMismatch, "the processor reports another currency"))
 }
 
 /// Whether `text` can be an id of PhonePe's.

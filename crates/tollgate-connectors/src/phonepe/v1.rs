@@ -187,9 +187,7 @@ impl V1 {
                     },
                 ))
             }
-            Operation::EnquireCharge { charge } => {
-                Ok(self.status(charge.reference, Step::default(), false))
-            }
+            Operation::EnquireCharge { charge } => Ok(self.status(charge.reference, Step::default(), false)),
             Operation::EnquireRefund { reference, .. } => Ok(self.status(reference, Step::default(), false)),
             Operation::RevokeMandate { .. } => Err(unsupported("UPI AutoPay mandates in v1")),
         }
@@ -241,7 +239,12 @@ impl V1 {
         ))
     }
 
-    pub(super) fn read(&self, operation: &Operation<'_>, step: &Step, response: &HttpResponse<'_>) -> Progress {
+    pub(super) fn read(
+        &self,
+        operation: &Operation<'_>,
+        step: &Step,
+        response: &HttpResponse<'_>,
+    ) -> Progress {
         let done = |found| {
             Progress::Done(match found {
                 Found::Answer(outcome) => outcome,

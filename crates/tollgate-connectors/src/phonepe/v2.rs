@@ -131,7 +131,12 @@ impl V2 {
         Ok(call)
     }
 
-    pub(super) fn read(&self, operation: &Operation<'_>, step: &Step, response: &HttpResponse<'_>) -> Progress {
+    pub(super) fn read(
+        &self,
+        operation: &Operation<'_>,
+        step: &Step,
+        response: &HttpResponse<'_>,
+    ) -> Progress {
         let done = |found| {
             Progress::Done(match found {
                 Found::Answer(outcome) => outcome,
@@ -197,7 +202,12 @@ impl V2 {
     }
 
     /// `204` is the documented answer. Any other may mean that the mandate had ended before.
-    fn read_revocation(&self, setup: &ChargeHandle<'_>, step: &Step, response: &HttpResponse<'_>) -> Progress {
+    fn read_revocation(
+        &self,
+        setup: &ChargeHandle<'_>,
+        step: &Step,
+        response: &HttpResponse<'_>,
+    ) -> Progress {
         if step.index == 0 {
             return match response.status {
                 204 => Progress::Done(Outcome::Voided),
