@@ -41,6 +41,8 @@ codes! {
         "Check that the processor signs with the secret that is configured here.";
     CAPTURE_FAILED 402 "capture_failed" "The processor did not capture the payment"
         "No money was taken. Read the payment for the reason; a new try needs a new idempotency key.";
+    PROCESSOR_REFUSED 402 "processor_refused" "The processor refused"
+        "Nothing was changed. `detail` has the processor's words.";
     CANCEL_FAILED 402 "cancel_failed" "The processor did not release the payment"
         "The payment stands as it was. Read it for the reason.";
     MERCHANT_SUSPENDED 403 "merchant_suspended" "The account takes no new payments"
@@ -93,6 +95,12 @@ codes! {
         "In live mode send `payment_method` as an object with the instrument's details.";
     NO_PROCESSOR 422 "no_processor" "No processor takes this payment"
         "Use another method or currency; see which your account's processors take.";
+    UPI_COLLECT_DISCONTINUED 422 "upi_collect_discontinued" "UPI collect is not open to this payment"
+        "NPCI ended collect on 28 February 2026 but for MCC 6012 and 6211 and for iOS. Use flow `intent` or `qr`.";
+    MANDATE_UNUSABLE 422 "mandate_unusable" "The mandate cannot be debited"
+        "`detail` says why. Set a new mandate up with a payment that has `mandate`.";
+    NO_MANDATE 422 "no_mandate" "The payment has no mandate in force"
+        "Only a completed payment that was made with `mandate` has one.";
     NOT_SUPPORTED 422 "not_supported" "The processor cannot do this"
         "`detail` says what the processor of this payment cannot do.";
     IDEMPOTENCY_KEY_REUSED 422 "idempotency_key_reused" "The idempotency key was used with another request"
@@ -101,6 +109,8 @@ codes! {
         "Repeat the request with the same idempotency key; quote `request_id` to support.";
     OVERLOADED 503 "overloaded" "Too much is under way"
         "Repeat the request after `Retry-After` seconds.";
+    PROCESSOR_UNAVAILABLE 503 "processor_unavailable" "The processor cannot be asked right now"
+        "Nothing was changed that can be told. Repeat the request after `Retry-After` seconds.";
     STORE_UNAVAILABLE 503 "store_unavailable" "The store cannot be used right now"
         "Repeat the request with the same idempotency key after `Retry-After` seconds.";
 }

@@ -131,6 +131,10 @@ pub(crate) struct PaymentBody<'a> {
     #[serde(borrow)]
     pub(crate) return_url: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(crate) processor: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) mandate: Option<MandateBody<'a>>,
+    #[serde(borrow)]
     pub(crate) metadata: Option<Pairs<'a>>,
 }
 
@@ -173,6 +177,10 @@ pub(crate) struct MethodDetails<'a> {
     pub(crate) wallet: Option<WalletBody<'a>>,
     #[serde(borrow)]
     pub(crate) net_banking: Option<NetBankingBody<'a>>,
+    #[serde(borrow)]
+    pub(crate) bnpl: Option<BnplBody<'a>>,
+    #[serde(borrow)]
+    pub(crate) emi: Option<EmiBody<'a>>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for MethodBody<'a> {
@@ -216,12 +224,60 @@ pub(crate) struct CardBody<'a> {
     pub(crate) cvc: Option<SecretText<'a>>,
     #[serde(borrow)]
     pub(crate) name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) network_token: Option<NetworkTokenBody<'a>>,
 }
 
-/// A UPI address.
+/// What makes a card's number a network token.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct NetworkTokenBody<'a> {
+    #[serde(borrow)]
+    pub(crate) cryptogram: Option<SecretText<'a>>,
+    #[serde(borrow)]
+    pub(crate) eci: Option<Text<'a>>,
+}
+
+/// Who lends, and how the customer pays back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct BnplBody<'a> {
+    #[serde(borrow)]
+    pub(crate) lender: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) plan: Option<Text<'a>>,
+}
+
+/// An instalment plan.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct EmiBody<'a> {
+    #[serde(borrow)]
+    pub(crate) bank: Option<Text<'a>>,
+    pub(crate) tenure_months: Option<u8>,
+    pub(crate) no_cost: Option<bool>,
+}
+
+/// A UPI AutoPay mandate to set up.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct MandateBody<'a> {
+    #[serde(borrow)]
+    pub(crate) max_amount: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) frequency: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) ends_at: Option<Text<'a>>,
+}
+
+/// UPI: a flow, an address, or a mandate.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub(crate) struct UpiBody<'a> {
+    #[serde(borrow)]
+    pub(crate) flow: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) mandate: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) vpa: Option<Text<'a>>,
 }

@@ -34,7 +34,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, balance, cancel, capture, create, docs, events, health, list, metrics,
+    analytics, balance, cancel, capture, create, docs, events, health, list, mandate, metrics,
     openapi as openapi_route, payment, recent, refunds, webhooks,
 };
 use tower_http::CompressionLevel;
@@ -53,6 +53,7 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/payments/{id}", get(payment::get_payment))
         .route("/api/v1/payments/{id}/capture", post(capture::capture_payment))
         .route("/api/v1/payments/{id}/cancel", post(cancel::cancel_payment))
+        .route("/api/v1/payments/{id}/mandate/revoke", post(mandate::revoke_mandate))
         .route("/api/v1/payments/{id}/refunds", post(refunds::create_refund))
         .route("/api/v1/refunds/{id}", get(refunds::get_refund))
         .route("/api/v1/analytics/payments", get(analytics::payment_analytics))

@@ -5,8 +5,8 @@
 use crate::codes;
 use crate::problem::ProblemBody;
 use crate::routes::{
-    analytics, balance, cancel, capture, create, docs, events, health, list, metrics, openapi, payment,
-    recent, refunds, webhooks,
+    analytics, balance, cancel, capture, create, docs, events, health, list, mandate, metrics, openapi,
+    payment, recent, refunds, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -24,6 +24,7 @@ use utoipa::{Modify, OpenApi};
         list::list_payments,
         capture::capture_payment,
         cancel::cancel_payment,
+        mandate::revoke_mandate,
         recent::recent_payments,
         refunds::create_refund,
         refunds::get_refund,

@@ -176,6 +176,7 @@ impl From<Refusal> for Problem {
             Refusal::AboveRefundable { .. } => Self::new(&codes::AMOUNT_ABOVE_REFUNDABLE).at("/amount"),
             Refusal::InsufficientBalance => Self::new(&codes::INSUFFICIENT_BALANCE),
             Refusal::TooManyOperations => Self::new(&codes::TOO_MANY_OPERATIONS),
+            Refusal::NoMandate => Self::new(&codes::NO_MANDATE),
         };
         problem.because(text)
     }
@@ -188,6 +189,14 @@ impl From<EngineError> for Problem {
             EngineError::Amount(error) => error.into(),
             EngineError::NoProcessor => Self::new(&codes::NO_PROCESSOR),
             EngineError::DetailsRequired => Self::new(&codes::DETAILS_REQUIRED).at("/payment_method"),
+            EngineError::CollectDiscontinued => {
+                Self::new(&codes::UPI_COLLECT_DISCONTINUED).at("/payment_method/upi/flow")
+            }
+            EngineError::MandateUnusable(why) => {
+                Self::new(&codes::MANDATE_UNUSABLE).at("/payment_method/upi/mandate").because(why)
+            }
+            EngineError::ProcessorRefused(words) => Self::new(&codes::PROCESSOR_REFUSED).because(words),
+            EngineError::ProcessorUnavailable => Self::new(&codes::PROCESSOR_UNAVAILABLE).retry_after_s(5),
             EngineError::MerchantSuspended => Self::new(&codes::MERCHANT_SUSPENDED),
             EngineError::Unsupported { processor, what } => {
                 Self::new(&codes::NOT_SUPPORTED).because(format!("{processor} does not support {what}"))

@@ -168,9 +168,49 @@ pub(crate) struct NewPaymentSchema {
     /// Where the customer's browser goes afterwards.
     #[schema(max_length = 2048, pattern = r"^https?://[A-Za-z0-9\[][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*$")]
     return_url: Option<String>,
+    /// The one processor to use; without it your account's routing decides.
+    #[schema(pattern = "^[A-Za-z0-9_-]{2,32}$", example = "razorpay")]
+    processor: Option<String>,
+    /// A UPI AutoPay mandate to set up with this payment; for `upi` and `qr` alone.
+    mandate: Option<MandateSchema>,
     /// Your own data.
     #[schema(value_type = Option<MetadataSchema>)]
     metadata: Option<MetadataSchema>,
+}
+
+/// A UPI AutoPay mandate: later payments name this payment in `payment_method.upi.mandate`.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewMandate)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct MandateSchema {
+    /// The most one debit may take; at least this payment's amount.
+    #[schema(value_type = AmountSchema)]
+    max_amount: AmountSchema,
+    /// How often it may be debited.
+    frequency: FrequencySchema,
+    /// Until when: a moment within the next thirty years.
+    #[schema(format = DateTime)]
+    ends_at: String,
+}
+
+/// How often a mandate may be debited.
+#[derive(Debug, ToSchema)]
+#[schema(as = MandateFrequency, rename_all = "snake_case")]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) enum FrequencySchema {
+    /// Whenever you present a debit.
+    AsPresented,
+    /// Once a day.
+    Daily,
+    /// Once a week.
+    Weekly,
+    /// Once a month.
+    Monthly,
+    /// Once in three months.
+    Quarterly,
+    /// Once a year.
+    Yearly,
 }
 
 /// When the money is taken.
@@ -226,6 +266,93 @@ pub(crate) enum PaymentMethodSchema {
     Wallet(WalletMethodSchema),
     /// Net banking.
     NetBanking(NetBankingMethodSchema),
+    /// A QR code.
+    Qr(QrMethodSchema),
+    /// Buy now, pay later.
+    Bnpl(BnplMethodSchema),
+    /// Instalments.
+    Emi(EmiMethodSchema),
+}
+
+/// A QR code that any UPI app reads.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = QrMethod)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct QrMethodSchema {
+    #[schema(rename = "type", inline)]
+    kind: QrKind,
+}
+
+/// The type's name.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) enum QrKind {
+    Qr,
+}
+
+/// Instalments on a card: a plan of `GET /api/v1/emi/plans`.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = EmiMethod)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct EmiMethodSchema {
+    #[schema(rename = "type", inline)]
+    kind: EmiKind,
+    /// The plan.
+    emi: EmiSchema,
+    /// The card; without one the test card is used in sandbox mode.
+    card: Option<CardSchema>,
+}
+
+/// The type's name.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) enum EmiKind {
+    Emi,
+}
+
+/// An instalment plan.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewEmi)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct EmiSchema {
+    /// The card's bank.
+    #[schema(pattern = "^[A-Za-z0-9_-]{2,32}$", example = "HDFC")]
+    bank: String,
+    /// Number of monthly instalments.
+    #[schema(minimum = 1, maximum = 60, example = 6)]
+    tenure_months: u8,
+    /// Whether you bear the interest.
+    #[schema(default = false)]
+    no_cost: Option<bool>,
+}
+
+/// Buy now, pay later: a plan of `POST /api/v1/bnpl/eligibility`.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewBnpl)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct BnplSchema {
+    /// Who lends.
+    #[schema(pattern = "^[A-Za-z0-9_-]{2,32}$", example = "lazypay")]
+    lender: String,
+    /// How the customer pays back.
+    plan: BnplPlanSchema,
+}
+
+/// How the customer pays back.
+#[derive(Debug, ToSchema)]
+#[schema(as = BnplPlanName, rename_all = "snake_case")]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) enum BnplPlanSchema {
+    /// All at once, some weeks later.
+    PayLater,
+    /// In three parts, a month apart.
+    PayIn3,
 }
 
 macro_rules! method_object {
@@ -264,6 +391,10 @@ method_object!(
     WalletMethodSchema as WalletMethod, WalletKind [Wallet], wallet: WalletSchema
 );
 method_object!(
+    /// Buy now, pay later.
+    BnplMethodSchema as BnplMethod, BnplKind [Bnpl], bnpl: BnplSchema
+);
+method_object!(
     /// Net banking.
     NetBankingMethodSchema as NetBankingMethod, NetBankingKind [NetBanking], net_banking: NetBankingSchema
 );
@@ -286,12 +417,41 @@ pub(crate) struct CardSchema {
     /// The security code.
     #[schema(pattern = "^[0-9]{3,4}$", example = "123")]
     cvc: Option<String>,
+    /// What makes `number` a network token instead of the card's own number.
+    network_token: Option<NetworkTokenSchema>,
     /// The holder's name.
     #[schema(max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     name: Option<String>,
 }
 
-/// A UPI address. Without one the customer pays by intent link or QR code.
+/// Proof that a network token may be used once.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewNetworkToken)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct NetworkTokenSchema {
+    /// The cryptogram, base64 as the network gave it.
+    #[schema(pattern = "^[A-Za-z0-9+/=]{16,64}$")]
+    cryptogram: String,
+    /// Electronic commerce indicator.
+    #[schema(pattern = "^[0-9]{2}$", example = "05")]
+    eci: Option<String>,
+}
+
+/// How a UPI payment reaches the customer's app.
+#[derive(Debug, ToSchema)]
+#[schema(as = UpiFlow, rename_all = "snake_case")]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) enum UpiFlowSchema {
+    /// A link that opens the app.
+    Intent,
+    /// A QR code.
+    Qr,
+    /// A request to the customer's address; for few merchants since 28 February 2026.
+    Collect,
+}
+
+/// UPI by intent, QR or collect, or a debit on a mandate.
 #[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewUpi)]
@@ -300,6 +460,11 @@ pub(crate) struct UpiSchema {
     /// The virtual payment address.
     #[schema(pattern = "^[A-Za-z0-9._-]{1,100}@[A-Za-z][A-Za-z0-9]{1,63}$", example = "success@upi")]
     vpa: Option<String>,
+    /// Default: `collect` where an address is given, else `intent`.
+    flow: Option<UpiFlowSchema>,
+    /// The payment whose mandate is debited; stands alone.
+    #[schema(pattern = "^pay_[0-9A-Za-z]{22}$")]
+    mandate: Option<String>,
 }
 
 /// A wallet.

@@ -34,6 +34,8 @@ async fn api() -> Api {
         mode: Mode::Sandbox,
         active: true,
         fee: FeePlan::default(),
+        mcc: None,
+        country: None,
         processors: Vec::new(),
         created_at_ms: 1,
     };
@@ -45,6 +47,7 @@ async fn api() -> Api {
         store,
         processors: Processors::new(Vec::new()),
         clock: Clock::System,
+        public_url: "https://pay.example".to_owned(),
         connect_timeout: Duration::from_secs(1),
         flows_max: 10,
         failover_max: 2,

@@ -3,20 +3,22 @@
 //! Every bound here stands in the documented schemas too ([`crate::schemas`]); the two are kept
 //! alike by the tests that send documented and undocumented data to the running service.
 
+mod method;
+
 use crate::codes;
 use crate::input::{
-    CardBody, CustomerBody, MethodBody, MethodDetails, Pairs, PaymentBody, RecentBody, RefundBody, Text,
-    amount_text,
+    CustomerBody, MandateBody, Pairs, PaymentBody, RecentBody, RefundBody, Text, amount_text,
 };
 use crate::problem::Problem;
 use serde_json::value::RawValue;
 use std::net::IpAddr;
-use tollgate_core::card::{CardError, CardNumber, CardSecret, Cvc};
+use tollgate_core::card::CardSecret;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::MerchantId;
-use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodFamily, MethodKind, is_vpa};
+use tollgate_core::mandate::{MandateFrequency, MandateTerms};
+use tollgate_core::method::{CaptureMode, MethodKind};
 use tollgate_core::money::Money;
-use tollgate_engine::request::{NewCustomer, NewInstrument, NewPayment, NewRefund};
+use tollgate_engine::request::{NewCustomer, NewPayment, NewRefund};
 
 /// Most characters of a user's id.
 pub(crate) const USER_ID_CHARS_MAX: usize = 128;
@@ -67,12 +69,14 @@ pub(crate) fn payment(
         Some("manual") => CaptureMode::Manual,
         Some(_) => return Err(Problem::field("/capture_mode", "must be automatic or manual")),
     };
-    let (method, instrument, card) = method(body.payment_method, now_ms)?;
+    let terms = method::Terms { amount, now_ms };
+    let method::Method { kind, instrument, card } = method::read(body.payment_method, &terms)?;
     let customer = customer(body.customer, body.user_id.as_ref(), body.customer_id.as_ref())?;
+    let mandate = body.mandate.map(|body| mandate(body, kind, &terms)).transpose()?;
     let new = NewPayment {
         amount,
         capture,
-        method,
+        method: kind,
         instrument,
         customer,
         description: any_text(body.description, "/description", DESCRIPTION_CHARS_MAX)?,
@@ -89,6 +93,9 @@ pub(crate) fn payment(
             "must be an absolute http or https URL of at most 2048 characters",
         )?,
         metadata: metadata(body.metadata)?,
+        processor: checked(body.processor, "/processor", is_word, "must be 2 to 32 letters, digits, _ or -")?,
+        mandate,
+        checkout: None,
     };
     Ok(CheckedPayment { new, card })
 }
@@ -142,98 +149,40 @@ pub(crate) fn read_currency(text: &str) -> Option<Currency> {
     text.parse().ok().filter(|currency: &Currency| currency.code() == text)
 }
 
-type Method = (MethodKind, Option<NewInstrument>, Option<CardSecret>);
+/// The longest a mandate may last: thirty years, the longest that UPI takes.
+const MANDATE_MS_MAX: u64 = 30 * 366 * 86_400_000;
 
-fn method(body: Option<MethodBody<'_>>, now_ms: u64) -> Result<Method, Problem> {
-    match body {
-        None => Err(Problem::field("/payment_method", "is required")),
-        Some(MethodBody::Name(name)) => Ok((kind(&name, "/payment_method")?, None, None)),
-        Some(MethodBody::Details(details)) => method_details(*details, now_ms),
+fn mandate(body: MandateBody<'_>, kind: MethodKind, terms: &method::Terms) -> Result<MandateTerms, Problem> {
+    if !matches!(kind, MethodKind::Upi | MethodKind::Qr) {
+        return Err(Problem::field("/mandate", "belongs to payments by upi or qr"));
     }
-}
-
-fn kind(name: &Text<'_>, pointer: &'static str) -> Result<MethodKind, Problem> {
-    MethodKind::from_name(name.as_str())
-        .ok_or_else(|| Problem::field(pointer, format!("must be one of {}", method_names())))
-}
-
-fn method_names() -> String {
-    MethodKind::ALL.map(MethodKind::as_str).join(", ")
-}
-
-fn method_details(details: MethodDetails<'_>, now_ms: u64) -> Result<Method, Problem> {
-    let Some(name) = &details.kind else {
-        return Err(Problem::field("/payment_method/type", "is required"));
-    };
-    let kind = kind(name, "/payment_method/type")?;
-    let family = kind.family();
-    let strangers = [
-        (details.card.is_some(), MethodFamily::Card, "/payment_method/card"),
-        (details.upi.is_some(), MethodFamily::Upi, "/payment_method/upi"),
-        (details.wallet.is_some(), MethodFamily::Wallet, "/payment_method/wallet"),
-        (details.net_banking.is_some(), MethodFamily::NetBanking, "/payment_method/net_banking"),
-    ];
-    for (given, of, pointer) in strangers {
-        if given && of != family {
-            return Err(Problem::field(pointer, "does not belong to this type of method"));
-        }
+    let raw = body.max_amount.ok_or_else(|| Problem::field("/mandate/max_amount", "is required"))?;
+    let text =
+        amount_text(raw).ok_or_else(|| Problem::new(&codes::AMOUNT_INVALID).at("/mandate/max_amount"))?;
+    let max = Money::parse_major(&text, terms.amount.currency)
+        .map_err(|error| Problem::from(error).at("/mandate/max_amount"))?;
+    if max.minor < terms.amount.minor {
+        return Err(Problem::field("/mandate/max_amount", "must be at least the payment's amount"));
     }
-    let without_card = |summary| Some(NewInstrument { summary, card: None });
-    let (instrument, secret) = match family {
-        MethodFamily::Card => match details.card.map(|body| card(body, now_ms)).transpose()? {
-            Some(card) => (without_card(InstrumentSummary::of_card(&card)), Some(card)),
-            None => (None, None),
-        },
-        MethodFamily::Upi => {
-            let vpa = checked(
-                details.upi.and_then(|upi| upi.vpa),
-                "/payment_method/upi/vpa",
-                is_vpa,
-                "must be a UPI address such as name@bank",
-            )?;
-            (without_card(InstrumentSummary::Upi { vpa }), None)
-        }
-        MethodFamily::Wallet => {
-            let provider = details
-                .wallet
-                .map(|wallet| required_word(wallet.provider, "/payment_method/wallet/provider"));
-            let summary = provider.transpose()?.map(|provider| InstrumentSummary::Wallet { provider });
-            (summary.and_then(without_card), None)
-        }
-        MethodFamily::NetBanking => {
-            let bank = details
-                .net_banking
-                .map(|banking| required_word(banking.bank, "/payment_method/net_banking/bank"));
-            let summary = bank.transpose()?.map(|bank| InstrumentSummary::NetBanking { bank });
-            (summary.and_then(without_card), None)
-        }
-    };
-    Ok((kind, instrument, secret))
-}
-
-fn required_word(text: Option<Text<'_>>, pointer: &'static str) -> Result<String, Problem> {
-    checked(text, pointer, is_word, "must be 2 to 32 letters, digits, _ or -")?
-        .ok_or_else(|| Problem::field(pointer, "is required"))
-}
-
-fn card(body: CardBody<'_>, now_ms: u64) -> Result<CardSecret, Problem> {
-    let required = |pointer: &'static str| move || Problem::field(pointer, "is required");
-    let wrong = |pointer: &'static str| {
-        move |error: CardError| Problem::new(&codes::CARD_INVALID).at(pointer).because(error.to_string())
-    };
-    let number = body.number.ok_or_else(required("/payment_method/card/number"))?;
-    let number = CardNumber::parse(number.expose()).map_err(wrong("/payment_method/card/number"))?;
-    let cvc = body.cvc.map(|cvc| Cvc::parse(cvc.expose())).transpose();
-    let card = CardSecret {
-        number,
-        exp_month: body.exp_month.ok_or_else(required("/payment_method/card/exp_month"))?,
-        exp_year: body.exp_year.ok_or_else(required("/payment_method/card/exp_year"))?,
-        cvc: cvc.map_err(wrong("/payment_method/card/cvc"))?,
-        holder: any_text(body.name, "/payment_method/card/name", NAME_CHARS_MAX)?,
-    };
-    let (year, month) = year_and_month(now_ms.saturating_sub(LAST_TIME_ZONE_MS));
-    card.check_expiry(year, month).map_err(wrong("/payment_method/card/exp_month"))?;
-    Ok(card)
+    let frequency = body.frequency.ok_or_else(|| Problem::field("/mandate/frequency", "is required"))?;
+    let frequency = MandateFrequency::ALL
+        .into_iter()
+        .find(|known| known.as_str() == frequency.as_str())
+        .ok_or_else(|| {
+            let names = MandateFrequency::ALL.map(MandateFrequency::as_str).join(", ");
+            Problem::field("/mandate/frequency", format!("must be one of {names}"))
+        })?;
+    let ends_at = body.ends_at.ok_or_else(|| Problem::field("/mandate/ends_at", "is required"))?;
+    let ends_at_ms = ends_at
+        .as_str()
+        .parse::<jiff::Timestamp>()
+        .ok()
+        .and_then(|at| u64::try_from(at.as_millisecond()).ok())
+        .filter(|at_ms| (terms.now_ms + 1..=terms.now_ms + MANDATE_MS_MAX).contains(at_ms))
+        .ok_or_else(|| {
+            Problem::field("/mandate/ends_at", "must be an RFC 3339 moment within the next thirty years")
+        })?;
+    Ok(MandateTerms { amount_minor_max: max.minor, frequency, ends_at_ms })
 }
 
 fn year_and_month(at_ms: u64) -> (u16, u8) {

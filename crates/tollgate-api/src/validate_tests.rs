@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::body;
+use tollgate_core::method::InstrumentSummary;
 
 /// 2026-01-01T06:00:00Z: in the westernmost time zone it is still December 2025.
 const NOW_MS: u64 = 1_767_247_200_000;
@@ -50,7 +51,7 @@ fn the_rich_body_passes() {
     assert_eq!(checked.new.metadata.len(), 2);
     assert_eq!(checked.card.unwrap().number.last4(), "1111");
     let summary = checked.new.instrument.unwrap().summary;
-    assert!(matches!(summary, InstrumentSummary::Card { bin, .. } if bin == "411111"));
+    assert!(matches!(summary, InstrumentSummary::Card(card) if card.bin == "411111"));
 }
 
 #[test]

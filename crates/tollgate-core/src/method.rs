@@ -345,6 +345,18 @@ pub enum CaptureMode {
     Manual,
 }
 
+/// Whether a merchant may still send UPI collect requests to this customer.
+///
+/// NPCI ended collect on 28 February 2026 but for the merchant categories 6012 and 6211 and for
+/// payments from iOS. Source: docs.payu.in, UPI Collect Disablement Information;
+/// razorpay.com/docs/announcements/upi-collect-migration.
+#[must_use]
+pub fn upi_collect_allowed(mcc: Option<&str>, user_agent: Option<&str>) -> bool {
+    let on_ios =
+        user_agent.is_some_and(|agent| ["iPhone", "iPad", "iPod"].iter().any(|name| agent.contains(name)));
+    matches!(mcc, Some("6012" | "6211")) || on_ios
+}
+
 /// Whether `text` has the form of a UPI virtual payment address (`name@handle`).
 ///
 /// Source: NPCI UPI procedural guidelines: letters, digits, `.`, `-` and `_` before the `@`, a
@@ -372,6 +384,15 @@ mod tests {
             assert_eq!(MethodKind::from_name(kind.as_str()), Some(kind));
         }
         assert_eq!(MethodKind::from_name("cheque"), None);
+    }
+
+    #[test]
+    fn collect_is_left_to_few() {
+        let iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X)";
+        assert!(upi_collect_allowed(Some("6012"), None) && upi_collect_allowed(Some("6211"), None));
+        assert!(upi_collect_allowed(None, Some(iphone)));
+        assert!(!upi_collect_allowed(None, None));
+        assert!(!upi_collect_allowed(Some("5411"), Some("Mozilla/5.0 (Linux; Android 15)")));
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Engine {
     }
 
     /// Asks once. Returns whether the attempt is settled.
-    async fn enquire_once(self: &Arc<Self>, id: AttemptId) -> Result<bool, EngineError> {
+    pub(crate) async fn enquire_once(self: &Arc<Self>, id: AttemptId) -> Result<bool, EngineError> {
         let Some(attempt) = self.store.attempt(id).await? else {
             return Ok(true);
         };

@@ -20,6 +20,18 @@ pub enum EngineError {
     /// A live payment names no instrument.
     #[error("the payment method's details are required")]
     DetailsRequired,
+    /// UPI collect is not open to this merchant and customer any more.
+    #[error("UPI collect ended on 28 February 2026 for this merchant category; use intent or qr")]
+    CollectDiscontinued,
+    /// The mandate does not cover the debit.
+    #[error("the mandate cannot be debited: {0}")]
+    MandateUnusable(&'static str),
+    /// The processor refused what was asked, with its words.
+    #[error("the processor refused: {0}")]
+    ProcessorRefused(String),
+    /// The processor could not be asked, or nobody can say what it did.
+    #[error("the processor cannot be asked right now")]
+    ProcessorUnavailable,
     /// The merchant takes no new payments.
     #[error("the merchant is suspended")]
     MerchantSuspended,

@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::time::{Duration, Instant};
 use tollgate_connectors::wire::{HttpMethod, HttpRequest, HttpResponse};
 use tollgate_connectors::{BuildError, Operation, Progress};
+use tollgate_core::card::Secret;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::outcome::Outcome;
 
@@ -82,7 +83,17 @@ impl Http {
         let mut money_may_move = false;
         for _ in 0..STEPS_MAX {
             let moves_money = call.moves_money;
-            let response = match self.send(call.request, processor.timeout).await {
+            let needs_login = call.needs_login;
+            let mut request = call.request;
+            if needs_login {
+                match self.log_in(processor).await {
+                    Ok(login) => request = request.header("authorization", login.expose()),
+                    // Not a byte of the exchange itself was sent.
+                    Err(why) if asks || money_may_move => return unknown(why),
+                    Err(why) => return not_taken(why),
+                }
+            }
+            let response = match self.send(request, processor.timeout).await {
                 Ok(response) => response,
                 Err(Lost::NotSent(why)) if !asks && !money_may_move => return not_taken(why),
                 Err(Lost::Doubtful(why)) if !asks && !money_may_move && !moves_money => {
@@ -91,6 +102,9 @@ impl Http {
                 Err(Lost::NotSent(why) | Lost::Doubtful(why)) => return unknown(why),
             };
             money_may_move |= moves_money;
+            if needs_login && response.0 == 401 {
+                processor.login.forget().await;
+            }
             let response = HttpResponse { status: response.0, body: &response.1 };
             match processor.connector.read(operation, &call.step, &response) {
                 Progress::Done(Outcome::NotTaken(failure)) if asks => {
@@ -103,14 +117,28 @@ impl Http {
         unknown("the processor's flow did not come to an end")
     }
 
+    /// The processor's login: the one kept, or a new one.
+    async fn log_in(&self, processor: &Processor) -> Result<Secret, &'static str> {
+        let ask = async {
+            let request = processor.connector.login().ok_or("the processor knows no login")?;
+            let answer = self.send(request, processor.timeout).await;
+            let (status, body) = answer.map_err(|_| "the processor's login could not be reached")?;
+            let response = HttpResponse { status, body: &body };
+            processor.connector.read_login(&response).ok_or("the processor's login was refused")
+        };
+        processor.login.get(ask).await
+    }
+
     async fn send(&self, request: HttpRequest, timeout: Duration) -> Result<(u16, Bytes), Lost> {
         let method = match request.method {
             HttpMethod::Get => http::Method::GET,
             HttpMethod::Post => http::Method::POST,
+            HttpMethod::Put => http::Method::PUT,
+            HttpMethod::Delete => http::Method::DELETE,
         };
         let mut builder = http::Request::builder().method(method).uri(request.url);
         for (name, value) in &request.headers {
-            builder = builder.header(*name, value);
+            builder = builder.header(name.as_ref(), value);
         }
         let body = Full::new(Bytes::copy_from_slice(&request.body));
         let request = builder.body(body).map_err(|_| Lost::NotSent("the request could not be built"))?;
@@ -168,6 +196,7 @@ fn operation_name(operation: &Operation<'_>) -> &'static str {
         Operation::Refund { .. } => "refund",
         Operation::EnquireCharge { .. } => "enquire_charge",
         Operation::EnquireRefund { .. } => "enquire_refund",
+        Operation::RevokeMandate { .. } => "revoke_mandate",
     }
 }
 

@@ -8,22 +8,21 @@ use crate::enquiry::Enquiries;
 use crate::error::EngineError;
 use crate::exchange::Http;
 use crate::ids;
-use crate::origin::Origin;
 use crate::processors::{Processor, Processors};
 use crate::request::{IdempotencyKey, NewPayment, NewRefund};
 use crate::sandbox;
+use crate::send::ChargeSecrets;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tollgate_connectors::{Charge, Customer, Operation};
-use tollgate_core::attempt::{Attempt, AttemptKind, AttemptStart, AttemptStatus, ProcessorName};
-use tollgate_core::card::CardSecret;
+use tollgate_connectors::capability::Wanted;
+use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::{PaymentEvent, PaymentTerms};
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{AttemptId, EventId, IdParts, MerchantId, PaymentId, RefundId};
 use tollgate_core::merchant::{Merchant, Mode};
-use tollgate_core::method::{Instrument, InstrumentSummary};
+use tollgate_core::method::{InstrumentSummary, UpiFlow, upi_collect_allowed};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
@@ -41,6 +40,8 @@ pub struct EngineOptions {
     pub processors: Processors,
     /// The clock.
     pub clock: Clock,
+    /// Where customers' browsers and processors reach this gateway, e.g. `https://pay.example.com`.
+    pub public_url: String,
     /// The longest a connection to a processor may take to be made.
     pub connect_timeout: Duration,
     /// Most payments, captures and refunds under way at once.
@@ -59,6 +60,7 @@ pub struct Engine {
     pub(crate) http: Http,
     pub(crate) clock: Clock,
     pub(crate) enquiries: Enquiries,
+    pub(crate) public_url: String,
     vault: TransientVault,
     flows: AtomicUsize,
     flows_max: usize,
@@ -90,13 +92,6 @@ struct Begun {
     render: Render,
 }
 
-/// The clear parts of a charge, for the length of the call.
-struct ChargeSecrets {
-    card: Option<CardSecret>,
-    ip: Option<String>,
-    user_agent: Option<String>,
-}
-
 impl Engine {
     /// Puts an engine together.
     #[must_use]
@@ -105,6 +100,7 @@ impl Engine {
             store: options.store,
             processors: options.processors,
             http: Http::new(options.connect_timeout),
+            public_url: options.public_url.trim_end_matches('/').to_owned(),
             clock: options.clock,
             enquiries: Enquiries::new(options.enquiry),
             // A card is held from the request's parsing to the charge's sending: moments.
@@ -175,10 +171,31 @@ impl Engine {
         let (parts, now_ms) = ids::fresh(&self.clock, merchant.id.bucket());
         let instrument = match new.instrument {
             Some(instrument) => instrument,
-            None if merchant.mode == Mode::Sandbox => sandbox::instrument(new.method),
+            None if merchant.mode == Mode::Sandbox => {
+                sandbox::instrument(new.method).ok_or(EngineError::DetailsRequired)?
+            }
             None => return Err(EngineError::DetailsRequired),
         };
-        let mut able = self.processors.able(merchant, (new.method, new.amount, new.capture), parts.random);
+        if let InstrumentSummary::Upi { flow: UpiFlow::Collect, .. } = &instrument.summary
+            && !upi_collect_allowed(merchant.mcc.as_deref(), new.customer.user_agent.as_deref())
+        {
+            return Err(EngineError::CollectDiscontinued);
+        }
+        let setup = self.mandate_for(merchant.id, &instrument.summary, new.amount, now_ms).await?;
+        let wanted = Wanted {
+            instrument: &instrument.summary,
+            amount: new.amount,
+            capture: new.capture,
+            sets_up_mandate: new.mandate.is_some(),
+            country: merchant.country.as_deref(),
+        };
+        let mut able = self.processors.able(merchant, &wanted, parts.random);
+        if let Some(wanted) = &new.processor {
+            able.retain(|name| name.as_str() == wanted);
+        }
+        if let Some(setup) = &setup {
+            able.retain(|name| *name == setup.processor);
+        }
         able.truncate(self.failover_max.max(1));
         let Some(first) = able.first().cloned() else {
             return Err(EngineError::NoProcessor);
@@ -188,7 +205,7 @@ impl Engine {
             None if merchant.mode == Mode::Sandbox => sandbox::card(&instrument.summary),
             None => None,
         };
-        let secrets = ChargeSecrets { card, ip: new.customer.ip, user_agent: new.customer.user_agent };
+        let secrets = ChargeSecrets { card, ip: new.customer.ip, user_agent: new.customer.user_agent, setup };
         let terms = PaymentTerms {
             amount: new.amount,
             capture: new.capture,
@@ -203,6 +220,9 @@ impl Engine {
             statement_descriptor: new.statement_descriptor,
             return_url: new.return_url,
             metadata: new.metadata,
+            mandate: new.mandate,
+            confirmed_by: None,
+            checkout: new.checkout,
         };
         let command = Command::Create {
             payment_id: PaymentId::from_parts(parts),
@@ -513,67 +533,6 @@ impl Engine {
         if let Err(error) = self.settle(subject, outcome, None, None).await {
             tracing::error!(payment = %payment.id, %error, "the return of late money could not be settled");
         }
-    }
-
-    async fn send_charge(&self, payment: &Payment, secrets: &ChargeSecrets) -> Outcome {
-        let Ok(processor) = self.processor(&payment.processor) else {
-            return Outcome::NotTaken(Failure::new(
-                FailureCode::NoProcessor,
-                "the processor is not configured",
-            ));
-        };
-        let terms = &payment.terms;
-        let instrument = match (&terms.instrument, &secrets.card) {
-            (InstrumentSummary::Card { .. }, Some(card)) => Instrument::Card(card),
-            (InstrumentSummary::Card { .. }, None) => {
-                return Outcome::NotTaken(Failure::new(FailureCode::InstrumentInvalid, "the card is gone"));
-            }
-            (InstrumentSummary::Upi { vpa }, _) => Instrument::Upi { vpa: vpa.as_deref() },
-            (InstrumentSummary::Wallet { provider }, _) => Instrument::Wallet { provider },
-            (InstrumentSummary::NetBanking { bank }, _) => Instrument::NetBanking { bank },
-        };
-        let reference = payment.charge_attempt_id.reference();
-        let operation = Operation::Charge(Charge {
-            reference: &reference,
-            amount: terms.amount,
-            capture: terms.capture,
-            method: terms.method,
-            instrument,
-            customer: Customer {
-                id: terms.user_id.as_deref(),
-                name: terms.customer_name.as_deref(),
-                email: terms.customer_email.as_deref(),
-                phone: terms.customer_phone.as_deref(),
-                ip: secrets.ip.as_deref(),
-                user_agent: secrets.user_agent.as_deref(),
-            },
-            description: terms.description.as_deref(),
-            return_url: terms.return_url.as_deref(),
-            statement_descriptor: terms.statement_descriptor.as_deref(),
-        });
-        self.http.perform(processor, &operation).await
-    }
-
-    /// Sends a capture, void, refund or return.
-    pub(crate) async fn send_follow_up(&self, payment: &Payment, attempt: &Attempt) -> Outcome {
-        let Ok(processor) = self.processor(&attempt.processor) else {
-            return Outcome::NotTaken(Failure::new(
-                FailureCode::NoProcessor,
-                "the processor is not configured",
-            ));
-        };
-        let reference = attempt.id.reference();
-        let amount = payment.money(attempt.amount_minor);
-        let origin = Origin::of(payment, attempt);
-        let charge = origin.handle(payment);
-        let reference = reference.as_str();
-        let operation = match attempt.kind {
-            AttemptKind::Capture => Operation::Capture { charge, reference, amount },
-            AttemptKind::Void => Operation::Void { charge, reference },
-            AttemptKind::Refund | AttemptKind::Return => Operation::Refund { charge, reference, amount },
-            AttemptKind::Charge => Operation::EnquireCharge { charge },
-        };
-        self.http.perform(processor, &operation).await
     }
 
     pub(crate) fn processor(&self, name: &ProcessorName) -> Result<&Processor, EngineError> {

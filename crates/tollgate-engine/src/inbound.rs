@@ -4,9 +4,9 @@ use crate::error::EngineError;
 use crate::flow::Engine;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tollgate_connectors::webhook::{WebhookError, WebhookRequest};
+use tollgate_connectors::webhook::{Callback, CallbackRequest, WebhookError, WebhookRequest};
 use tollgate_core::attempt::{Attempt, AttemptKind, AttemptStatus};
-use tollgate_core::command::Command;
+use tollgate_core::command::{Command, Refusal};
 use tollgate_core::id::AttemptId;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
@@ -49,11 +49,7 @@ impl Engine {
         body: &'a [u8],
     ) -> Result<WebhookReceipt, EngineError> {
         let processor = self.processors.get(processor).ok_or(EngineError::UnknownProcessor)?;
-        let message =
-            processor.connector.webhook(&WebhookRequest { header, body }).map_err(|error| match error {
-                WebhookError::Signature => EngineError::WebhookSignature,
-                WebhookError::Malformed => EngineError::WebhookMalformed,
-            })?;
+        let message = processor.connector.webhook(&WebhookRequest { header, body }).map_err(refused)?;
         let Some(subject) = message.subject else {
             return Ok(WebhookReceipt::Ignored);
         };
@@ -83,6 +79,36 @@ impl Engine {
         }
     }
 
+    /// Hears what the customer's browser brings back from a processor's page, and returns the payment
+    /// as it stands then: what the processor has signed is booked, otherwise the processor is asked.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownProcessor`], [`EngineError::WebhookSignature`],
+    /// [`EngineError::WebhookMalformed`], [`Refusal::NotFound`] for a reference that is not ours, or a
+    /// store's fault.
+    pub async fn callback(
+        self: &Arc<Self>,
+        processor: &str,
+        request: &CallbackRequest<'_>,
+    ) -> Result<Payment, EngineError> {
+        let processor = self.processors.get(processor).ok_or(EngineError::UnknownProcessor)?;
+        let id = AttemptId::from_reference(request.reference).ok_or(Refusal::NotFound)?;
+        let known = self.store.attempt(id).await?;
+        let attempt = known
+            .filter(|attempt| attempt.processor == processor.name && attempt.kind == AttemptKind::Charge)
+            .ok_or(Refusal::NotFound)?;
+        match processor.connector.callback(request).map_err(refused)? {
+            Callback::Says(outcome) => {
+                let subject = (attempt.merchant_id, attempt.payment_id, id);
+                self.settle(subject, outcome, None, None).await?;
+            }
+            // A browser may come back before the processor knows: the usual enquiries go on.
+            Callback::Ask => drop(self.enquire_once(id).await?),
+        }
+        let payment = self.store.payment(attempt.merchant_id, attempt.payment_id).await?;
+        Ok(payment.ok_or(Refusal::NotFound)?)
+    }
+
     /// Connects to every processor and measures how long that takes.
     pub async fn probe_processors(&self) -> Vec<ProcessorHealth> {
         let mut probes = Vec::new();
@@ -102,6 +128,13 @@ impl Engine {
             });
         }
         probes
+    }
+}
+
+fn refused(error: WebhookError) -> EngineError {
+    match error {
+        WebhookError::Signature => EngineError::WebhookSignature,
+        WebhookError::Malformed => EngineError::WebhookMalformed,
     }
 }
 

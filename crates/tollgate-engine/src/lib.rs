@@ -10,10 +10,13 @@ pub mod exchange;
 pub mod flow;
 pub mod ids;
 pub mod inbound;
+pub mod login;
+mod mandates;
 mod origin;
 pub mod processors;
 pub mod request;
 mod sandbox;
+mod send;
 
 pub use error::EngineError;
 pub use flow::{Answer, Engine, EngineOptions};

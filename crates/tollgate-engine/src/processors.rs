@@ -1,11 +1,12 @@
 //! The configured processor accounts, and which of them can take a payment.
 
+use crate::login::LoginCache;
 use std::time::Duration;
 use tollgate_connectors::Connector;
+use tollgate_connectors::capability::Wanted;
 use tollgate_core::attempt::ProcessorName;
+use tollgate_core::id::MerchantId;
 use tollgate_core::merchant::Merchant;
-use tollgate_core::method::{CaptureMode, MethodKind};
-use tollgate_core::money::Money;
 
 /// A processor account in use.
 #[derive(Debug)]
@@ -18,6 +19,18 @@ pub struct Processor {
     pub timeout: Duration,
     /// Where a reachability probe connects to: `host:port`.
     pub probe_address: String,
+    /// The merchants whose account it is; empty: every merchant's.
+    pub merchants: Vec<MerchantId>,
+    /// The processor's login, kept for as long as it is good.
+    pub login: LoginCache,
+}
+
+impl Processor {
+    /// Whether a merchant may use this account.
+    #[must_use]
+    pub fn serves(&self, merchant_id: MerchantId) -> bool {
+        self.merchants.is_empty() || self.merchants.contains(&merchant_id)
+    }
 }
 
 /// All processor accounts in use.
@@ -49,14 +62,10 @@ impl Processors {
     /// A merchant's own order is kept. Without one, payments are spread evenly: `spread` (any
     /// number that differs from payment to payment) turns the list.
     #[must_use]
-    pub fn able(
-        &self,
-        merchant: &Merchant,
-        (method, amount, capture): (MethodKind, Money, CaptureMode),
-        spread: u64,
-    ) -> Vec<ProcessorName> {
-        let takes =
-            |processor: &&Processor| processor.connector.capabilities().takes(method, amount, capture);
+    pub fn able(&self, merchant: &Merchant, wanted: &Wanted<'_>, spread: u64) -> Vec<ProcessorName> {
+        let takes = |processor: &&Processor| {
+            processor.serves(merchant.id) && processor.connector.capabilities().takes(wanted)
+        };
         if !merchant.processors.is_empty() {
             let wanted = merchant.processors.iter().filter_map(|name| self.get(name.as_str()));
             return wanted.filter(takes).map(|processor| processor.name.clone()).collect();

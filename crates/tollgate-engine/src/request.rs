@@ -1,5 +1,7 @@
 //! What the API asks of the engine: validated, typed, without any clear card.
 
+use tollgate_core::id::CheckoutId;
+use tollgate_core::mandate::MandateTerms;
 use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind};
 use tollgate_core::money::Money;
 use tollgate_vault::CardToken;
@@ -26,6 +28,12 @@ pub struct NewPayment {
     pub return_url: Option<String>,
     /// The merchant's own data.
     pub metadata: Vec<(String, String)>,
+    /// The one processor to use, if the caller wants one.
+    pub processor: Option<String>,
+    /// The UPI AutoPay mandate to set up with it.
+    pub mandate: Option<MandateTerms>,
+    /// The checkout session it is made in.
+    pub checkout: Option<CheckoutId>,
 }
 
 /// The instrument of a new payment.

@@ -9,8 +9,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tollgate_connectors::capability::MethodRule;
 use tollgate_connectors::webhook::{WebhookError, WebhookMessage, WebhookRequest};
-use tollgate_connectors::wire::{HttpMethod, HttpRequest, HttpResponse};
+use tollgate_connectors::wire::{HttpRequest, HttpResponse};
 use tollgate_connectors::{BuildError, Call, Capabilities, Connector, Operation, Progress, Step};
 use tollgate_core::attempt::{AttemptStatus, ProcessorName};
 use tollgate_core::currency::Currency;
@@ -26,6 +27,7 @@ use tollgate_core::refund::Refund;
 use tollgate_core::transition::PaymentStatus;
 use tollgate_engine::clock::Clock;
 use tollgate_engine::enquiry::EnquiryOptions;
+use tollgate_engine::login::LoginCache;
 use tollgate_engine::processors::{Processor, Processors};
 use tollgate_engine::request::{NewCustomer, NewPayment};
 use tollgate_engine::{Engine, EngineOptions};
@@ -80,40 +82,37 @@ fn scripted(acts: &[Act]) -> Script {
 /// which the second moves the money.
 #[derive(Debug)]
 struct Words {
-    name: &'static str,
     address: SocketAddr,
+    capabilities: Capabilities,
 }
 
-static CAPABILITIES: Capabilities = Capabilities {
-    methods: &[MethodFamily::Upi],
-    currencies: &[Currency::INR],
-    single_currency: &[],
-    manual_capture: &[MethodFamily::Upi],
-    partial_capture: true,
-    partial_refund: true,
-    amount_minor_min: 1,
-    fees: &[],
-};
+fn capabilities() -> Capabilities {
+    Capabilities {
+        methods: vec![MethodRule::new(MethodFamily::UpiIntent, &[Currency::INR]).manual()],
+        partial_capture: true,
+        partial_refund: true,
+        ..Capabilities::default()
+    }
+}
 
 impl Words {
     fn exchange(&self, index: u8, moves_money: bool) -> Call {
-        let request = HttpRequest {
-            method: HttpMethod::Post,
-            url: format!("http://{}/", self.address),
-            headers: vec![],
-            body: b"x".to_vec().into(),
-        };
-        Call { request, moves_money, step: Step { index, carry: None } }
+        let request = HttpRequest::post_json(format!("http://{}/", self.address), b"x".to_vec().into());
+        Call::new(request, moves_money, Step { index, carry: None })
     }
 }
 
 impl Connector for Words {
-    fn name(&self) -> &'static str {
-        self.name
+    fn kind(&self) -> &'static str {
+        "words"
     }
 
-    fn capabilities(&self) -> &'static Capabilities {
-        &CAPABILITIES
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn base_url(&self) -> &str {
+        ""
     }
 
     fn start(&self, operation: &Operation<'_>) -> Result<Call, BuildError> {
@@ -154,15 +153,18 @@ async fn bench(addresses: &[SocketAddr]) -> Bench {
     let names = ["first", "second"];
     let processors = addresses.iter().zip(names).map(|(address, name)| Processor {
         name: ProcessorName::new(name),
-        connector: Box::new(Words { name, address: *address }),
+        connector: Box::new(Words { address: *address, capabilities: capabilities() }),
         timeout: Duration::from_secs(2),
         probe_address: address.to_string(),
+        merchants: vec![],
+        login: LoginCache::default(),
     });
     let clock_ms = Arc::new(AtomicU64::new(START_MS));
     let engine = Engine::new(EngineOptions {
         store,
         processors: Processors::new(processors.collect()),
         clock: Clock::Manual(Arc::clone(&clock_ms)),
+        public_url: "http://127.0.0.1:1".to_owned(),
         connect_timeout: Duration::from_secs(1),
         flows_max: 8,
         failover_max: 2,
@@ -175,6 +177,8 @@ async fn bench(addresses: &[SocketAddr]) -> Bench {
         mode: Mode::Sandbox,
         active: true,
         fee: FeePlan::default(),
+        mcc: None,
+        country: None,
         processors: names.map(ProcessorName::new).to_vec(),
         created_at_ms: START_MS,
     };
@@ -198,6 +202,9 @@ impl Bench {
             statement_descriptor: None,
             return_url: None,
             metadata: vec![],
+            processor: None,
+            mandate: None,
+            checkout: None,
         };
         let answer = self.engine.create_payment(&self.merchant, new, None, render).await.unwrap();
         let id: PaymentId = String::from_utf8(answer.reply.body).unwrap().parse().unwrap();

@@ -12,6 +12,9 @@ pub enum StoreError {
     /// Another process has it open.
     #[error("the store {0} is in use by another process; stop that process or choose another folder")]
     Locked(String),
+    /// An unreleased program wrote it.
+    #[error("the store was written by an unreleased Tollgate; start with an empty folder")]
+    Unreadable,
     /// A newer program wrote it.
     #[error(
         "the store was written by a newer Tollgate (schema {found}, this program knows {known}); \

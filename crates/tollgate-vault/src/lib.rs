@@ -83,6 +83,7 @@ mod tests {
             exp_year: 2030,
             cvc: None,
             holder: None,
+            network_token: None,
         }
     }
 

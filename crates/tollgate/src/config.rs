@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tollgate_connectors::registry::Account;
+use tollgate_connectors::registry::{self, Account};
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::command::Policy;
 use tollgate_engine::enquiry::EnquiryOptions;
+use tollgate_engine::login::LoginCache;
 use tollgate_engine::processors::{Processor, Processors};
 
 /// Everything that can be set.
@@ -33,6 +34,9 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     /// Where the API listens.
     pub(crate) listen: SocketAddr,
+    /// Where customers' browsers and processors reach the gateway; empty: `http://` and the address it
+    /// listens on.
+    pub(crate) public_url: String,
     /// Most connections at once; further ones wait to be accepted.
     pub(crate) connections_max: u32,
     /// How long a request's header may take to arrive.
@@ -49,6 +53,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            public_url: String::new(),
             connections_max: 10_000,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
@@ -218,6 +223,10 @@ impl Config {
             ("enquiry.longest_ms", self.enquiry.longest_ms, 1, 86_400_000),
             ("enquiry.concurrency", self.enquiry.concurrency as u64, 1, 10_000),
         ];
+        let url = &self.server.public_url;
+        if !url.is_empty() && probe_address(url).is_none() {
+            return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));
+        }
         for (name, value, least, most) in bounds {
             if !(least..=most).contains(&value) {
                 return Err(ConfigError(format!("{name} is {value}; it must be from {least} to {most}")));
@@ -260,41 +269,62 @@ impl Config {
                     .filter(|value| (10..=120_000).contains(value))
                     .ok_or_else(|| wrong("timeout_ms must be a number from 10 to 120000"))?,
             };
-            table.insert("processor".to_owned(), name.clone().into());
-            let address = probe_address(&table);
+            let merchants = match table.remove("merchants") {
+                None => Vec::new(),
+                Some(list) => list
+                    .try_into::<Vec<String>>()
+                    .ok()
+                    .and_then(|list| list.iter().map(|id| id.parse().ok()).collect())
+                    .ok_or_else(|| wrong("merchants must be a list of partner ids (`mer_…`)"))?,
+            };
+            if !is_account_name(name) {
+                return Err(wrong("an account's name has 2 to 32 small letters, digits, _ or -"));
+            }
+            if !table.contains_key("type") {
+                if !registry::KINDS.contains(&name.as_str()) {
+                    return Err(wrong(&format!("type must be one of {}", registry::KINDS.join(", "))));
+                }
+                table.insert("type".to_owned(), name.clone().into());
+            }
             let account: Account = toml::Value::Table(table)
                 .try_into()
                 .map_err(|error: toml::de::Error| wrong(error.message()))?;
+            let connector = account.connector();
             all.push(Processor {
                 name: ProcessorName::new(name),
-                connector: account.connector(),
+                probe_address: probe_address(connector.base_url())
+                    .ok_or_else(|| wrong("its address is no http or https URL"))?,
+                connector,
                 timeout: Duration::from_millis(timeout_ms),
-                probe_address: address.unwrap_or_else(|| default_address(name).to_owned()),
+                merchants,
+                login: LoginCache::default(),
             });
         }
         Ok(Processors::new(all))
     }
 }
 
-/// `host:port` of a configured base URL.
-fn probe_address(table: &toml::Table) -> Option<String> {
-    let url = ["base_url", "payment_url"].into_iter().find_map(|key| table.get(key)?.as_str())?;
+/// Whether a name fits into addresses and metrics.
+fn is_account_name(name: &str) -> bool {
+    let right = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    (2..=32).contains(&name.len()) && name.bytes().all(right)
+}
+
+/// `host:port` of a URL.
+fn probe_address(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
-    let host = rest.split('/').next()?;
+    let host = rest.split('/').next().filter(|host| !host.is_empty())?;
+    let port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let port = if scheme == "http" { 80 } else { 443 };
     Some(if has_port { host.to_owned() } else { format!("{host}:{port}") })
 }
 
-fn default_address(processor: &str) -> &'static str {
-    match processor {
-        "payu" => "secure.payu.in:443",
-        _ => "api.razorpay.com:443",
-    }
-}
-
 /// How the names of credentials end.
-const SECRET_ENDS: [&str; 4] = ["key", "key_id", "secret", "salt"];
+const SECRET_ENDS: [&str; 5] = ["key", "key_id", "secret", "salt", "password"];
 
 /// Sets `a__b__c` to a value, read as TOML where it is TOML and as text otherwise.
 ///
@@ -368,7 +398,10 @@ mod tests {
             "invalid socket address syntax in `server.listen`"
         );
         assert_eq!(refusal("[engine]\nflows_max = 0"), "engine.flows_max is 0; it must be from 1 to 1000000");
-        assert!(refusal("[processors.nobody]\nkey = 1").contains("[processors.nobody]: unknown variant"));
+        assert!(
+            refusal("[processors.nobody]\nkey = 1")
+                .contains("[processors.nobody]: type must be one of razorpay")
+        );
         assert!(refusal("[processors.payu]\nkey = \"k\"").contains("missing field `salt`"));
         let secret = refusal("[processors.payu]\nsalt = \"hush\nkey=");
         assert!(!secret.contains("hush"), "{secret}");

@@ -21,6 +21,8 @@ pub(crate) struct NewPartner {
     pub(crate) name: String,
     pub(crate) mode: Mode,
     pub(crate) fee: FeePlan,
+    pub(crate) mcc: Option<String>,
+    pub(crate) country: Option<String>,
     pub(crate) processors: Vec<String>,
 }
 
@@ -35,6 +37,8 @@ pub(crate) async fn add(store: &dyn Store, new: NewPartner) -> Result<Merchant, 
         mode: new.mode,
         active: true,
         fee: new.fee,
+        mcc: new.mcc,
+        country: new.country,
         processors: new.processors.iter().map(|name| ProcessorName::new(name)).collect(),
         created_at_ms,
     };

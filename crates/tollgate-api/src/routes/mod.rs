@@ -9,6 +9,7 @@ pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod list;
+pub(crate) mod mandate;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod payment;

@@ -134,6 +134,7 @@ impl<'a> Facts<'a> {
                 amount_minor: Some(*amount_minor),
                 ..failed(attempt_id, failure)
             },
+            E::MandateRevoked => Self::default(),
             E::Flagged { flag, attempt_id } => Self { flag: Some(flag.as_str()), ..about(attempt_id) },
         }
     }

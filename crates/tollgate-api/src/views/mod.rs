@@ -2,7 +2,9 @@
 //!
 //! Amounts are decimal text in major units, moments are RFC 3339 with milliseconds, ids are text.
 
+pub(crate) mod action;
 pub(crate) mod event;
+pub(crate) mod instrument;
 pub(crate) mod payment;
 pub(crate) mod refund;
 pub(crate) mod text;

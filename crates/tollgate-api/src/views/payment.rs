@@ -1,17 +1,17 @@
 //! A payment, and what can be shown with it: attempts and ledger entries.
 
+use super::action::NextActionView;
 use super::event::EventView;
+use super::instrument::{InstrumentView, MandateView};
 use super::refund::RefundView;
 use super::text::{At, Major, PairsView, Shown};
 use crate::schemas::{CaptureModeSchema, CurrencySchema, MetadataSchema, MethodSchema, StatusSchema};
 use serde::Serialize;
 use tollgate_core::attempt::Attempt;
-use tollgate_core::card::CardBrand;
 use tollgate_core::failure::Failure;
 use tollgate_core::id::{AttemptId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{Entry, Posting};
-use tollgate_core::method::{CaptureMode, InstrumentSummary};
-use tollgate_core::outcome::NextAction;
+use tollgate_core::method::CaptureMode;
 use tollgate_core::payment::Payment;
 use utoipa::ToSchema;
 
@@ -83,6 +83,15 @@ pub(crate) struct PaymentView<'a> {
     /// The processor's id of the payment, once told.
     #[schema(value_type = Option<String>)]
     processor_payment_id: Option<&'a str>,
+    /// The UPI AutoPay mandate that it set up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    mandate: Option<MandateView>,
+    /// What you pay the card's bank for the customer's interest (no-cost EMI); parts given back with
+    /// refunds are taken off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    emi_subvention: Option<Major>,
     /// What the customer has to do, while the status is `requires_action`.
     next_action: Option<NextActionView<'a>>,
     /// Why it was refused or failed, or why its outcome is not known.
@@ -142,7 +151,7 @@ impl<'a> PaymentView<'a> {
             amount: major(terms.amount.minor),
             currency: terms.amount.currency.code(),
             payment_method: terms.method.as_str(),
-            payment_method_details: InstrumentView::new(&terms.instrument),
+            payment_method_details: InstrumentView::new(payment),
             capture_mode: match terms.capture {
                 CaptureMode::Automatic => "automatic",
                 CaptureMode::Manual => "manual",
@@ -165,7 +174,10 @@ impl<'a> PaymentView<'a> {
             metadata: PairsView(&terms.metadata),
             processor: payment.processor.as_str(),
             processor_payment_id: payment.processor_payment_id.as_deref(),
-            next_action: payment.next_action.as_ref().map(NextActionView::new),
+            mandate: MandateView::new(payment),
+            emi_subvention: (payment.subvention_minor > 0)
+                .then(|| major(payment.subvention_minor.saturating_sub(payment.subvention_returned_minor))),
+            next_action: NextActionView::new(payment),
             failure: payment.failure.as_ref().map(FailureView::new),
             flags: payment.flags.iter().map(|flag| flag.as_str()).collect(),
             operation_in_progress: payment
@@ -227,91 +239,6 @@ pub(crate) struct CustomerView<'a> {
     /// Phone number.
     #[schema(value_type = Option<String>)]
     phone: Option<&'a str>,
-}
-
-/// An instrument, masked.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[schema(as = PaymentMethodDetails)]
-pub(crate) enum InstrumentView<'a> {
-    /// A card.
-    Card {
-        /// Network.
-        #[schema(value_type = String, example = "visa")]
-        brand: CardBrand,
-        /// First six digits.
-        #[schema(value_type = String, example = "411111")]
-        bin: &'a str,
-        /// Last four digits.
-        #[schema(value_type = String, example = "1111")]
-        last4: &'a str,
-        /// The last month it is good in.
-        exp_month: u8,
-        /// The year of that month.
-        exp_year: u16,
-    },
-    /// UPI.
-    Upi {
-        /// The customer's address, if given.
-        #[schema(value_type = Option<String>)]
-        vpa: Option<&'a str>,
-    },
-    /// A wallet.
-    Wallet {
-        /// Who keeps it.
-        #[schema(value_type = String)]
-        provider: &'a str,
-    },
-    /// Net banking.
-    NetBanking {
-        /// The bank's code.
-        #[schema(value_type = String)]
-        bank: &'a str,
-    },
-}
-
-impl<'a> InstrumentView<'a> {
-    fn new(summary: &'a InstrumentSummary) -> Self {
-        match summary {
-            InstrumentSummary::Card { brand, bin, last4, exp_month, exp_year } => {
-                Self::Card { brand: *brand, bin, last4, exp_month: *exp_month, exp_year: *exp_year }
-            }
-            InstrumentSummary::Upi { vpa } => Self::Upi { vpa: vpa.as_deref() },
-            InstrumentSummary::Wallet { provider } => Self::Wallet { provider },
-            InstrumentSummary::NetBanking { bank } => Self::NetBanking { bank },
-        }
-    }
-}
-
-/// What the customer has to do.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[schema(as = NextAction)]
-pub(crate) enum NextActionView<'a> {
-    /// Open this page.
-    Redirect {
-        /// Absolute URL.
-        #[schema(value_type = String)]
-        url: &'a str,
-    },
-    /// Open this link on the phone, or scan it as a QR code.
-    UpiIntent {
-        /// `upi://pay?…`
-        #[schema(value_type = String)]
-        uri: &'a str,
-    },
-    /// Approve the request in the UPI app.
-    UpiCollect,
-}
-
-impl<'a> NextActionView<'a> {
-    fn new(action: &'a NextAction) -> Self {
-        match action {
-            NextAction::Redirect { url } => Self::Redirect { url },
-            NextAction::UpiIntent { uri } => Self::UpiIntent { uri },
-            NextAction::UpiCollect => Self::UpiCollect,
-        }
-    }
 }
 
 /// Why something did not succeed.

@@ -4,11 +4,12 @@ use super::*;
 use crate::render;
 use serde_json::{Value, json};
 use tollgate_core::attempt::{AttemptStart, ProcessorName};
+use tollgate_core::card::CardBrand;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::{PaymentEvent, PaymentTerms};
 use tollgate_core::failure::FailureCode;
 use tollgate_core::merchant::FeePlan;
-use tollgate_core::method::MethodKind;
+use tollgate_core::method::{CardSummary, InstrumentSummary, MethodKind};
 use tollgate_core::money::Money;
 
 /// A payment of 100.00 rupees by card, after its first event.
@@ -17,13 +18,14 @@ fn payment(capture: CaptureMode) -> Payment {
         amount: Money::new(10_000, Currency::INR),
         capture,
         method: MethodKind::CreditCard,
-        instrument: InstrumentSummary::Card {
+        instrument: InstrumentSummary::Card(CardSummary {
             brand: CardBrand::Visa,
             bin: "411111".to_owned(),
             last4: "1111".to_owned(),
             exp_month: 12,
             exp_year: 2030,
-        },
+            network_token: false,
+        }),
         fee: FeePlan::default(),
         user_id: Some("u\"1".to_owned()),
         customer_name: None,
@@ -33,6 +35,9 @@ fn payment(capture: CaptureMode) -> Payment {
         statement_descriptor: None,
         return_url: None,
         metadata: vec![("order".to_owned(), "7".to_owned())],
+        mandate: None,
+        confirmed_by: None,
+        checkout: None,
     };
     let event = PaymentEvent::Created { terms: Box::new(terms), attempt: start(1) };
     Payment::begin(PaymentId::from_u128(5), MerchantId::from_u128(6), &event, 1_000).unwrap()
@@ -95,7 +100,8 @@ fn a_completed_payment() {
         (
             "payment_method_details",
             json!({
-                "type": "card", "brand": "visa", "bin": "411111", "last4": "1111", "exp_month": 12, "exp_year": 2030
+                "type": "card", "brand": "visa", "bin": "411111", "last4": "1111", "exp_month": 12, "exp_year": 2030,
+                "network_token": false
             }),
         ),
     ] {

@@ -75,6 +75,27 @@ impl Serialize for At {
     }
 }
 
+/// A day, counted from 1970-01-01, as `YYYY-MM-DD`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Day(pub(crate) u32);
+
+impl Serialize for Day {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let at = At(u64::from(self.0) * 86_400_000).to_string();
+        serializer.serialize_str(at.get(..10).unwrap_or(""))
+    }
+}
+
+/// A rate in hundredths of a percent, written in percent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rate(pub(crate) u32);
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}.{:02}", self.0 / 100, self.0 % 100))
+    }
+}
+
 /// Pairs as an object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PairsView<'a>(pub(crate) &'a [(String, String)]);
@@ -105,6 +126,12 @@ mod tests {
         assert_eq!(At(1_767_247_200_250).to_string(), "2026-01-01T06:00:00.250Z");
         assert_eq!(serde_json::to_string(&At(5)).unwrap(), "\"1970-01-01T00:00:00.005Z\"");
         assert!(At(u64::MAX).to_string().starts_with("9999-"));
+    }
+
+    #[test]
+    fn days_and_rates() {
+        assert_eq!(serde_json::to_string(&Day(20_778)).unwrap(), "\"2026-11-21\"");
+        assert_eq!(serde_json::to_string(&Rate(1_505)).unwrap(), "\"15.05\"");
     }
 
     #[test]

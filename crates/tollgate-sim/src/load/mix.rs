@@ -191,6 +191,15 @@ impl Instrument {
         }
     }
 
+    /// The `customer` member of the request, as JSON text. A wallet's customer is one that the simulators
+    /// charge without a page in the browser: a linked wallet.
+    pub(super) const fn customer_json(&self) -> &'static str {
+        match self {
+            Self::Wallet { .. } => r#","customer":{"email":"frictionless@shop.example"}"#,
+            Self::Upi { .. } | Self::Card(_) => "",
+        }
+    }
+
     /// The `payment_method` object of the request, as JSON text.
     pub(super) fn to_json(&self) -> String {
         match self {

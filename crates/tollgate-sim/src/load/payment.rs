@@ -54,9 +54,10 @@ impl PaymentMaker {
                 .map(|(weight, instrument)| Template {
                     weight,
                     middle: format!(
-                        "\",\"currency\":\"{}\",\"payment_method\":{},\"user_id\":\"user_",
+                        "\",\"currency\":\"{}\",\"payment_method\":{}{},\"user_id\":\"user_",
                         options.currency,
-                        instrument.to_json()
+                        instrument.to_json(),
+                        instrument.customer_json()
                     ),
                 })
                 .collect()

@@ -57,6 +57,7 @@ pub(super) fn balance(merchant_id: MerchantId, currency: Currency, account: &Acc
         Account::FeeRevenue => (2, ""),
         Account::RefundsPayable => (3, ""),
         Account::CustomerClearing => (4, ""),
+        Account::EmiSubvention => (5, ""),
     };
     key.push(tag);
     key.extend(name.as_bytes());

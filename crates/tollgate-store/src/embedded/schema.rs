@@ -1,10 +1,10 @@
 //! The schema's version, and the steps from each version to the next.
 
 use crate::error::StoreError;
-use fjall::{Database, Keyspace, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// The version this program writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Where the version stands.
 pub(super) const KEY: &[u8] = b"schema_version";
@@ -18,7 +18,14 @@ pub(super) struct Migration {
 }
 
 /// The steps there are, in order.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration { to: 1, run: |_| Ok(()) }];
+pub(super) const MIGRATIONS: &[Migration] =
+    &[Migration { to: 1, run: |_| Ok(()) }, Migration { to: 2, run: refuse_used }];
+
+/// Schema 1 was written by unreleased programs only, whose rows are not read any more.
+fn refuse_used(database: &Database) -> Result<(), StoreError> {
+    let merchants = database.keyspace("merchants", KeyspaceCreateOptions::default)?;
+    if merchants.is_empty()? { Ok(()) } else { Err(StoreError::Unreadable) }
+}
 
 /// Brings a store up to date, or refuses one that is newer than the program.
 pub(super) fn migrate(
@@ -54,7 +61,6 @@ pub(super) fn migrate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fjall::KeyspaceCreateOptions;
 
     fn open(folder: &std::path::Path) -> (Database, Keyspace) {
         let database = Database::builder(folder).open().unwrap();
@@ -71,7 +77,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (database, meta) = open(folder.path());
         migrate(&database, &meta, MIGRATIONS, VERSION).unwrap();
-        assert_eq!(version(&meta), 1);
+        assert_eq!(version(&meta), VERSION);
+        meta.insert(KEY, 1_u32.to_be_bytes()).unwrap();
 
         let steps = [
             Migration { to: 1, run: |_| Err(StoreError::Corrupt("ran again")) },
@@ -109,11 +116,23 @@ mod tests {
     }
 
     #[test]
+    fn a_used_store_of_schema_1_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, meta) = open(folder.path());
+        meta.insert(KEY, 1_u32.to_be_bytes()).unwrap();
+        let merchants = database.keyspace("merchants", KeyspaceCreateOptions::default).unwrap();
+        merchants.insert("id", "row").unwrap();
+        let refusal = migrate(&database, &meta, MIGRATIONS, VERSION).unwrap_err();
+        assert!(refusal.to_string().contains("start with an empty folder"));
+        assert_eq!(version(&meta), 1);
+    }
+
+    #[test]
     fn newer_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (database, meta) = open(folder.path());
         meta.insert(KEY, 7_u32.to_be_bytes()).unwrap();
         let refusal = migrate(&database, &meta, MIGRATIONS, VERSION).unwrap_err();
-        assert!(refusal.to_string().contains("newer Tollgate (schema 7, this program knows 1)"));
+        assert!(refusal.to_string().contains("newer Tollgate (schema 7, this program knows 2)"));
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::Failure;
 use crate::commands::serve::{open_store, serve, stop_signal};
-use crate::commands::simulate;
 use crate::config::Config;
 use crate::logging;
 use crate::partner::{NewPartner, add, add_key};
@@ -14,6 +13,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tollgate_core::merchant::{FeePlan, Mode};
+use tollgate_sim::accounts::Simulator;
+use tollgate_sim::server::SimOptions;
 use tollgate_store::Store;
 
 /// Where to listen and what to keep.
@@ -22,7 +23,7 @@ pub(crate) struct Args {
     /// Where the API listens; default: the configured `server.listen`.
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// Folder of the store, the simulators' books and the first key.
+    /// Folder of the store, the simulators' books and the keys.
     #[arg(long, default_value = "data")]
     folder: PathBuf,
 }
@@ -33,28 +34,32 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
     logging::start(&config.log)?;
     config.store.folder = args.folder.join("store");
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
-    let key = first_key(store.as_ref(), &args.folder).await?;
+    let key = key_of(store.as_ref(), &args.folder, &SHOP).await?;
+    key_of(store.as_ref(), &args.folder, &LOAD).await?;
 
     let wanted = args.listen.unwrap_or(config.server.listen);
     let listener = TcpListener::bind(wanted)
         .await
         .map_err(|error| format!("{wanted} cannot be listened on: {error}; try --listen 127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut options = simulate::options(any_port, any_port);
-    options.books_dir = Some(args.folder.join("books"));
-    options.webhook_target = Some(format!("http://{address}"));
     let (stop_simulators, stopped) = tokio::sync::oneshot::channel::<()>();
+    let options = SimOptions {
+        simulators: Simulator::standard(),
+        books_dir: Some(args.folder.join("books")),
+        webhook_target: Some(format!("http://{address}")),
+        seed: 1,
+        ..SimOptions::default()
+    };
     let simulators = tollgate_sim::server::serve(options, async move {
         let _ = stopped.await;
     })
     .await?;
-    let razorpay = simulators.razorpay.ok_or("the Razorpay simulator did not start")?;
-    let payu = simulators.payu.ok_or("the PayU simulator did not start")?;
-    config.processors.extend(simulated_accounts(razorpay, payu)?);
+    add_accounts(&mut config, &simulators.accounts())?;
 
     let stop = stop_signal();
-    print!("{}", greeting(address, razorpay, payu, &key));
+    let places: Vec<String> =
+        simulators.places().map(|(name, address)| format!("{name} http://{address}")).collect();
+    print!("{}", greeting(address, &places.join("\n                 "), &key));
     std::io::stdout().flush()?;
     serve(&config, store, listener, stop).await?;
     drop(stop_simulators);
@@ -62,18 +67,42 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
-/// The key of the first partner: made at the first start, the same afterwards.
-async fn first_key(store: &dyn Store, folder: &Path) -> Result<String, Failure> {
-    let file = folder.join("dev.key");
+/// The partner that everything can be tried with: processors that answer server to server come first.
+const SHOP: Partner = Partner {
+    name: "Dev shop",
+    key_file: "dev.key",
+    processors: &["razorpay", "payu", "stripe", "phonepe", "paytm", "ccavenue", "phonepe_v1", "examplebank"],
+};
+
+/// The partner of `tollgate load`: payments without a page in the browser.
+const LOAD: Partner = Partner { name: "Load test", key_file: "load.key", processors: &["razorpay", "payu"] };
+
+struct Partner {
+    name: &'static str,
+    key_file: &'static str,
+    processors: &'static [&'static str],
+}
+
+/// The key of a partner of this command: made at the first start, the same afterwards.
+async fn key_of(store: &dyn Store, folder: &Path, partner: &Partner) -> Result<String, Failure> {
+    let file = folder.join(partner.key_file);
     if let Ok(key) = std::fs::read_to_string(&file) {
         return Ok(key.trim().to_owned());
     }
-    let merchant = match store.merchants().await?.into_iter().next() {
+    let known = store.merchants().await?.into_iter().find(|merchant| merchant.name == partner.name);
+    let merchant = match known {
         Some(merchant) => merchant,
         None => {
-            let fee = FeePlan { percent_bps: 200, fixed_minor: 0 };
-            let name = "Dev shop".to_owned();
-            add(store, NewPartner { name, mode: Mode::Sandbox, fee, processors: Vec::new() }).await?
+            let new = NewPartner {
+                name: partner.name.to_owned(),
+                mode: Mode::Sandbox,
+                fee: FeePlan { percent_bps: 200, fixed_minor: 0 },
+                // A category for which UPI collect is still open, so that every method can be tried.
+                mcc: Some("6211".to_owned()),
+                country: Some("IN".to_owned()),
+                processors: partner.processors.iter().map(|name| (*name).to_owned()).collect(),
+            };
+            add(store, new).await?
         }
     };
     let key = add_key(store, &merchant).await?;
@@ -82,39 +111,26 @@ async fn first_key(store: &dyn Store, folder: &Path) -> Result<String, Failure> 
     Ok(key)
 }
 
-/// The simulators as processor accounts, as a configuration file would name them.
-fn simulated_accounts(
-    razorpay: SocketAddr,
-    payu: SocketAddr,
-) -> Result<impl Iterator<Item = (String, toml::Table)>, Failure> {
-    use simulate::{PAYU_KEY, PAYU_SALT, RAZORPAY_KEY_ID, RAZORPAY_KEY_SECRET, RAZORPAY_WEBHOOK_SECRET};
-    let text = format!(
-        r#"
-        [razorpay]
-        base_url = "http://{razorpay}"
-        key_id = "{RAZORPAY_KEY_ID}"
-        key_secret = "{RAZORPAY_KEY_SECRET}"
-        webhook_secret = "{RAZORPAY_WEBHOOK_SECRET}"
-        [payu]
-        payment_url = "http://{payu}"
-        info_url = "http://{payu}"
-        key = "{PAYU_KEY}"
-        salt = "{PAYU_SALT}"
-        "#
-    );
-    let table: toml::Table = text.parse()?;
-    Ok(table.into_iter().filter_map(|(name, value)| match value {
-        toml::Value::Table(table) => Some((name, table)),
-        _ => None,
-    }))
+/// The accounts at the simulators, as a configuration file would name them. Accounts of the user's own
+/// file stay.
+fn add_accounts(config: &mut Config, accounts: &str) -> Result<(), Failure> {
+    let mut table: toml::Table = accounts.parse()?;
+    if let Some(toml::Value::Table(accounts)) = table.remove("processors") {
+        for (name, account) in accounts {
+            if let toml::Value::Table(account) = account {
+                config.processors.entry(name).or_insert(account);
+            }
+        }
+    }
+    Ok(())
 }
 
-fn greeting(address: SocketAddr, razorpay: SocketAddr, payu: SocketAddr, key: &str) -> String {
+fn greeting(address: SocketAddr, simulators: &str, key: &str) -> String {
     format!(
         r#"Tollgate is ready at http://{address}
   API reference  http://{address}/docs
   health         http://{address}/health/detailed
-  simulators     razorpay http://{razorpay}, payu http://{payu}
+  simulators     {simulators}
   API key        {key}
 
 Take a payment:

@@ -32,6 +32,12 @@ enum Action {
         /// Our fee in hundredths of a percent of captured amounts.
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=10_000))]
         fee_bps: u32,
+        /// Merchant category code (ISO 18245), four digits.
+        #[arg(long, value_parser = mcc)]
+        mcc: Option<String>,
+        /// Country (ISO 3166-1 alpha-2), such as IN.
+        #[arg(long, value_parser = country)]
+        country: Option<String>,
         /// Processors to use, most wanted first; none: all that are configured.
         #[arg(long, value_delimiter = ',')]
         processors: Vec<String>,
@@ -50,14 +56,24 @@ enum Action {
     },
 }
 
+fn mcc(text: &str) -> Result<String, &'static str> {
+    let right = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+    right.then(|| text.to_owned()).ok_or("a merchant category code has four digits")
+}
+
+fn country(text: &str) -> Result<String, &'static str> {
+    let right = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    right.then(|| text.to_owned()).ok_or("a country is two capital letters")
+}
+
 /// Runs it.
 pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
     let store = open_store(&config)?;
     match args.action {
-        Action::Add { name, live, fee_bps, processors } => {
+        Action::Add { name, live, fee_bps, mcc, country, processors } => {
             let mode = if live { Mode::Live } else { Mode::Sandbox };
             let fee = FeePlan { percent_bps: fee_bps, fixed_minor: 0 };
-            let merchant = add(&store, NewPartner { name, mode, fee, processors }).await?;
+            let merchant = add(&store, NewPartner { name, mode, fee, mcc, country, processors }).await?;
             let key = add_key(&store, &merchant).await?;
             println!("{} {}\n{key}", merchant.id, merchant.name);
         }

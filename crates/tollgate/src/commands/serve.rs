@@ -56,9 +56,14 @@ pub(crate) async fn serve(
     }
     // Before the engine: counters made without a recorder go nowhere.
     let metrics = tollgate_api::telemetry::install()?;
+    let public_url = match config.server.public_url.as_str() {
+        "" => format!("http://{}", listener.local_addr()?),
+        url => url.to_owned(),
+    };
     let engine = Engine::new(EngineOptions {
         store,
         processors,
+        public_url,
         clock: Clock::System,
         connect_timeout: Duration::from_millis(config.engine.connect_timeout_ms),
         flows_max: config.engine.flows_max,

@@ -7,25 +7,21 @@ use crate::logging;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tollgate_core::card::Secret;
-use tollgate_sim::server::{PayUOptions, RazorpayOptions, SimOptions, serve};
-
-/// The credentials of the simulated accounts. Public: they open nothing but the simulators.
-pub(crate) const RAZORPAY_KEY_ID: &str = "rzp_test_tollgate";
-pub(crate) const RAZORPAY_KEY_SECRET: &str = "simulated-key-secret";
-pub(crate) const RAZORPAY_WEBHOOK_SECRET: &str = "simulated-webhook-secret";
-pub(crate) const PAYU_KEY: &str = "simulated";
-pub(crate) const PAYU_SALT: &str = "simulated-salt";
+use tollgate_sim::accounts::Simulator;
+use tollgate_sim::server::{SimOptions, serve};
 
 /// Where to listen and what to keep.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where the Razorpay simulator listens.
+    /// Where the first simulator listens; the others take the ports behind it. Port 0 takes free ones.
     #[arg(long, default_value = "127.0.0.1:8101")]
-    razorpay: SocketAddr,
-    /// Where the PayU simulator listens.
-    #[arg(long, default_value = "127.0.0.1:8102")]
-    payu: SocketAddr,
+    listen: SocketAddr,
+    /// The simulators to run; none: all.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// File to write the gateway's accounts at the simulators to, as its configuration names them.
+    #[arg(long)]
+    accounts: Option<PathBuf>,
     /// Folder of the simulators' books; without it they end with the process.
     #[arg(long)]
     books: Option<PathBuf>,
@@ -40,30 +36,27 @@ pub(crate) struct Args {
 /// Runs them until they are told to stop.
 pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
     logging::start(&config.log)?;
-    let mut options = options(args.razorpay, args.payu);
-    options.books_dir = args.books;
-    options.webhook_target = args.webhooks;
-    options.seed = args.seed;
+    let mut simulators = Simulator::standard();
+    if let Some(unknown) = args.only.iter().find(|name| !simulators.iter().any(|it| it.name() == *name)) {
+        let known: Vec<_> = simulators.iter().map(Simulator::name).collect();
+        return Err(format!("there is no simulator {unknown}; there are {}", known.join(", ")).into());
+    }
+    simulators.retain(|it| args.only.is_empty() || args.only.iter().any(|name| name == it.name()));
+    let options = SimOptions {
+        simulators,
+        listen: Some(args.listen),
+        books_dir: args.books,
+        webhook_target: args.webhooks,
+        seed: args.seed,
+        ..SimOptions::default()
+    };
     let running = serve(options, stop_signal()).await?;
-    for (name, address) in [("razorpay", running.razorpay), ("payu", running.payu)] {
-        if let Some(address) = address {
-            println!("{name} http://{address}");
-        }
+    if let Some(file) = args.accounts {
+        std::fs::write(&file, running.accounts()).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    for (name, address) in running.places() {
+        println!("{name} http://{address}");
     }
     running.wait().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Both simulators with their public credentials.
-pub(crate) fn options(razorpay: SocketAddr, payu: SocketAddr) -> SimOptions {
-    SimOptions {
-        razorpay: Some(RazorpayOptions {
-            listen: razorpay,
-            key_id: RAZORPAY_KEY_ID.to_owned(),
-            key_secret: Secret::new(RAZORPAY_KEY_SECRET),
-            webhook_secret: Secret::new(RAZORPAY_WEBHOOK_SECRET),
-        }),
-        payu: Some(PayUOptions { listen: payu, key: PAYU_KEY.to_owned(), salt: Secret::new(PAYU_SALT) }),
-        ..SimOptions::default()
-    }
 }

@@ -12,11 +12,13 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use tollgate_sim::accounts::Simulator;
 use tollgate_sim::books::{BookEntry, parse_ndjson};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
@@ -26,8 +28,8 @@ pub struct Rig {
     pub folder: tempfile::TempDir,
     pub key: String,
     pub port: u16,
-    pub razorpay: String,
-    pub payu: String,
+    /// The simulators' addresses by name.
+    pub places: BTreeMap<String, String>,
     /// Environment variables of the gateway, for knobs that the configuration has already.
     pub environment: Vec<(String, String)>,
     simulators: Child,
@@ -66,18 +68,25 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let mut simulators = Command::new(BINARY)
-            .args(["simulate", "--razorpay", "127.0.0.1:0", "--payu", "127.0.0.1:0", "--books"])
+            .args(["simulate", "--listen", "127.0.0.1:0", "--accounts"])
+            .arg(folder.path().join("accounts.toml"))
+            .arg("--books")
             .arg(folder.path().join("books"))
             .args(["--webhooks", &format!("http://127.0.0.1:{port}")])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(simulators.stdout.take().unwrap()).lines();
-        let mut address = |name: &str| {
-            let line = lines.next().unwrap().unwrap();
-            line.strip_prefix(name).unwrap().trim().to_owned()
-        };
-        let (razorpay, payu) = (address("razorpay"), address("payu"));
+        // The accounts are written before the first place is printed.
+        let simulated = Simulator::standard().len();
+        let lines = BufReader::new(simulators.stdout.take().unwrap()).lines().take(simulated);
+        let places: BTreeMap<String, String> = lines
+            .map(|line| {
+                let line = line.unwrap();
+                let (name, url) = line.split_once(' ').unwrap();
+                (name.to_owned(), url.to_owned())
+            })
+            .collect();
+        let accounts = std::fs::read_to_string(folder.path().join("accounts.toml")).unwrap();
         let config = format!(
             r#"
 [server]
@@ -86,36 +95,29 @@ listen = "127.0.0.1:{port}"
 folder = "{folder}/store"
 [log]
 filter = "warn"
-[processors.razorpay]
-base_url = "{razorpay}"
-key_id = "rzp_test_tollgate"
-key_secret = "simulated-key-secret"
-webhook_secret = "simulated-webhook-secret"
-[processors.payu]
-payment_url = "{payu}"
-info_url = "{payu}"
-key = "simulated"
-salt = "simulated-salt"
+{accounts}
 {extra}
 "#,
             folder = folder.path().display()
         );
         std::fs::write(folder.path().join("tollgate.toml"), config).unwrap();
         let (key, environment) = (String::new(), Vec::new());
-        let mut rig = Self { folder, key, port, razorpay, payu, environment, simulators, server: None };
+        let mut rig = Self { folder, key, port, places, environment, simulators, server: None };
         rig.key = rig.add_partner("Test shop");
         rig.serve();
         rig
     }
 
-    /// Makes a partner while no server runs; returns its key.
+    /// Makes a partner of the two direct processors while no server runs; returns its key.
     pub fn add_partner(&self, name: &str) -> String {
-        self.add_partner_with(name, &[])
+        self.add_partner_with(name, &["--processors", "razorpay,payu"])
     }
 
     /// Makes a partner with more options while no server runs; returns its key.
     pub fn add_partner_with(&self, name: &str, more: &[&str]) -> String {
-        let output = self.tollgate(&[&["partner", "add", "--name", name], more].concat());
+        // A category for which UPI collect is still open.
+        let add = ["partner", "add", "--name", name, "--mcc", "6211", "--country", "IN"];
+        let output = self.tollgate(&[&add, more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned()
     }
@@ -258,7 +260,7 @@ salt = "simulated-salt"
         reply.json()
     }
 
-    /// Sets the faults of a simulator (`razorpay` or `payu`).
+    /// Sets the faults of a simulator.
     pub fn faults(&self, processor: &str, profile: &Value) {
         let base = self.simulator(processor);
         let headers = [("content-type", "application/json")];
@@ -283,7 +285,7 @@ salt = "simulated-salt"
 
     /// Where a simulator is.
     pub fn simulator(&self, processor: &str) -> &str {
-        if processor == "payu" { &self.payu } else { &self.razorpay }
+        &self.places[processor]
     }
 
     /// The customer of a pending payment decides.
@@ -296,13 +298,13 @@ salt = "simulated-salt"
         assert_eq!(call("POST", &url, &[], None).unwrap().status, 200);
     }
 
-    /// All entries in both simulators' books.
+    /// All entries in the simulators' books.
     pub fn books(&self) -> Vec<BookEntry> {
         let read = |base: &String| {
             let reply = call("GET", &format!("{base}/sim/books"), &[], None).unwrap();
             parse_ndjson(std::str::from_utf8(&reply.body).unwrap()).unwrap().0
         };
-        [&self.razorpay, &self.payu].into_iter().flat_map(read).collect()
+        self.places.values().flat_map(read).collect()
     }
 
     /// What the simulators' books hold of a payment's charge attempts.
