@@ -4,7 +4,7 @@ use super::account::PhonePeV2Account;
 use super::order::{self, Found};
 use super::request::{self, CHECKOUT, PAYMENTS, SUBSCRIPTIONS};
 use super::{codes, unsupported};
-use crate::answer::{is_success, unknown, unreadable};
+use crate::answer::{declined, is_success, unknown, unreadable};
 use crate::digest::sha256_text;
 use crate::form::{Form, escaped};
 use crate::json::{Text, text};
@@ -13,6 +13,7 @@ use crate::wire::{HttpRequest, HttpResponse};
 use crate::{BuildError, Call, Charge, ChargeHandle, Login, Operation, Progress, Step};
 use serde::Deserialize;
 use tollgate_core::card::Secret;
+use tollgate_core::failure::FailureCode;
 use tollgate_core::outcome::Outcome;
 use zeroize::Zeroizing;
 
@@ -221,7 +222,10 @@ impl V2 {
         if !is_success(response.status) {
             let (code, _) = order::error_of(response.body);
             let is_unknown_there = codes::is_not_found(response.status, &code);
-            return Progress::Done(if is_unknown_there { Outcome::NotFound } else { codes::not_told(&code) });
+            return Progress::Done(match is_unknown_there {
+                true => declined(FailureCode::ProcessorRejected, "the processor knows no such mandate"),
+                false => codes::not_told(&code),
+            });
         }
         let subscription = serde_json::from_slice::<Subscription<'_>>(response.body);
         Progress::Done(match subscription {
