@@ -73,7 +73,8 @@ impl Cell {
     }
 
     fn method(&self, card: &str, vpa: &str) -> Value {
-        let card = json!({"number": card, "exp_month": 12, "exp_year": 2040, "cvc": "123", "name": "Asha Rao"});
+        let card =
+            json!({"number": card, "exp_month": 12, "exp_year": 2040, "cvc": "123", "name": "Asha Rao"});
         let provider = |default: &str| self.provider.clone().unwrap_or_else(|| default.to_owned());
         match self.family {
             MethodFamily::Card => json!({"type": "card", "card": card}),
@@ -87,7 +88,8 @@ impl Cell {
             }
             MethodFamily::Bnpl => {
                 let lender = provider("lazypay");
-                let plan = if matches!(lender.as_str(), "klarna" | "afterpay") { "pay_in_3" } else { "pay_later" };
+                let plan =
+                    if matches!(lender.as_str(), "klarna" | "afterpay") { "pay_in_3" } else { "pay_later" };
                 json!({"type": "bnpl", "bnpl": {"lender": lender, "plan": plan}})
             }
             MethodFamily::Emi => json!({
