@@ -3,7 +3,9 @@
 use crate::Connector;
 use crate::ccavenue::{CcAvenue, CcAvenueAccount};
 use crate::custom::{Custom, CustomAccount};
+use crate::paytm::{Paytm, PaytmAccount};
 use crate::payu::{PayU, PayUAccount};
+use crate::phonepe::{PhonePe, PhonePeAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
 use crate::stripe::{Stripe, StripeAccount};
 use serde::Deserialize;
@@ -22,10 +24,14 @@ pub enum Account {
     Custom(CustomAccount),
     /// Stripe.
     Stripe(StripeAccount),
+    /// Paytm.
+    Paytm(PaytmAccount),
+    /// PhonePe.
+    Phonepe(PhonePeAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue", "custom", "stripe"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue", "custom", "stripe", "paytm", "phonepe"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -37,6 +43,8 @@ impl Account {
             Self::Ccavenue(account) => Box::new(CcAvenue::new(account)),
             Self::Custom(account) => Box::new(Custom::new(account)),
             Self::Stripe(account) => Box::new(Stripe::new(account)),
+            Self::Paytm(account) => Box::new(Paytm::new(account)),
+            Self::Phonepe(account) => Box::new(PhonePe::new(account)),
         }
     }
 }
