@@ -162,7 +162,7 @@ def prove(proof: Proof):
     request = proof.start(NAME, "charge", reference=ours, amount="100.50", currency="USD", card=VISA, return_url=RETURN_URL)
     fields = {"amount": 10_050, "currency": "usd", "automatic_payment_methods": {"enabled": True},
               "metadata": {"tollgate_reference": ours}}
-    encoded = {name: str(value).lower() if value is True else str(value) for name, value in _api_encode(fields)}
+    encoded = {name: str(value) for name, value in _api_encode(fields)}
     check("the connector's form is the SDK's", dict(urllib.parse.parse_qsl(request["body"])) == encoded, request["body"])
     bearer = "Bearer " + account["secret_key"]
     check("… with the same authorization", request["headers"]["authorization"] == bearer)
