@@ -4,6 +4,8 @@
 //! Nothing here is ever made; each type stands for a schema. The bounds are those of
 //! [`crate::validate`].
 
+pub(crate) mod methods;
+
 use crate::validate::{
     DESCRIPTION_CHARS_MAX, METADATA_KEY_CHARS_MAX, METADATA_PAIRS_MAX, METADATA_VALUE_CHARS_MAX,
 };
@@ -302,7 +304,7 @@ pub(crate) struct EmiMethodSchema {
     kind: EmiKind,
     /// The plan.
     emi: EmiSchema,
-    /// The card.
+    /// The card, of that bank.
     card: CardSchema,
 }
 

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod inbound;
 pub mod login;
 mod mandates;
+pub mod methods;
 mod origin;
 pub mod processors;
 pub mod request;
