@@ -12,11 +12,13 @@ pub mod ids;
 pub mod inbound;
 pub mod login;
 mod mandates;
+pub mod offers;
 mod origin;
 pub mod processors;
 pub mod request;
 mod sandbox;
 mod send;
+pub mod watch;
 
 pub use error::EngineError;
 pub use flow::{Answer, Engine, EngineOptions};

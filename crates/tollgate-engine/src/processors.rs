@@ -57,6 +57,14 @@ impl Processors {
         self.all.iter().find(|processor| processor.name.as_str() == name)
     }
 
+    /// Those a merchant's payments may go to.
+    pub fn serving(&self, merchant: &Merchant) -> impl Iterator<Item = &Processor> {
+        let chosen = |processor: &Processor| {
+            merchant.processors.is_empty() || merchant.processors.contains(&processor.name)
+        };
+        self.all.iter().filter(move |processor| processor.serves(merchant.id) && chosen(processor))
+    }
+
     /// Those able to take a payment, the one to be tried first in front.
     ///
     /// A merchant's own order is kept. Without one, payments are spread evenly: `spread` (any
