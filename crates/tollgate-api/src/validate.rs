@@ -93,6 +93,7 @@ pub(crate) fn payment(
             "must be an absolute http or https URL of at most 2048 characters",
         )?,
         metadata: metadata(body.metadata)?,
+        processor: checked(body.processor, "/processor", is_word, "must be 2 to 32 letters, digits, _ or -")?,
         mandate,
         checkout: None,
     };

@@ -16,6 +16,7 @@ pub mod currency;
 pub mod decide;
 pub mod directory;
 pub mod emi;
+pub mod emv_qr;
 pub mod event;
 pub mod failure;
 pub mod id;
@@ -29,3 +30,6 @@ pub mod payment;
 pub mod refund;
 pub mod totals;
 pub mod transition;
+pub mod upi_link;
+
+mod wide;

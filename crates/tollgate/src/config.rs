@@ -398,7 +398,10 @@ mod tests {
             "invalid socket address syntax in `server.listen`"
         );
         assert_eq!(refusal("[engine]\nflows_max = 0"), "engine.flows_max is 0; it must be from 1 to 1000000");
-        assert!(refusal("[processors.nobody]\nkey = 1").contains("[processors.nobody]: unknown variant"));
+        assert!(
+            refusal("[processors.nobody]\nkey = 1")
+                .contains("[processors.nobody]: type must be one of razorpay")
+        );
         assert!(refusal("[processors.payu]\nkey = \"k\"").contains("missing field `salt`"));
         let secret = refusal("[processors.payu]\nsalt = \"hush\nkey=");
         assert!(!secret.contains("hush"), "{secret}");

@@ -99,18 +99,20 @@ fn the_body_of_a_v1_client_and_the_rich_form() {
         ("wallet", json!({"type": "wallet", "wallet": {"provider": "paytm"}})),
         ("net_banking", json!({"type": "net_banking", "net_banking": {"bank": "HDFC"}})),
         ("upi", json!({"type": "upi", "upi": {"vpa": "asha.k-1_2@okbank"}})),
-        ("upi", json!("upi")),
         ("wallet", json!("wallet")),
         ("net_banking", json!("net_banking")),
         ("card", json!("card")),
     ] {
-        let made = rig.pay(&json!({"amount": 10, "currency": "INR", "payment_method": extra}));
+        // A linked wallet or bank: no page in the browser.
+        let made = rig.pay(&json!({
+            "amount": 10, "currency": "INR", "payment_method": extra,
+            "customer": {"email": "frictionless@shop.example"}
+        }));
         assert_eq!((&made["status"], &made["payment_method"]), (&json!("completed"), &json!(method)));
         assert_eq!(made["amount"], "10.00");
     }
     // Without an address a UPI payment gives a link.
-    let made =
-        rig.pay(&json!({"amount": "10.07", "currency": "INR", "payment_method": {"type": "upi", "upi": {}}}));
+    let made = rig.pay(&json!({"amount": "10.07", "currency": "INR", "payment_method": "upi"}));
     assert_eq!(made["status"], "requires_action");
     assert!(made["next_action"]["uri"].as_str().unwrap().starts_with("upi://pay?"), "{made:#}");
     let done = rig.becomes(&rig.key, &made["id"], "completed", |it| it["status"] == "completed");
@@ -122,9 +124,12 @@ fn the_body_of_a_v1_client_and_the_rich_form() {
 fn figures_are_right_to_the_paisa() {
     let mut rig = Rig::start();
     let rupees = |amount: &str, method: &str| {
-        rig.pay(&json!({"amount": amount, "currency": "INR", "payment_method": method}))
+        rig.pay(&json!({
+            "amount": amount, "currency": "INR", "payment_method": method,
+            "customer": {"email": "frictionless@shop.example"}
+        }))
     };
-    let (first, second) = (rupees("100.00", "upi"), rupees("33.33", "wallet"));
+    let (first, second) = (rig.pay_upi("100.00", "success@upi"), rupees("33.33", "wallet"));
     assert_eq!((&first["fee"], &second["fee"]), (&json!("2.00"), &json!("0.67")));
     // 0.67 * 10.01 / 33.33 = 0.2012…; of the rest 0.67 * 15.55 / 33.33 = 0.3126 less what was given back.
     let refund = |payment: &Value, body: Option<&Value>| {
@@ -319,7 +324,7 @@ fn lists_filters_cursors_and_offsets() {
         };
         let payment = rig.pay(&json!({
             "amount": format!("{}.50", 10 + number), "currency": "INR", "payment_method": details,
-            "user_id": format!("user {}", number % 3)
+            "user_id": format!("user {}", number % 3), "customer": {"email": "frictionless@shop.example"}
         }));
         made.push(payment);
     }
@@ -528,7 +533,7 @@ fn http_2_with_prior_knowledge() {
     runtime.block_on(async {
         let client: Client<_, Full<Bytes>> =
             Client::builder(TokioExecutor::new()).http2_only(true).build_http();
-        let body = json!({"amount": "7.00", "currency": "INR", "payment_method": "upi"}).to_string();
+        let body = json!({"amount": "7.00", "currency": "INR", "payment_method": "card"}).to_string();
         // Many streams of one connection at once.
         let calls = (0..40).map(|number| {
             let request = hyper::Request::post(rig.url(PAYMENTS))
@@ -570,11 +575,11 @@ fn an_orderly_stop_finishes_what_is_in_flight() {
     for processor in ["razorpay", "payu"] {
         rig.faults(processor, &json!({"latency": {"kind": "constant", "ms": 500.0}}));
     }
-    let body = json!({"amount": "8.00", "currency": "INR", "payment_method": "upi"});
+    let body = json!({"amount": "8.00", "currency": "INR", "payment_method": "card"});
     let callers: Vec<_> = (0..10).map(|_| in_flight(&rig, &body)).collect();
     // One more hangs up at once.
     let mut gone = rig.connect();
-    let text = json!({"amount": "9.00", "currency": "INR", "payment_method": "upi"}).to_string();
+    let text = json!({"amount": "9.00", "currency": "INR", "payment_method": "card"}).to_string();
     let request = format!(
         "POST {PAYMENTS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{text}",

@@ -445,7 +445,7 @@ fn what_belongs_to_others_is_not_there() {
     let mut rig = Rig::start();
     let stranger = rig.partners_of(&["razorpay,payu"]).remove(0);
     let payment = rig.pay(&json!({
-        "amount": "70.00", "currency": "INR", "payment_method": "upi", "user_id": "asha",
+        "amount": "70.00", "currency": "INR", "payment_method": "card", "user_id": "asha",
         "metadata": {"secret": "of the shop"}
     }));
     let authorized = rig.pay(&json!({

@@ -90,7 +90,7 @@ fn shop(rig: &Rig, shopper: u32, stop: &Arc<AtomicBool>) -> JoinHandle<u32> {
             if stop.load(Ordering::SeqCst) {
                 break;
             }
-            let (mode, method) = if round % 2 == 0 { ("manual", "card") } else { ("automatic", "upi") };
+            let (mode, method) = if round % 2 == 0 { ("manual", "card") } else { ("automatic", "card") };
             let body =
                 json!({"amount": "90.00", "currency": "INR", "payment_method": method, "capture_mode": mode});
             let key = |step: &str| format!("{shopper}-{round}-{step}");
