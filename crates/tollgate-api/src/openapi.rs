@@ -5,8 +5,8 @@
 use crate::codes;
 use crate::problem::ProblemBody;
 use crate::routes::{
-    analytics, balance, cancel, capture, create, docs, events, health, list, mandate, metrics, openapi,
-    payment, recent, refunds, webhooks,
+    analytics, balance, cancel, capture, checkout, create, docs, events, health, list, mandate, metrics,
+    openapi, payment, recent, refunds, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -26,6 +26,8 @@ use utoipa::{Modify, OpenApi};
         cancel::cancel_payment,
         mandate::revoke_mandate,
         recent::recent_payments,
+        checkout::create_session,
+        checkout::get_session,
         refunds::create_refund,
         refunds::get_refund,
         analytics::payment_analytics,
@@ -42,6 +44,7 @@ use utoipa::{Modify, OpenApi};
     components(schemas(ProblemBody, payment::Expand)),
     tags(
         (name = "Payments", description = "Taking money"),
+        (name = "Checkout", description = "Payment pages hosted here"),
         (name = "Refunds", description = "Giving it back"),
         (name = "Reports", description = "Where it stands"),
         (name = "Events", description = "What happened"),

@@ -122,7 +122,11 @@ impl Engine {
 
     /// What a customer can pay a session with.
     #[must_use]
-    pub fn checkout_offers(&self, merchant: &Merchant, session: &CheckoutSession) -> Vec<crate::offers::Offer> {
+    pub fn checkout_offers(
+        &self,
+        merchant: &Merchant,
+        session: &CheckoutSession,
+    ) -> Vec<crate::offers::Offer> {
         let mut offers = self.offers(merchant, session.amount, session.mandate.is_some());
         offers.retain(|offer| session.methods.is_empty() || session.methods.contains(&offer.family));
         offers
@@ -192,6 +196,7 @@ impl Engine {
             statement_descriptor: session.statement_descriptor.clone(),
             return_url: session.return_url.clone(),
             metadata: session.metadata.clone(),
+            processor: None,
             mandate: session.mandate,
             checkout: Some(session.id),
         };

@@ -23,3 +23,4 @@ pub mod watch;
 
 pub use error::EngineError;
 pub use flow::{Answer, Engine, EngineOptions};
+pub use tollgate_connectors::webhook::CallbackRequest;
