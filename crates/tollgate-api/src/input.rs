@@ -4,6 +4,8 @@
 //! by pointer what is missing; the documented schemas say what is required. A field nobody knows
 //! is refused: a misspelt `capture_mode` must not take money at once.
 
+pub(crate) mod methods;
+
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -21,6 +21,7 @@ pub mod telemetry;
 
 mod input;
 mod pages;
+mod qr_image;
 mod query;
 mod reply;
 mod routes;
@@ -36,9 +37,9 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, balance, cancel, capture, checkout, checkout_page, come_back, create, demo, docs, events,
-    hand_over, health, list, mandate, metrics, openapi as openapi_route, payment, recent, refunds, vault,
-    webhooks,
+    analytics, balance, banks, bnpl, cancel, capture, checkout, checkout_page, come_back, create, demo, docs,
+    emi, events, hand_over, health, list, mandate, metrics, openapi as openapi_route, payment, payment_qr,
+    qr_codes, recent, refunds, vault, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -54,11 +55,18 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/payments", post(create::create_payment).get(list::list_payments))
         .route("/api/v1/payments/recent", post(recent::recent_payments))
         .route("/api/v1/payments/{id}", get(payment::get_payment))
+        .route("/api/v1/payments/{id}/qr.svg", get(payment_qr::get_payment_qr_svg))
+        .route("/api/v1/payments/{id}/qr.png", get(payment_qr::get_payment_qr_png))
         .route("/api/v1/payments/{id}/capture", post(capture::capture_payment))
         .route("/api/v1/payments/{id}/cancel", post(cancel::cancel_payment))
         .route("/api/v1/payments/{id}/mandate/revoke", post(mandate::revoke_mandate))
         .route("/api/v1/payments/{id}/refunds", post(refunds::create_refund))
         .route("/api/v1/refunds/{id}", get(refunds::get_refund))
+        .route("/api/v1/banks", get(banks::list_banks))
+        .route("/api/v1/wallets", get(banks::list_wallets))
+        .route("/api/v1/emi/plans", get(emi::list_emi_plans))
+        .route("/api/v1/bnpl/eligibility", post(bnpl::bnpl_eligibility))
+        .route("/api/v1/qr_codes", post(qr_codes::make_qr_code))
         .route("/api/v1/analytics/payments", get(analytics::payment_analytics))
         .route("/api/v1/events", get(events::list_events))
         .route("/api/v1/checkout/sessions", post(checkout::create_session))

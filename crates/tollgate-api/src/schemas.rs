@@ -4,6 +4,8 @@
 //! Nothing here is ever made; each type stands for a schema. The bounds are those of
 //! [`crate::validate`].
 
+pub(crate) mod methods;
+
 use crate::validate::{
     DESCRIPTION_CHARS_MAX, METADATA_KEY_CHARS_MAX, METADATA_PAIRS_MAX, METADATA_VALUE_CHARS_MAX,
 };
@@ -357,8 +359,8 @@ pub(crate) struct EmiMethodSchema {
     kind: EmiKind,
     /// The plan.
     emi: EmiSchema,
-    /// The card; without one the test card is used in sandbox mode.
-    card: Option<CardSchema>,
+    /// The card, of that bank.
+    card: CardSchema,
 }
 
 /// The type's name.

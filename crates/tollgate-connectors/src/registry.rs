@@ -1,8 +1,12 @@
 //! The processors there are: a new one is one line in each list here.
 
 use crate::Connector;
+use crate::ccavenue::{CcAvenue, CcAvenueAccount};
+use crate::custom::{Custom, CustomAccount};
+use crate::paytm::{Paytm, PaytmAccount};
 use crate::payu::{PayU, PayUAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
+use crate::stripe::{Stripe, StripeAccount};
 use serde::Deserialize;
 
 /// A configured processor account.
@@ -13,10 +17,18 @@ pub enum Account {
     Razorpay(RazorpayAccount),
     /// PayU (India).
     Payu(PayUAccount),
+    /// CCAvenue (India).
+    Ccavenue(CcAvenueAccount),
+    /// A processor described in the configuration.
+    Custom(CustomAccount),
+    /// Stripe.
+    Stripe(StripeAccount),
+    /// Paytm.
+    Paytm(PaytmAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue", "custom", "stripe", "paytm"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -25,6 +37,10 @@ impl Account {
         match self {
             Self::Razorpay(account) => Box::new(Razorpay::new(account)),
             Self::Payu(account) => Box::new(PayU::new(account)),
+            Self::Ccavenue(account) => Box::new(CcAvenue::new(account)),
+            Self::Custom(account) => Box::new(Custom::new(account)),
+            Self::Stripe(account) => Box::new(Stripe::new(account)),
+            Self::Paytm(account) => Box::new(Paytm::new(account)),
         }
     }
 }

@@ -127,7 +127,7 @@ impl Engine {
         merchant: &Merchant,
         session: &CheckoutSession,
     ) -> Vec<crate::offers::Offer> {
-        let mut offers = self.offers(merchant, session.amount, session.mandate.is_some());
+        let mut offers = self.ways_to_pay(merchant, session.amount, session.mandate.is_some());
         offers.retain(|offer| session.methods.is_empty() || session.methods.contains(&offer.family));
         offers
     }

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod inbound;
 pub mod login;
 mod mandates;
+pub mod methods;
 pub mod offers;
 mod origin;
 pub mod processors;

@@ -20,7 +20,7 @@ impl Engine {
     /// The methods a merchant's customers can pay an amount with at once, in the order of
     /// [`MethodFamily::ALL`]. Debits on mandates are the merchant's to make: they are not among them.
     #[must_use]
-    pub fn offers(&self, merchant: &Merchant, amount: Money, sets_up_mandate: bool) -> Vec<Offer> {
+    pub fn ways_to_pay(&self, merchant: &Merchant, amount: Money, sets_up_mandate: bool) -> Vec<Offer> {
         let mut offers = Vec::new();
         for family in MethodFamily::ALL.into_iter().filter(|family| *family != MethodFamily::UpiAutopay) {
             let is_upi =
@@ -30,13 +30,9 @@ impl Engine {
             }
             let rules = self
                 .processors
-                .serving(merchant)
+                .of(merchant)
                 .map(|processor| processor.connector.capabilities())
                 .filter(|able| !sets_up_mandate || able.upi_mandates)
-                .filter(|able| match &merchant.country {
-                    Some(country) => able.countries.is_empty() || able.countries.contains(country),
-                    None => true,
-                })
                 .filter_map(|able| able.rule(family))
                 .filter(|rule| {
                     rule.currencies.contains(&amount.currency)

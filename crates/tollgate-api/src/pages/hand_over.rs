@@ -4,6 +4,7 @@ use super::html::{Esc, Page, Script, guard, is_web, origin_of, see_other};
 use super::waiting::{put_qr, put_upi_link};
 use super::{outcome, shown};
 use crate::reply;
+use crate::routes::payment_qr::image_of;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -78,8 +79,14 @@ fn broken() -> Response {
         .reply(StatusCode::BAD_GATEWAY)
 }
 
-/// A UPI link as a picture of the wanted name.
-pub(crate) fn picture(uri: &str, name: &str) -> Option<Response> {
-    let _ = (uri, name);
-    None
+/// The QR code of a payment's UPI link, as the picture of that name.
+pub(crate) fn picture(payment: &Payment, name: &str) -> Option<Response> {
+    let (image, title) = image_of(payment)?;
+    let mut response = match name {
+        "qr.svg" => reply::bytes_of(StatusCode::OK, "image/svg+xml", image.svg(&title)),
+        "qr.png" => reply::bytes_of(StatusCode::OK, "image/png", image.png()?),
+        _ => return None,
+    };
+    guard(&mut response, "default-src 'none'; frame-ancestors 'none'");
+    Some(response)
 }

@@ -8,6 +8,7 @@ use crate::pages::waiting::{self, Arrival};
 use crate::pages::{live, outcome};
 use crate::problem::Problem;
 use crate::render;
+use crate::routes::bnpl::today;
 use crate::server::Activity;
 use crate::shelf::Shelved;
 use crate::state::AppState;
@@ -193,12 +194,6 @@ fn page(
             choose::page(open, &choices).reply(status)
         }
     }
-}
-
-/// Days since 1970-01-01 in India, where lenders count from.
-fn today(now_ms: u64) -> u32 {
-    const INDIA_MS: u64 = 19_800_000;
-    u32::try_from(now_ms.saturating_add(INDIA_MS) / 86_400_000).unwrap_or(u32::MAX)
 }
 
 fn user_agent(headers: &HeaderMap) -> Option<&str> {

@@ -10,7 +10,6 @@ use crate::state::AppState;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use tollgate_core::outcome::NextAction;
 use tollgate_core::payment::Payment;
 use tollgate_core::transition::PaymentStatus;
 
@@ -38,12 +37,10 @@ pub(crate) async fn picture(
 ) -> Result<Response, Problem> {
     let missing = || Problem::new(&codes::NOT_FOUND);
     let payment = find(&state, &merchant, &payment).await?.ok_or_else(missing)?;
-    let action = payment.next_action.as_ref().filter(|_| payment.status == PaymentStatus::RequiresAction);
-    let uri = match action {
-        Some(NextAction::UpiIntent { uri } | NextAction::UpiQr { uri }) => uri,
-        _ => return Err(missing()),
-    };
-    hand_over::picture(uri, &name).ok_or_else(missing)
+    if payment.status != PaymentStatus::RequiresAction {
+        return Err(missing());
+    }
+    hand_over::picture(&payment, &name).ok_or_else(missing)
 }
 
 /// Where a browser goes whose payment does not wait for it any more.

@@ -25,7 +25,12 @@ pub(crate) fn checkout(body: CheckoutBody<'_>, now_ms: u64) -> Result<NewCheckou
     let amount = required_amount(body.amount, currency)?;
     let methods = methods(body.payment_methods.as_deref().unwrap_or_default())?;
     let customer = customer(body.customer, body.user_id.as_ref(), body.customer_id.as_ref())?;
-    let terms = method::Terms { amount, now_ms };
+    let terms = method::Terms {
+        amount,
+        now_ms,
+        has_phone: customer.phone.is_some(),
+        has_email: customer.email.is_some(),
+    };
     let open_ms = match body.expires_in {
         None => OPEN_MS_DEFAULT,
         Some(seconds) if (OPEN_S_MIN..=OPEN_S_MAX).contains(&seconds) => u64::from(seconds) * 1_000,

@@ -136,6 +136,16 @@ pub(super) fn refused_command(code: &str, message: &str) -> Outcome {
     }
 }
 
+/// A debit on a mandate that was answered with status 0 and no transaction. Only the hash is checked
+/// before everything else and documented.
+pub(super) fn refused_debit(message: &str) -> Outcome {
+    let lower = message.to_ascii_lowercase();
+    if lower.starts_with("invalid hash") || lower.starts_with("parameter missing") {
+        return Outcome::NotTaken(Failure::new(ProcessorRejected, message));
+    }
+    Outcome::Unknown(Failure::new(FailureCode::OutcomeUnknown, message))
+}
+
 /// Documented refusals that come without a code.
 fn is_rejection(message: &str) -> bool {
     const MESSAGES: &[&str] = &[
