@@ -302,8 +302,8 @@ pub(crate) struct EmiMethodSchema {
     kind: EmiKind,
     /// The plan.
     emi: EmiSchema,
-    /// The card; without one the test card is used in sandbox mode.
-    card: Option<CardSchema>,
+    /// The card.
+    card: CardSchema,
 }
 
 /// The type's name.

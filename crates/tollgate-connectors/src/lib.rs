@@ -9,12 +9,16 @@ mod aes_cbc;
 mod answer;
 pub mod capability;
 pub mod ccavenue;
+pub mod custom;
 mod digest;
 mod form;
 mod json;
+pub mod paytm;
 pub mod payu;
+pub mod phonepe;
 pub mod razorpay;
 pub mod registry;
+pub mod stripe;
 pub mod webhook;
 pub mod wire;
 
