@@ -149,7 +149,7 @@ class Proof:
         simulator's pages, presses the button of that decision, and stops when it is sent to an
         address that begins with `until`: (address without query, query, body)."""
         if action["type"] == "form":
-            here, body = action["url"], urllib.parse.urlencode(action["fields"])
+            here, body = action["url"], urllib.parse.urlencode([tuple(field) for field in action["fields"]])
         else:
             here, body = action["url"], None
         for _ in range(12):
