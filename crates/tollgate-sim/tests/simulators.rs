@@ -184,6 +184,7 @@ async fn wrong_credentials_are_refused() {
         match other {
             Simulator::Razorpay(account) => account.key_id = "rzp_test_other".to_owned(),
             Simulator::Payu(account) => account.salt = tollgate_core::card::Secret::new("other"),
+            Simulator::ExampleBank(account) => account.signing_key = tollgate_core::card::Secret::new("other"),
         }
     }
     let world = start_for(options(), &others).await;
