@@ -136,17 +136,26 @@ const paid = async (page) => {
   const back = await page.locator("a.main").getAttribute("href");
   check(/payment_id=pay_\w{22}&status=completed/.test(back), `the way back says what became of it: ${back}`);
 };
-// The bank's page, if there is one; some processors end it at once.
+// The bank's page, if there is one, until the browser is back; some processors end it at once.
 const atBank = async (page, decision) => {
-  await page.waitForURL((url) => !url.href.includes("?chosen") && !url.pathname.endsWith("/pay"));
-  for (let step = 0; step < 6; step++) {
+  for (let step = 0; step < 80; step++) {
     await page.waitForLoadState();
-    if (page.url().startsWith(base) && !new URL(page.url()).pathname.startsWith("/pay/")) return;
-    const button = page.locator(`button[value=${decision}], button[name=decision][value=${decision}]`).first();
-    if (await button.count()) await Promise.all([page.waitForNavigation(), button.click()]);
-    else await page.waitForTimeout(300);
+    // A page that is being left answers nothing.
+    const count = (css) => page.locator(css).count().catch(() => 0);
+    if (page.url().startsWith(base)) {
+      if (await count("h1:text-is('Paid'), .notice.bad")) return;
+    } else if (await count(`button[value=${decision}]`)) {
+      await page.click(`button[value=${decision}]`);
+    }
+    await page.waitForTimeout(250);
   }
 };
+
+// Nothing decides itself: the tests do.
+for (const place of Object.values(places)) {
+  const faults = await (await fetch(`${place}/sim/faults`)).json();
+  await fetch(`${place}/sim/faults`, { method: "PUT", body: JSON.stringify({ ...faults, pending_end: "never" }) });
+}
 
 const cases = [];
 const test = (name, run) => cases.push([name, run]);
@@ -172,7 +181,6 @@ test("a card", async (context) => {
   await page.goto(`${base}/demo`);
   await page.click("button[value=tea]");
   await typeCard(page, CARD.good);
-  check((await page.inputValue("#card-number")) === CARD.good || true, "number");
   await submitCard(page);
   await paid(page);
   await picture(page, "paid");
