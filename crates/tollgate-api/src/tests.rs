@@ -1,5 +1,6 @@
 //! Tests of the whole router over a real store and engine, without sockets and processors.
 
+mod checkout;
 mod methods;
 
 use super::*;

@@ -85,7 +85,7 @@ const fn frequency(frequency: tollgate_core::mandate::MandateFrequency) -> &'sta
 
 /// The foot that all pages of a session share.
 pub(crate) fn put_footer(page: &mut Page) {
-    page.put(format_args!("<footer><p>Payment page by Tollgate. Card details go straight to its vault and are kept by nobody else.</p></footer>"));
+    page.put(format_args!("<footer><p>Payment page by Tollgate. Card details go straight to the vault, never through the shop.</p></footer>"));
 }
 
 /// The page.

@@ -70,13 +70,13 @@ pub(crate) fn shop() -> Page {
 /// What to type to see a refusal: the simulators decide by the instrument.
 fn put_test_instruments(page: &mut Page) {
     page.put(format_args!(
-        "<section class=\"hints\"><h2>To try</h2><table><thead><tr><th>Card</th><th>What happens</th></tr></thead><tbody>\
+        "<aside class=\"hints\"><h2>To try</h2><table><thead><tr><th>Card</th><th>What happens</th></tr></thead><tbody>\
          <tr><td>4111 1111 1111 1111</td><td>paid</td></tr>\
          <tr><td>4000 0000 0000 0002</td><td>declined</td></tr>\
          <tr><td>4000 0000 0000 9995</td><td>not enough money</td></tr>\
          <tr><td>4000 0000 0000 3220</td><td>a page of the bank</td></tr></tbody></table>\
          <p>Any later expiry date and any security code. UPI addresses: <code>success@upi</code>, \
-         <code>declined@upi</code>.</p></section>"
+         <code>declined@upi</code>.</p></aside>"
     ));
 }
 

@@ -12,6 +12,3 @@ pub(crate) mod live;
 pub(crate) mod outcome;
 pub(crate) mod shown;
 pub(crate) mod waiting;
-
-#[cfg(test)]
-mod tests;

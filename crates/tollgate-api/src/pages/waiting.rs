@@ -113,7 +113,7 @@ pub(crate) fn put_upi_link(page: &mut Page, uri: &str) {
 
 pub(crate) fn put_qr(page: &mut Page, path: &str, text: &str) {
     page.put(format_args!(
-        "<figure><img class=\"qr\" src=\"{path}/qr.svg\" width=\"232\" height=\"232\" \
+        "<figure><img class=\"qr\" src=\"{path}/qr.svg\" width=\"264\" height=\"264\" \
          alt=\"QR code of this UPI payment\"><figcaption>{text}</figcaption></figure>"
     ));
 }
