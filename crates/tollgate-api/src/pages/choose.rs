@@ -202,32 +202,14 @@ impl Form<'_> {
 
     fn upi(&self, page: &mut Page, upi: &Upi) {
         self.section(page, "upi", "UPI", "Any UPI app", true);
-        let app = |page: &mut Page| {
-            self.open(page, "upi_intent");
-            page.put(format_args!("<button class=\"main\">Open a UPI app</button></form>"));
-        };
-        let code = |page: &mut Page| {
-            self.open(page, "upi_qr");
-            page.put(format_args!("<button class=\"main\">Show a QR code</button></form>"));
-        };
         // The link works on the phone it is opened on; the code is for another device.
-        match upi.is_phone {
-            true => {
-                if upi.intent {
-                    app(page);
-                }
-                if upi.qr {
-                    code(page);
-                }
-            }
-            false => {
-                if upi.qr {
-                    code(page);
-                }
-                if upi.intent {
-                    app(page);
-                }
-            }
+        let app = upi.intent.then_some(("upi_intent", "Open a UPI app"));
+        let code = upi.qr.then_some(("upi_qr", "Show a QR code"));
+        let ways = if upi.is_phone { [app, code] } else { [code, app] };
+        for (place, (method, text)) in ways.into_iter().flatten().enumerate() {
+            let class = if place == 0 { " class=\"main\"" } else { "" };
+            self.open(page, method);
+            page.put(format_args!("<button{class}>{text}</button></form>"));
         }
         if upi.collect {
             self.open(page, "upi_collect");

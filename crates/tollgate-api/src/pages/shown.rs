@@ -28,7 +28,11 @@ pub(crate) fn amount(money: Money) -> String {
     for (place, digit) in digits.iter().enumerate() {
         let left = digits.len() - place;
         // Lakhs and crores: after the last three digits, groups of two.
-        let at_group = if is_rupees { left == 3 || (left > 3 && left % 2 == 1) } else { left % 3 == 0 };
+        let at_group = if is_rupees {
+            left == 3 || (left > 3 && !left.is_multiple_of(2))
+        } else {
+            left.is_multiple_of(3)
+        };
         if place > 0 && at_group && digits.get(place - 1).is_some_and(char::is_ascii_digit) {
             out.push(',');
         }
