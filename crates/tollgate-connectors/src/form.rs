@@ -73,6 +73,11 @@ impl<'a> Fields<'a> {
         Some(Self(fields))
     }
 
+    /// Names and values, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
     /// The value of a field; empty when it is missing, `None` when it is there more than once.
     ///
     /// A field sent twice could be signed in one reading and obeyed in another.

@@ -5,8 +5,11 @@
 //! One folder a processor. To add one, implement [`Connector`] and name it in [`registry`]:
 //! `docs/adding-a-processor.md` leads through it.
 
+mod aes_cbc;
 mod answer;
 pub mod capability;
+pub mod ccavenue;
+pub mod custom;
 mod digest;
 mod form;
 mod json;

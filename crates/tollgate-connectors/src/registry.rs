@@ -1,6 +1,8 @@
 //! The processors there are: a new one is one line in each list here.
 
 use crate::Connector;
+use crate::ccavenue::{CcAvenue, CcAvenueAccount};
+use crate::custom::{Custom, CustomAccount};
 use crate::payu::{PayU, PayUAccount};
 use crate::phonepe::{PhonePe, PhonePeAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
@@ -16,10 +18,14 @@ pub enum Account {
     Payu(PayUAccount),
     /// PhonePe.
     Phonepe(PhonePeAccount),
+    /// CCAvenue (India).
+    Ccavenue(CcAvenueAccount),
+    /// A processor described in the configuration.
+    Custom(CustomAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu", "phonepe"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "phonepe", "ccavenue", "custom"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -29,6 +35,8 @@ impl Account {
             Self::Razorpay(account) => Box::new(Razorpay::new(account)),
             Self::Payu(account) => Box::new(PayU::new(account)),
             Self::Phonepe(account) => Box::new(PhonePe::new(account)),
+            Self::Ccavenue(account) => Box::new(CcAvenue::new(account)),
+            Self::Custom(account) => Box::new(Custom::new(account)),
         }
     }
 }

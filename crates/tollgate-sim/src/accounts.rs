@@ -1,7 +1,9 @@
 //! The simulators there are, each with its account: a new one is one line in each list here.
 
 use crate::books::IdStyle;
+use crate::ccavenue::CcAvenueSim;
 use crate::desk::Desk;
+use crate::examplebank::{EXAMPLE, ExampleBankSim};
 use crate::payu::PayUSim;
 use crate::phonepe::PhonePeSim;
 use crate::razorpay::RazorpaySim;
@@ -55,6 +57,30 @@ pub struct PhonePeV1Options {
     pub salt_index: u32,
 }
 
+/// A CCAvenue simulator.
+#[derive(Debug, Clone)]
+pub struct CcAvenueOptions {
+    /// Merchant id.
+    pub merchant_id: String,
+    /// Access code that callers must name.
+    pub access_code: String,
+    /// Encrypts everything.
+    pub working_key: Secret,
+    /// Whether orders wait for their confirmation.
+    pub manual_confirmation: bool,
+}
+
+/// A simulator of Example Bank, the processor that `examples/custom-processor.toml` describes.
+#[derive(Debug, Clone)]
+pub struct ExampleBankOptions {
+    /// Names the caller.
+    pub api_key: Secret,
+    /// Signs requests and what the browser brings back.
+    pub signing_key: Secret,
+    /// Signs webhooks.
+    pub webhook_key: Secret,
+}
+
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -66,6 +92,10 @@ pub enum Simulator {
     Phonepe(PhonePeOptions),
     /// PhonePe's legacy API, under the name `phonepe_v1`.
     PhonepeV1(PhonePeV1Options),
+    /// CCAvenue.
+    Ccavenue(CcAvenueOptions),
+    /// Example Bank, a processor described in configuration alone.
+    ExampleBank(ExampleBankOptions),
 }
 
 impl Simulator {
@@ -90,6 +120,17 @@ impl Simulator {
                 merchant_id: "SIMULATEDMERCHANT".to_owned(),
                 salt_key: Secret::new("simulated-salt-key"),
                 salt_index: 1,
+            }),
+            Self::Ccavenue(CcAvenueOptions {
+                merchant_id: "45990".to_owned(),
+                access_code: "SIMULATEDACCESS".to_owned(),
+                working_key: Secret::new("simulated-working-key"),
+                manual_confirmation: false,
+            }),
+            Self::ExampleBank(ExampleBankOptions {
+                api_key: Secret::new("simulated-api-key"),
+                signing_key: Secret::new("simulated-signing-key"),
+                webhook_key: Secret::new("simulated-webhook-key"),
             }),
         ]
     }
@@ -149,6 +190,25 @@ impl Simulator {
                 account.salt_key.expose(),
                 account.salt_index
             ),
+            Self::Ccavenue(account) => format!(
+                "[processors.ccavenue]\n\
+                 payment_url = \"http://{address}\"\n\
+                 api_url = \"http://{address}\"\n\
+                 merchant_id = \"{}\"\n\
+                 access_code = \"{}\"\n\
+                 working_key = \"{}\"\n\
+                 manual_confirmation = {}\n",
+                account.merchant_id,
+                account.access_code,
+                account.working_key.expose(),
+                account.manual_confirmation
+            ),
+            // The example itself, at another address and with other secrets.
+            Self::ExampleBank(account) => EXAMPLE
+                .replace("https://api.examplebank.example", &format!("http://{address}"))
+                .replace("replace-api-key", account.api_key.expose())
+                .replace("replace-signing-key", account.signing_key.expose())
+                .replace("replace-webhook-key", account.webhook_key.expose()),
         }
     }
 
@@ -158,6 +218,8 @@ impl Simulator {
             Self::Payu(_) => crate::payu::IDS,
             Self::Phonepe(_) => crate::phonepe::IDS,
             Self::PhonepeV1(_) => crate::phonepe::IDS_V1,
+            Self::Ccavenue(_) => crate::ccavenue::IDS,
+            Self::ExampleBank(_) => crate::examplebank::IDS,
         }
     }
 
@@ -168,6 +230,8 @@ impl Simulator {
             Self::Payu(account) => doorman.admit(PayUSim::new(desk, account)),
             Self::Phonepe(account) => doorman.admit(PhonePeSim::new(desk, account)),
             Self::PhonepeV1(account) => doorman.admit(PhonePeSim::new_v1(desk, account)),
+            Self::Ccavenue(account) => doorman.admit(CcAvenueSim::new(desk, account)),
+            Self::ExampleBank(account) => doorman.admit(ExampleBankSim::new(desk, account)),
         }
     }
 }

@@ -180,7 +180,26 @@ impl Books {
         let action = self.next_action.fetch_add(1, Ordering::Relaxed);
         self.change(number, |entry| match entry.status {
             Status::Authorized if entry.amount_minor == amount_minor => {
-                Ok(journal::Change::Capture { number, action, token: token.to_owned() })
+                let token = token.to_owned();
+                Ok(journal::Change::Capture { number, action, token, amount_minor: None })
+            }
+            Status::Authorized => Err(Refusal::TooMuch),
+            _ => Err(Refusal::State),
+        })
+    }
+
+    /// Takes (part of) an authorized payment; what is left of it is released.
+    pub(crate) fn capture_part(
+        &self,
+        number: u64,
+        amount_minor: i64,
+        token: &str,
+    ) -> Result<Entry, Refusal> {
+        let action = self.next_action.fetch_add(1, Ordering::Relaxed);
+        self.change(number, |entry| match entry.status {
+            Status::Authorized if (1..=entry.amount_minor).contains(&amount_minor) => {
+                let (token, amount_minor) = (token.to_owned(), Some(amount_minor));
+                Ok(journal::Change::Capture { number, action, token, amount_minor })
             }
             Status::Authorized => Err(Refusal::TooMuch),
             _ => Err(Refusal::State),

@@ -2,9 +2,12 @@
 //! processors that speak their real wire formats, keep books of their own and break on command.
 
 pub mod accounts;
+mod aes_cbc;
 pub mod books;
+mod ccavenue;
 mod control;
 mod desk;
+mod examplebank;
 pub mod fault;
 mod http;
 mod instrument;

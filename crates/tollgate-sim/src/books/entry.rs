@@ -212,9 +212,9 @@ impl Kept {
                     entry.captured_minor += entry.amount_minor;
                 }
             }
-            Change::Capture { action, token, .. } => {
+            Change::Capture { action, token, amount_minor, .. } => {
                 entry.status = Status::Captured;
-                entry.captured_minor += entry.amount_minor;
+                entry.captured_minor += amount_minor.unwrap_or(entry.amount_minor);
                 entry.action = Some(Action { action: *action, token: token.as_str().into() });
             }
             Change::Void { action, token, .. } => {

@@ -14,7 +14,8 @@ const HEADER: &str = "tollgate-sim-books\t1\n";
 pub(super) enum Change<'a> {
     Open { number: u64, new: NewEntry<'a> },
     Charge { number: u64, status: Status, method: Method, failure: u8 },
-    Capture { number: u64, action: u64, token: String },
+    /// Without an amount: all of it.
+    Capture { number: u64, action: u64, token: String, amount_minor: Option<i64> },
     Void { number: u64, action: u64, token: String },
     Refund { number: u64, action: u64, amount_minor: i64, state: RefundState, reference: String, key: String },
     RefundState { number: u64, action: u64, state: RefundState },
@@ -65,8 +66,11 @@ impl Change<'_> {
                 let method = letter(&Method::ALL, *method);
                 writeln!(line, "S\t{number}\t{status}\t{method}\t{failure}")
             }
-            Self::Capture { number, action, token } => {
+            Self::Capture { number, action, token, amount_minor: None } => {
                 writeln!(line, "C\t{number}\t{action}\t{token}")
+            }
+            Self::Capture { number, action, token, amount_minor: Some(amount_minor) } => {
+                writeln!(line, "C\t{number}\t{action}\t{token}\t{amount_minor}")
             }
             Self::Void { number, action, token } => {
                 writeln!(line, "V\t{number}\t{action}\t{token}")
@@ -124,7 +128,8 @@ pub(super) fn parse(line: &str) -> Option<Change<'_>> {
             let action = fields.next()?.parse().ok()?;
             let token = fields.next()?.to_owned();
             if kind == "C" {
-                Change::Capture { number, action, token }
+                let amount_minor = fields.next().map(str::parse).transpose().ok()?;
+                Change::Capture { number, action, token, amount_minor }
             } else {
                 Change::Void { number, action, token }
             }
