@@ -3,7 +3,11 @@
 //! Every bound here stands in the documented schemas too ([`crate::schemas`]); the two are kept
 //! alike by the tests that send documented and undocumented data to the running service.
 
-mod method;
+mod checkout;
+pub(crate) mod method;
+pub(crate) mod methods;
+
+pub(crate) use checkout::{OPEN_S_MAX, OPEN_S_MIN, checkout, offered};
 
 use crate::codes;
 use crate::input::{
@@ -69,9 +73,10 @@ pub(crate) fn payment(
         Some("manual") => CaptureMode::Manual,
         Some(_) => return Err(Problem::field("/capture_mode", "must be automatic or manual")),
     };
-    let terms = method::Terms { amount, now_ms };
-    let method::Method { kind, instrument, card } = method::read(body.payment_method, &terms)?;
     let customer = customer(body.customer, body.user_id.as_ref(), body.customer_id.as_ref())?;
+    let (has_phone, has_email) = (customer.phone.is_some(), customer.email.is_some());
+    let terms = method::Terms { amount, now_ms, has_phone, has_email };
+    let method::Method { kind, instrument, card } = method::read(body.payment_method, &terms)?;
     let mandate = body.mandate.map(|body| mandate(body, kind, &terms)).transpose()?;
     let new = NewPayment {
         amount,

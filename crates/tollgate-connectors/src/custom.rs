@@ -256,11 +256,8 @@ impl Plan {
         }
         request = with_headers(request, &exchange.headers, self.basic.as_ref(), source)?;
         if let Some(hmac) = &self.hmac {
-            let sent = Sent {
-                method: verb(request.method),
-                path: path_of(&request.url),
-                body: &request.body,
-            };
+            let sent =
+                Sent { method: verb(request.method), path: path_of(&request.url), body: &request.body };
             let signature = hmac.signed.sign(&hmac.signer, source, &sent)?;
             request = request.header(hmac.header.clone(), signature);
         }

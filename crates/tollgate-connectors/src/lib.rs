@@ -13,10 +13,12 @@ pub mod custom;
 mod digest;
 mod form;
 mod json;
+pub mod paytm;
 pub mod payu;
 pub mod phonepe;
 pub mod razorpay;
 pub mod registry;
+pub mod stripe;
 pub mod webhook;
 pub mod wire;
 

@@ -4,10 +4,12 @@ use crate::books::IdStyle;
 use crate::ccavenue::CcAvenueSim;
 use crate::desk::Desk;
 use crate::examplebank::{EXAMPLE, ExampleBankSim};
+use crate::paytm::PaytmSim;
 use crate::payu::PayUSim;
 use crate::phonepe::PhonePeSim;
 use crate::razorpay::RazorpaySim;
 use crate::server::Doorman;
+use crate::stripe::StripeSim;
 use std::net::SocketAddr;
 use tollgate_core::card::Secret;
 
@@ -29,6 +31,48 @@ pub struct PayUOptions {
     pub key: String,
     /// Salt of all hashes.
     pub salt: Secret,
+}
+
+/// A CCAvenue simulator.
+#[derive(Debug, Clone)]
+pub struct CcAvenueOptions {
+    /// Merchant id.
+    pub merchant_id: String,
+    /// Access code that callers must name.
+    pub access_code: String,
+    /// Encrypts everything.
+    pub working_key: Secret,
+    /// Whether orders wait for their confirmation.
+    pub manual_confirmation: bool,
+}
+
+/// A simulator of Example Bank, the processor that `examples/custom-processor.toml` describes.
+#[derive(Debug, Clone)]
+pub struct ExampleBankOptions {
+    /// Names the caller.
+    pub api_key: Secret,
+    /// Signs requests and what the browser brings back.
+    pub signing_key: Secret,
+    /// Signs webhooks.
+    pub webhook_key: Secret,
+}
+
+/// A Stripe simulator.
+#[derive(Debug, Clone)]
+pub struct StripeOptions {
+    /// Secret key that callers must authenticate with.
+    pub secret_key: Secret,
+    /// Signs webhooks.
+    pub webhook_secret: Secret,
+}
+
+/// A Paytm simulator.
+#[derive(Debug, Clone)]
+pub struct PaytmOptions {
+    /// Merchant id.
+    pub mid: String,
+    /// Merchant key, 16 characters: signs requests, replies, callbacks and webhooks.
+    pub merchant_key: Secret,
 }
 
 /// A PhonePe simulator of the current API.
@@ -57,30 +101,6 @@ pub struct PhonePeV1Options {
     pub salt_index: u32,
 }
 
-/// A CCAvenue simulator.
-#[derive(Debug, Clone)]
-pub struct CcAvenueOptions {
-    /// Merchant id.
-    pub merchant_id: String,
-    /// Access code that callers must name.
-    pub access_code: String,
-    /// Encrypts everything.
-    pub working_key: Secret,
-    /// Whether orders wait for their confirmation.
-    pub manual_confirmation: bool,
-}
-
-/// A simulator of Example Bank, the processor that `examples/custom-processor.toml` describes.
-#[derive(Debug, Clone)]
-pub struct ExampleBankOptions {
-    /// Names the caller.
-    pub api_key: Secret,
-    /// Signs requests and what the browser brings back.
-    pub signing_key: Secret,
-    /// Signs webhooks.
-    pub webhook_key: Secret,
-}
-
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -88,14 +108,18 @@ pub enum Simulator {
     Razorpay(RazorpayOptions),
     /// PayU.
     Payu(PayUOptions),
-    /// PhonePe.
-    Phonepe(PhonePeOptions),
-    /// PhonePe's legacy API, under the name `phonepe_v1`.
-    PhonepeV1(PhonePeV1Options),
     /// CCAvenue.
     Ccavenue(CcAvenueOptions),
     /// Example Bank, a processor described in configuration alone.
     ExampleBank(ExampleBankOptions),
+    /// Stripe.
+    Stripe(StripeOptions),
+    /// Paytm.
+    Paytm(PaytmOptions),
+    /// PhonePe.
+    Phonepe(PhonePeOptions),
+    /// PhonePe's legacy API, under the name `phonepe_v1`.
+    PhonepeV1(PhonePeV1Options),
 }
 
 impl Simulator {
@@ -109,6 +133,25 @@ impl Simulator {
                 webhook_secret: Secret::new("simulated-webhook-secret"),
             }),
             Self::Payu(PayUOptions { key: "simulated".to_owned(), salt: Secret::new("simulated-salt") }),
+            Self::Ccavenue(CcAvenueOptions {
+                merchant_id: "45990".to_owned(),
+                access_code: "SIMULATEDACCESS".to_owned(),
+                working_key: Secret::new("simulated-working-key"),
+                manual_confirmation: false,
+            }),
+            Self::ExampleBank(ExampleBankOptions {
+                api_key: Secret::new("simulated-api-key"),
+                signing_key: Secret::new("simulated-signing-key"),
+                webhook_key: Secret::new("simulated-webhook-key"),
+            }),
+            Self::Stripe(StripeOptions {
+                secret_key: Secret::new("sk_test_simulated"),
+                webhook_secret: Secret::new("whsec_simulated"),
+            }),
+            Self::Paytm(PaytmOptions {
+                mid: "SIMULATED00000000001".to_owned(),
+                merchant_key: Secret::new("simulated-merkey"),
+            }),
             Self::Phonepe(PhonePeOptions {
                 client_id: "SIMULATED_CLIENT".to_owned(),
                 client_secret: Secret::new("simulated-client-secret"),
@@ -120,17 +163,6 @@ impl Simulator {
                 merchant_id: "SIMULATEDMERCHANT".to_owned(),
                 salt_key: Secret::new("simulated-salt-key"),
                 salt_index: 1,
-            }),
-            Self::Ccavenue(CcAvenueOptions {
-                merchant_id: "45990".to_owned(),
-                access_code: "SIMULATEDACCESS".to_owned(),
-                working_key: Secret::new("simulated-working-key"),
-                manual_confirmation: false,
-            }),
-            Self::ExampleBank(ExampleBankOptions {
-                api_key: Secret::new("simulated-api-key"),
-                signing_key: Secret::new("simulated-signing-key"),
-                webhook_key: Secret::new("simulated-webhook-key"),
             }),
         ]
     }
@@ -150,7 +182,8 @@ impl Simulator {
                  base_url = \"http://{address}\"\n\
                  key_id = \"{}\"\n\
                  key_secret = \"{}\"\n\
-                 webhook_secret = \"{}\"\n",
+                 webhook_secret = \"{}\"\n\
+                 no_cost_emi = true\n",
                 account.key_id,
                 account.key_secret.expose(),
                 account.webhook_secret.expose()
@@ -160,9 +193,49 @@ impl Simulator {
                  payment_url = \"http://{address}\"\n\
                  info_url = \"http://{address}\"\n\
                  key = \"{}\"\n\
-                 salt = \"{}\"\n",
+                 salt = \"{}\"\n\
+                 token_requestor_id = \"40000000001\"\n\
+                 no_cost_emi = true\n",
                 account.key,
                 account.salt.expose()
+            ),
+            Self::Ccavenue(account) => format!(
+                "[processors.ccavenue]\n\
+                 payment_url = \"http://{address}\"\n\
+                 api_url = \"http://{address}\"\n\
+                 merchant_id = \"{}\"\n\
+                 access_code = \"{}\"\n\
+                 working_key = \"{}\"\n\
+                 manual_confirmation = {}\n\
+                 page_retries = false\n",
+                account.merchant_id,
+                account.access_code,
+                account.working_key.expose(),
+                account.manual_confirmation
+            ),
+            // The example itself, at another address and with other secrets.
+            Self::ExampleBank(account) => EXAMPLE
+                .replace("https://api.examplebank.example", &format!("http://{address}"))
+                .replace("replace-api-key", account.api_key.expose())
+                .replace("replace-signing-key", account.signing_key.expose())
+                .replace("replace-webhook-key", account.webhook_key.expose()),
+            Self::Stripe(account) => format!(
+                "[processors.stripe]\n\
+                 base_url = \"http://{address}\"\n\
+                 secret_key = \"{}\"\n\
+                 webhook_secret = \"{}\"\n\
+                 afterpay = true\n",
+                account.secret_key.expose(),
+                account.webhook_secret.expose()
+            ),
+            Self::Paytm(account) => format!(
+                "[processors.paytm]\n\
+                 base_url = \"http://{address}\"\n\
+                 mid = \"{}\"\n\
+                 merchant_key = \"{}\"\n\
+                 website = \"WEBSTAGING\"\n",
+                account.mid,
+                account.merchant_key.expose()
             ),
             Self::Phonepe(account) => format!(
                 "[processors.phonepe]\n\
@@ -190,25 +263,6 @@ impl Simulator {
                 account.salt_key.expose(),
                 account.salt_index
             ),
-            Self::Ccavenue(account) => format!(
-                "[processors.ccavenue]\n\
-                 payment_url = \"http://{address}\"\n\
-                 api_url = \"http://{address}\"\n\
-                 merchant_id = \"{}\"\n\
-                 access_code = \"{}\"\n\
-                 working_key = \"{}\"\n\
-                 manual_confirmation = {}\n",
-                account.merchant_id,
-                account.access_code,
-                account.working_key.expose(),
-                account.manual_confirmation
-            ),
-            // The example itself, at another address and with other secrets.
-            Self::ExampleBank(account) => EXAMPLE
-                .replace("https://api.examplebank.example", &format!("http://{address}"))
-                .replace("replace-api-key", account.api_key.expose())
-                .replace("replace-signing-key", account.signing_key.expose())
-                .replace("replace-webhook-key", account.webhook_key.expose()),
         }
     }
 
@@ -216,10 +270,12 @@ impl Simulator {
         match self {
             Self::Razorpay(_) => crate::razorpay::IDS,
             Self::Payu(_) => crate::payu::IDS,
-            Self::Phonepe(_) => crate::phonepe::IDS,
-            Self::PhonepeV1(_) => crate::phonepe::IDS_V1,
             Self::Ccavenue(_) => crate::ccavenue::IDS,
             Self::ExampleBank(_) => crate::examplebank::IDS,
+            Self::Stripe(_) => crate::stripe::IDS,
+            Self::Paytm(_) => crate::paytm::IDS,
+            Self::Phonepe(_) => crate::phonepe::IDS,
+            Self::PhonepeV1(_) => crate::phonepe::IDS_V1,
         }
     }
 
@@ -228,10 +284,12 @@ impl Simulator {
         match self {
             Self::Razorpay(account) => doorman.admit(RazorpaySim::new(desk, account)),
             Self::Payu(account) => doorman.admit(PayUSim::new(desk, account)),
-            Self::Phonepe(account) => doorman.admit(PhonePeSim::new(desk, account)),
-            Self::PhonepeV1(account) => doorman.admit(PhonePeSim::new_v1(desk, account)),
             Self::Ccavenue(account) => doorman.admit(CcAvenueSim::new(desk, account)),
             Self::ExampleBank(account) => doorman.admit(ExampleBankSim::new(desk, account)),
+            Self::Stripe(account) => doorman.admit(StripeSim::new(desk, account)),
+            Self::Paytm(account) => doorman.admit(PaytmSim::new(desk, account)),
+            Self::Phonepe(account) => doorman.admit(PhonePeSim::new(desk, account)),
+            Self::PhonepeV1(account) => doorman.admit(PhonePeSim::new_v1(desk, account)),
         }
     }
 }

@@ -331,7 +331,8 @@ impl ExampleBankSim {
     fn send_back(&self, number: u64, url: &str) -> Option<Response> {
         let entry = self.desk.books.get(number)?;
         let id = reply::payment_id(number);
-        let amount = entry.amount_minor.to_string();
+        let taken = entry.status == Status::Captured;
+        let amount = if taken { entry.captured_minor } else { entry.amount_minor }.to_string();
         let code = reply::error_of(&entry).map_or("", |(code, _)| code);
         let fields = [
             ("reference", &*entry.reference),

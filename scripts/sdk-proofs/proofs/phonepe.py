@@ -2,11 +2,20 @@
 
 Their addresses are constants: both are set before the first call. The legacy API has no official SDK on
 the registries any more; the community package `phonepe` signs and verifies as PhonePe documents it.
+
+Both Python packages call themselves `phonepe`, and whichever was installed last owns the folder's
+`__init__`: the version that the SDK looks for there is put back. The Node SDK allows a release of
+`class-transformer` that it does not work with; `package.json` holds the one before.
 """
 
+import importlib.metadata
 import json
 
-import phonepe as legacy
+import phonepe
+
+phonepe.__version__ = importlib.metadata.version("phonepe-pg-sdk-python")
+
+from phonepe import main as legacy
 from phonepe.sdk.pg import env as sdk_env
 
 from harness import Proof, check, reference, run

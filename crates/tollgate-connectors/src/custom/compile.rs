@@ -60,7 +60,8 @@ pub(super) fn plan(account: config::Account) -> Checked<Plan> {
     let webhook = account.webhook.as_ref();
     let webhook = webhook.map(|it| super::inbound::webhook(it, &account.secrets, &readings)).transpose()?;
     let callback = account.callback.as_ref();
-    let callback = callback.map(|it| super::inbound::callback(it, &account.secrets, &readings)).transpose()?;
+    let callback =
+        callback.map(|it| super::inbound::callback(it, &account.secrets, &readings)).transpose()?;
     let providers = |family| account.methods.get(&family).map(|it| it.providers.clone()).unwrap_or_default();
     let plan = Plan {
         base_url: account.base_url.trim_end_matches('/').to_owned(),
@@ -106,12 +107,18 @@ fn check_names(account: &config::Account) -> Checked<()> {
     };
     for (name, secret) in &account.secrets {
         if secret.expose().is_empty() || !named(name) {
-            return refuse(&format!("secrets.{name}"), "must have a name of letters, digits and _, and a value");
+            return refuse(
+                &format!("secrets.{name}"),
+                "must have a name of letters, digits and _, and a value",
+            );
         }
     }
     for (name, value) in &account.values {
         if value.is_empty() || !named(name) {
-            return refuse(&format!("values.{name}"), "must have a name of letters, digits and _, and a value");
+            return refuse(
+                &format!("values.{name}"),
+                "must have a name of letters, digits and _, and a value",
+            );
         }
     }
     Ok(())
@@ -123,10 +130,9 @@ fn capabilities(account: &config::Account) -> Checked<(Capabilities, Vec<Currenc
     for (family, method) in &account.methods {
         let field = format!("methods.{}", family.as_str());
         let known = match family {
-            MethodFamily::Card
-            | MethodFamily::UpiIntent
-            | MethodFamily::UpiQr
-            | MethodFamily::UpiCollect => None,
+            MethodFamily::Card | MethodFamily::UpiIntent | MethodFamily::UpiQr | MethodFamily::UpiCollect => {
+                None
+            }
             MethodFamily::Wallet => Some(&directory::WALLETS[..]),
             MethodFamily::NetBanking => Some(&directory::BANKS[..]),
             _ => return refuse(&field, "this method needs a connector in code"),
@@ -225,10 +231,9 @@ impl Compiler<'_> {
         let body = Body::parse(exchange.json.as_deref(), exchange.form.as_deref(), place, &names);
         let body = body.map_err(|(part, why)| format!("{field}.{part}: {why}"))?;
         let mut headers = Vec::new();
-        for (part, declared) in [
-            ("headers".to_owned(), &self.account.headers),
-            (format!("{field}.headers"), &exchange.headers),
-        ] {
+        for (part, declared) in
+            [("headers".to_owned(), &self.account.headers), (format!("{field}.headers"), &exchange.headers)]
+        {
             for (name, value) in declared {
                 headers.push(self.header(&format!("{part}.{name}"), name, value, place, &names)?);
             }
@@ -241,8 +246,8 @@ impl Compiler<'_> {
             None => Placeholder::ChargeReference,
             Some(name) => at(&format!("{field}.echo"), named(name, place, &names))?,
         };
-        let is_known = echo.is_reference()
-            || matches!(echo, Placeholder::ProcessorPaymentId | Placeholder::Carry(_));
+        let is_known =
+            echo.is_reference() || matches!(echo, Placeholder::ProcessorPaymentId | Placeholder::Carry(_));
         if !is_known {
             return refuse(&format!("{field}.echo"), "must be a reference, or an id that was asked with");
         }
@@ -329,9 +334,8 @@ impl Compiler<'_> {
     }
 
     fn basic(&self, field: &str, basic: &config::Basic, names: &Names<'_>) -> Checked<(Text, Text)> {
-        let read = |part: &str, text: &str| {
-            at(&format!("{field}.{part}"), Text::parse(text, Place::Login, names))
-        };
+        let read =
+            |part: &str, text: &str| at(&format!("{field}.{part}"), Text::parse(text, Place::Login, names));
         Ok((read("username", &basic.username)?, read("password", &basic.password)?))
     }
 
@@ -350,7 +354,10 @@ impl Compiler<'_> {
             check_pointer("auth.login.expires_s", pointer)?;
         }
         if login.expires_s.is_none() && login.lives_s.is_none() {
-            return refuse("auth.login.expires_s", "either this or `lives_s` must say how long a login is good");
+            return refuse(
+                "auth.login.expires_s",
+                "either this or `lives_s` must say how long a login is good",
+            );
         }
         if !login.prefix.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return refuse("auth.login.prefix", "must be plain ASCII");
@@ -423,8 +430,7 @@ fn http_rules(field: &str, http: &config::Http) -> Checked<HttpRules> {
             return refuse(&format!("{field}.not_found"), &format!("{status} must be from 400 to 499"));
         }
     }
-    for (name, pointer) in
-        [("failure_code", &http.failure_code), ("failure_message", &http.failure_message)]
+    for (name, pointer) in [("failure_code", &http.failure_code), ("failure_message", &http.failure_message)]
     {
         if let Some(pointer) = pointer {
             check_pointer(&format!("{field}.{name}"), pointer)?;
@@ -530,7 +536,10 @@ fn check_follow_ups(plan: &Plan) -> Checked<()> {
             || (name == "refund" && plan.capabilities.partial_refund);
         if partial && !sends(&Placeholder::is_amount) {
             let field = format!("partial_{name}");
-            return refuse(&field, &format!("no exchange of `{name}` sends {{{{amount_minor}}}} or {{{{amount_major}}}}"));
+            return refuse(
+                &field,
+                &format!("no exchange of `{name}` sends {{{{amount_minor}}}} or {{{{amount_major}}}}"),
+            );
         }
     }
     if plan.capabilities.partial_capture && plan.capture.is_empty() {

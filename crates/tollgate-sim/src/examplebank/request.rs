@@ -115,7 +115,9 @@ impl PaymentRequest {
             code.as_deref().filter(|code| list.contains(code)).map(|_| Behaviour::Success)
         };
         let behaviour = match written.method.as_str() {
-            "CARD" => written.card.as_ref().filter(|card| is_card(card)).map(|it| instrument::of_card(&it.number)),
+            "CARD" => {
+                written.card.as_ref().filter(|card| is_card(card)).map(|it| instrument::of_card(&it.number))
+            }
             "UPI_COLLECT" => {
                 let vpa = written.upi.as_ref().and_then(|upi| upi.vpa.as_deref());
                 vpa.filter(|vpa| tollgate_core::method::is_vpa(vpa)).map(instrument::of_name)

@@ -101,11 +101,9 @@ pub fn check(connector: &dyn Connector, data: &[u8]) {
     ]);
     let operation = &operations[usize::from(chosen(0)) % operations.len()];
     let status = STATUSES[usize::from(chosen(1)) % STATUSES.len()];
-    let carries = [None, Some(digest.clone()), Some(format!("order_{id}|pay_{id}")), Some(format!("pay_{id}"))];
-    let step = Step {
-        index: (chosen(0) / 16) % 5,
-        carry: carries[usize::from(chosen(1) / 16) % 4].clone(),
-    };
+    let carries =
+        [None, Some(digest.clone()), Some(format!("order_{id}|pay_{id}")), Some(format!("pay_{id}"))];
+    let step = Step { index: (chosen(0) / 16) % 5, carry: carries[usize::from(chosen(1) / 16) % 4].clone() };
     // What is asked must be expressible, or say why not: never a panic.
     drop(connector.start(operation));
     if let Progress::Done(outcome) = connector.read(operation, &step, &HttpResponse { status, body }) {
@@ -128,9 +126,7 @@ pub fn check(connector: &dyn Connector, data: &[u8]) {
 }
 
 fn refuse_success(outcome: &Outcome, operation: &Operation<'_>, body: &[u8]) {
-    let success = matches!(
-        outcome,
-        Outcome::Authorized { .. } | Outcome::Captured { .. } | Outcome::Refunded { .. }
-    );
+    let success =
+        matches!(outcome, Outcome::Authorized { .. } | Outcome::Captured { .. } | Outcome::Refunded { .. });
     assert!(!success, "{outcome:?} was read for {operation:?} from {}", String::from_utf8_lossy(body));
 }

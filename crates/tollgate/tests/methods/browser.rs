@@ -56,7 +56,8 @@ fn open(url: &str, form: Option<&str>) -> Reply {
     };
     let mut response = sent.unwrap_or_else(|error| panic!("{url}: {error}"));
     let headers = response.headers().iter();
-    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     let status = response.status().as_u16();
     let body = response.body_mut().read_to_vec().unwrap();
     Reply { status, headers, body }
