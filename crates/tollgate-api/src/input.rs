@@ -131,6 +131,8 @@ pub(crate) struct PaymentBody<'a> {
     #[serde(borrow)]
     pub(crate) return_url: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(crate) processor: Option<Text<'a>>,
+    #[serde(borrow)]
     pub(crate) mandate: Option<MandateBody<'a>>,
     #[serde(borrow)]
     pub(crate) metadata: Option<Pairs<'a>>,

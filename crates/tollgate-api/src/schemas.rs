@@ -168,6 +168,9 @@ pub(crate) struct NewPaymentSchema {
     /// Where the customer's browser goes afterwards.
     #[schema(max_length = 2048, pattern = r"^https?://[A-Za-z0-9\[][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*$")]
     return_url: Option<String>,
+    /// The one processor to use; without it your account's routing decides.
+    #[schema(pattern = "^[A-Za-z0-9_-]{2,32}$", example = "razorpay")]
+    processor: Option<String>,
     /// A UPI AutoPay mandate to set up with this payment; for `upi` and `qr` alone.
     mandate: Option<MandateSchema>,
     /// Your own data.
@@ -299,8 +302,8 @@ pub(crate) struct EmiMethodSchema {
     kind: EmiKind,
     /// The plan.
     emi: EmiSchema,
-    /// The card; without one the test card is used in sandbox mode.
-    card: Option<CardSchema>,
+    /// The card.
+    card: CardSchema,
 }
 
 /// The type's name.

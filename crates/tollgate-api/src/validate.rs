@@ -12,6 +12,7 @@ use crate::input::{
 use crate::problem::Problem;
 use serde_json::value::RawValue;
 use std::net::IpAddr;
+use tollgate_core::bnpl::Applicant;
 use tollgate_core::card::CardSecret;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::MerchantId;
@@ -69,9 +70,11 @@ pub(crate) fn payment(
         Some("manual") => CaptureMode::Manual,
         Some(_) => return Err(Problem::field("/capture_mode", "must be automatic or manual")),
     };
-    let terms = method::Terms { amount, now_ms };
-    let method::Method { kind, instrument, card } = method::read(body.payment_method, &terms)?;
     let customer = customer(body.customer, body.user_id.as_ref(), body.customer_id.as_ref())?;
+    let applicant =
+        Applicant { amount, has_phone: customer.phone.is_some(), has_email: customer.email.is_some() };
+    let terms = method::Terms { amount, now_ms, applicant };
+    let method::Method { kind, instrument, card } = method::read(body.payment_method, &terms)?;
     let mandate = body.mandate.map(|body| mandate(body, kind, &terms)).transpose()?;
     let new = NewPayment {
         amount,
@@ -93,6 +96,7 @@ pub(crate) fn payment(
             "must be an absolute http or https URL of at most 2048 characters",
         )?,
         metadata: metadata(body.metadata)?,
+        processor: checked(body.processor, "/processor", is_word, "must be 2 to 32 letters, digits, _ or -")?,
         mandate,
         checkout: None,
     };

@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
         Some(Self(fields))
     }
 
-    /// Names and values, in order.
+    /// Every field in the order of the form, one sent twice twice.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
     }

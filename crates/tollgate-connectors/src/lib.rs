@@ -5,15 +5,20 @@
 //! One folder a processor. To add one, implement [`Connector`] and name it in [`registry`]:
 //! `docs/adding-a-processor.md` leads through it.
 
+mod aes_cbc;
 mod answer;
 pub mod capability;
+pub mod ccavenue;
 pub mod custom;
 mod digest;
 mod form;
 mod json;
+pub mod paytm;
 pub mod payu;
+pub mod phonepe;
 pub mod razorpay;
 pub mod registry;
+pub mod stripe;
 pub mod webhook;
 pub mod wire;
 

@@ -8,6 +8,8 @@
 //! | refund | `verify_payment`, `cancel_refund_transaction`, `getAllRefundsFromTxnIds` |
 //! | enquire charge | `verify_payment` |
 //! | enquire refund | `getAllRefundsFromTxnIds` |
+//! | debit a mandate | `verify_payment` of its set-up, `si_transaction` |
+//! | end a mandate | `verify_payment` of its set-up, `upi_mandate_revoke` |
 //!
 //! All commands go to `POST {info}/merchant/postservice.php?form=2`. Our reference is `txnid` (at most
 //! 25 characters) of a charge and the token `var2` (at most 23 characters) of a capture, void or
@@ -23,6 +25,8 @@
 
 mod codes;
 mod commands;
+mod mandate;
+mod providers;
 mod reply;
 mod request;
 
@@ -32,15 +36,17 @@ mod tests;
 use crate::answer::{is_success, throttled, unknown, unreadable};
 use crate::capability::MethodRule;
 use crate::digest::sha512_of_joined;
-use crate::webhook::{WebhookError, WebhookMessage, WebhookRequest, WebhookSubject};
+use crate::webhook::{
+    Callback, CallbackRequest, WebhookError, WebhookMessage, WebhookRequest, WebhookSubject,
+};
 use crate::wire::{HttpRequest, HttpResponse};
-use crate::{BuildError, Call, Capabilities, ChargeHandle, Connector, Operation, Progress, Step};
+use crate::{BuildError, Call, Capabilities, Charge, ChargeHandle, Connector, Operation, Progress, Step};
 use serde::Deserialize;
 use std::fmt;
 use tollgate_core::card::Secret;
 use tollgate_core::currency::Currency;
 use tollgate_core::failure::{Failure, FailureCode};
-use tollgate_core::method::MethodFamily;
+use tollgate_core::method::{CaptureMode, Instrument, MethodFamily};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use zeroize::Zeroizing;
@@ -74,6 +80,15 @@ pub struct PayUAccount {
     /// Sent when the customer's name is not known; default `Customer`.
     #[serde(default = "default_name")]
     pub default_name: String,
+    /// The merchant's token requestor id (TRID) at the card networks, which comes with every network
+    /// token. Without one network tokens are not taken.
+    #[serde(default)]
+    pub token_requestor_id: Option<String>,
+    /// Whether the account's instalment plans are arranged so that the merchant bears the interest
+    /// (offers in PayU's dashboard). Default `false`: no-cost instalments are not sent then, because the
+    /// customer would be charged the interest.
+    #[serde(default)]
+    pub no_cost_emi: bool,
 }
 
 fn default_payment_url() -> String {
@@ -102,7 +117,7 @@ fn default_name() -> String {
 
 /// List price: 2 % on every domestic method (payu.in/pricing). One UPI payment is at most ₹1,00,000
 /// (NPCI, person to merchant).
-fn capabilities() -> Capabilities {
+fn capabilities(network_tokens: bool) -> Capabilities {
     let rule = |family| MethodRule::new(family, &[Currency::INR]).within(100, i64::MAX).fee(200, 0);
     Capabilities {
         methods: vec![
@@ -110,14 +125,23 @@ fn capabilities() -> Capabilities {
             rule(MethodFamily::UpiIntent).within(100, 10_000_000),
             rule(MethodFamily::UpiQr).within(100, 10_000_000),
             rule(MethodFamily::UpiCollect).within(100, 10_000_000),
-            rule(MethodFamily::Wallet),
-            rule(MethodFamily::NetBanking),
+            // A debit without the customer's PIN is at most ₹15,000, ₹1,00,000 for some businesses.
+            rule(MethodFamily::UpiAutopay).within(100, 10_000_000),
+            rule(MethodFamily::Wallet).of(providers::ours(providers::WALLETS)),
+            rule(MethodFamily::NetBanking).of(providers::ours(providers::BANKS)),
+            rule(MethodFamily::Bnpl).of(providers::ours(providers::LENDERS)),
+            rule(MethodFamily::Emi).within(EMI_MINOR_MIN, i64::MAX).of(providers::emi_banks()),
         ],
         countries: vec!["IN".to_owned()],
         partial_refund: true,
+        network_tokens,
+        upi_mandates: true,
         ..Capabilities::default()
     }
 }
+
+/// ₹3,000: what banks ask of an instalment order at least, some less.
+const EMI_MINOR_MIN: i64 = 300_000;
 
 /// The connector of one PayU account.
 pub struct PayU {
@@ -129,6 +153,8 @@ pub struct PayU {
     default_email: String,
     default_phone: String,
     default_name: String,
+    token_requestor_id: Option<String>,
+    no_cost_emi: bool,
     capabilities: Capabilities,
 }
 
@@ -146,6 +172,8 @@ enum Command {
     CancelOrRefund,
     ActionStatus,
     AllRefunds,
+    Debit,
+    RevokeMandate,
 }
 
 impl Command {
@@ -156,11 +184,14 @@ impl Command {
             Self::CancelOrRefund => "cancel_refund_transaction",
             Self::ActionStatus => "check_action_status",
             Self::AllRefunds => "getAllRefundsFromTxnIds",
+            Self::Debit => "si_transaction",
+            Self::RevokeMandate => "upi_mandate_revoke",
         }
     }
 
     const fn moves_money(self) -> bool {
-        matches!(self, Self::Capture | Self::CancelOrRefund)
+        // Losing the answer to a revocation leaves it open whether the mandate has ended.
+        matches!(self, Self::Capture | Self::CancelOrRefund | Self::Debit | Self::RevokeMandate)
     }
 }
 
@@ -179,7 +210,9 @@ impl PayU {
             default_email: account.default_email,
             default_phone: account.default_phone,
             default_name: account.default_name,
-            capabilities: capabilities(),
+            capabilities: capabilities(account.token_requestor_id.is_some()),
+            token_requestor_id: account.token_requestor_id,
+            no_cost_emi: account.no_cost_emi,
         }
     }
 
@@ -197,6 +230,19 @@ impl PayU {
         }
         form.field("hash", request::ascii(&hash));
         self.post(&self.command_url, form.into_body(), step, command.moves_money())
+    }
+
+    /// A debit on a mandate begins with the payment that set it up.
+    fn start_debit(&self, charge: &Charge<'_>) -> Result<Call, BuildError> {
+        let unsupported = |what| BuildError::Unsupported { processor: NAME.into(), what };
+        let Instrument::UpiAutopay { setup_reference, .. } = charge.instrument else {
+            return Err(unsupported("a debit without a mandate"));
+        };
+        if charge.amount.currency != Currency::INR || charge.capture != CaptureMode::Automatic {
+            return Err(unsupported("debits other than at once and in INR"));
+        }
+        request::check_txnid(charge.reference)?;
+        Ok(self.command(Command::Verify, &[setup_reference], Step::default()))
     }
 
     fn verify(&self, charge: &ChargeHandle<'_>) -> Call {
@@ -300,6 +346,9 @@ impl Connector for PayU {
 
     fn start(&self, operation: &Operation<'_>) -> Result<Call, BuildError> {
         match operation {
+            Operation::Charge(charge) if matches!(charge.instrument, Instrument::UpiAutopay { .. }) => {
+                self.start_debit(charge)
+            }
             Operation::Charge(charge) => {
                 let body = request::payment(self, charge)?;
                 Ok(self.post(&self.payment_url, body, Step::default(), true))
@@ -312,20 +361,23 @@ impl Connector for PayU {
                 Ok(self.verify(charge))
             }
             Operation::EnquireCharge { charge } => Ok(self.verify(charge)),
-            Operation::RevokeMandate { .. } => {
-                Err(BuildError::Unsupported { processor: NAME.into(), what: "UPI AutoPay mandates" })
-            }
+            Operation::RevokeMandate { setup } => Ok(self.verify(setup)),
         }
     }
 
     fn read(&self, operation: &Operation<'_>, step: &Step, response: &HttpResponse<'_>) -> Progress {
         match operation {
-            Operation::Charge(charge) => Progress::Done(reply::read_payment(self, charge, response)),
+            Operation::Charge(charge) => match charge.instrument {
+                Instrument::UpiAutopay { setup_reference, .. } => {
+                    self.read_debit(charge, setup_reference, step, response)
+                }
+                _ => Progress::Done(reply::read_payment(self, charge, response)),
+            },
             Operation::EnquireCharge { charge } => Progress::Done(commands::read_verified(response, charge)),
             Operation::EnquireRefund { reference, .. } => {
                 Progress::Done(commands::read_refunds(response, reference))
             }
-            Operation::RevokeMandate { .. } => Progress::Done(unreadable()),
+            Operation::RevokeMandate { setup } => self.read_revocation(setup, step, response),
             Operation::Capture { charge, reference, amount } => {
                 let kind = commands::ActionKind::Capture;
                 let wanted = commands::Action { kind, reference, amount: *amount };
@@ -358,6 +410,28 @@ impl Connector for PayU {
         Ok(WebhookMessage {
             dedupe_key: crate::digest::sha256_text(request.body),
             subject: Some(WebhookSubject { reference, outcome }),
+        })
+    }
+
+    /// The browser posts the whole transaction with its hash to `surl` or `furl`.
+    ///
+    /// The hash covers status, amount and our reference, so a success is proved. Of a failure it leaves
+    /// out how the payment failed, which decides whether the bank may still take the money; the browser
+    /// belongs to the customer, so the processor is asked.
+    fn callback(&self, request: &CallbackRequest<'_>) -> Result<Callback, WebhookError> {
+        if request.body.is_empty() {
+            return Ok(Callback::Ask);
+        }
+        let fields = crate::form::Fields::parse(request.body).ok_or(WebhookError::Signature)?;
+        let transaction = reply::Transaction::of_form(&fields).ok_or(WebhookError::Signature)?;
+        if !transaction.is_signed_by(self) || transaction.reference() != request.reference {
+            return Err(WebhookError::Signature);
+        }
+        Ok(match transaction.outcome() {
+            outcome @ (Outcome::Authorized { .. } | Outcome::Captured { .. } | Outcome::Pending { .. }) => {
+                Callback::Says(outcome)
+            }
+            _ => Callback::Ask,
         })
     }
 }

@@ -11,6 +11,7 @@
 //! | refund | `POST /v1/payments/{id}/refund` with `X-Refund-Idempotency` |
 //! | enquire charge | `GET /v1/orders?receipt=…&expand[]=payments` |
 //! | enquire refund | `GET /v1/payments/{id}/refunds`, matched by `receipt` |
+//! | mandates | see `mandate` |
 //!
 //! Our reference is the order's and the refund's `receipt` (at most 40 characters) and, because
 //! webhooks of payments do not carry the receipt, also the note `tollgate_reference` on all three.
@@ -22,6 +23,8 @@
 mod account;
 mod codes;
 mod entity;
+mod mandate;
+mod providers;
 mod request;
 mod webhook;
 
@@ -33,7 +36,7 @@ pub use account::RazorpayAccount;
 use crate::answer::{is_success, not_taken, unknown, unreadable, upi_link};
 use crate::capability::MethodRule;
 use crate::digest::HmacKey;
-use crate::webhook::{WebhookError, WebhookMessage, WebhookRequest};
+use crate::webhook::{Callback, CallbackRequest, WebhookError, WebhookMessage, WebhookRequest};
 use crate::wire::{HttpRequest, HttpResponse};
 use crate::{BuildError, Call, Capabilities, Charge, ChargeHandle, Connector, Operation, Progress, Step};
 use base64::Engine;
@@ -41,7 +44,7 @@ use entity::{CreatedPayment, Found};
 use std::fmt;
 use tollgate_core::currency::Currency;
 use tollgate_core::failure::{Failure, FailureCode};
-use tollgate_core::method::MethodFamily;
+use tollgate_core::method::{Instrument, MethodFamily, UpiFlow};
 use tollgate_core::outcome::{NextAction, Outcome};
 use zeroize::Zeroizing;
 
@@ -63,14 +66,25 @@ fn capabilities() -> Capabilities {
             rule(MethodFamily::UpiIntent, &[Currency::INR]).within(100, 10_000_000),
             rule(MethodFamily::UpiQr, &[Currency::INR]).within(100, 10_000_000),
             rule(MethodFamily::UpiCollect, &[Currency::INR]).within(100, 10_000_000),
-            rule(MethodFamily::Wallet, &[Currency::INR]),
-            rule(MethodFamily::NetBanking, &[Currency::INR]),
+            rule(MethodFamily::UpiAutopay, &[Currency::INR]).within(100, 9_999_900),
+            rule(MethodFamily::Wallet, &[Currency::INR]).of(providers::ours(providers::WALLETS)),
+            rule(MethodFamily::NetBanking, &[Currency::INR]).of(providers::ours(providers::BANKS)),
+            rule(MethodFamily::Bnpl, &[Currency::INR]).of(providers::ours(providers::LENDERS)),
+            rule(MethodFamily::Emi, &[Currency::INR])
+                .within(EMI_MINOR_MIN, i64::MAX)
+                .of(providers::EMI_BANKS.iter().copied()),
         ],
         countries: vec!["IN".to_owned()],
         partial_refund: true,
+        network_tokens: true,
+        upi_mandates: true,
         ..Capabilities::default()
     }
 }
+
+/// ₹3,000: what most banks ask of an instalment order at least (razorpay.com/docs/payments/
+/// payment-methods/emi/credit-card-emi); some ask less, American Express more.
+const EMI_MINOR_MIN: i64 = 300_000;
 
 const CARD_CURRENCIES: &[Currency] = &[
     Currency::INR,
@@ -97,6 +111,8 @@ pub struct Razorpay {
     orders_by_receipt_url: String,
     payments_url: String,
     create_payment_url: String,
+    customers_url: String,
+    no_cost_emi: bool,
     default_email: String,
     default_contact: String,
     trust_signed_success: bool,
@@ -125,6 +141,8 @@ impl Razorpay {
             orders_by_receipt_url: format!("{base}/v1/orders?expand[]=payments&count=10&receipt="),
             payments_url: format!("{base}/v1/payments/"),
             create_payment_url: format!("{base}/v1/payments/create/json"),
+            customers_url: format!("{base}/v1/customers"),
+            no_cost_emi: account.no_cost_emi,
             default_email: account.default_email,
             default_contact: account.default_contact,
             trust_signed_success: account.trust_signed_success,
@@ -174,33 +192,48 @@ impl Razorpay {
     fn read_charge(&self, charge: &Charge<'_>, step: &Step, response: &HttpResponse<'_>) -> Progress {
         let carry = step.carry.as_deref().unwrap_or("");
         match step.index {
-            0 => self.read_order(charge, response),
+            0 | mandate::SETUP_ORDER | mandate::DEBIT_ORDER => self.read_order(charge, step, response),
             1 => self.read_created(charge, carry, response),
+            mandate::CUSTOMER => self.read_customer(charge, response),
+            mandate::SETUP_PAYMENT => match charge.instrument {
+                Instrument::UpiAutopay { setup_reference, setup_processor_payment_id } => {
+                    let id = payment_id(setup_processor_payment_id);
+                    self.read_setup_for_debit(charge, setup_reference, id, response)
+                }
+                _ => Progress::Done(unreadable()),
+            },
             _ => Progress::Done(read_own_payment(charge, carry, response)),
         }
     }
 
     /// No payment has been asked for yet, so whatever this says, nothing was taken.
-    fn read_order(&self, charge: &Charge<'_>, response: &HttpResponse<'_>) -> Progress {
+    fn read_order(&self, charge: &Charge<'_>, step: &Step, response: &HttpResponse<'_>) -> Progress {
         if !is_success(response.status) {
             return Progress::Done(codes::refused_before_payment(response));
         }
-        match entity::read_order(response.body, charge) {
-            Some(order_id) => {
-                let Ok(body) = request::payment(charge, order_id.as_str(), self) else {
-                    return Progress::Done(not_taken(
-                        FailureCode::ProcessorRejected,
-                        "the method cannot be expressed",
-                    ));
-                };
-                let url = self.create_payment_url.clone();
-                Progress::Next(Box::new(self.post(url, body, at(1, order_id.as_str()), true)))
-            }
-            None => Progress::Done(Outcome::NotTaken(Failure::new(
+        let Some(order_id) = entity::read_order(response.body, charge) else {
+            return Progress::Done(not_taken(
                 FailureCode::ProcessorUnavailable,
                 "the order was not confirmed as it was asked for",
-            ))),
+            ));
+        };
+        let order_id = order_id.as_str();
+        let carry = step.carry.as_deref();
+        if step.index == mandate::DEBIT_ORDER {
+            return Progress::Next(Box::new(self.debit(charge, order_id, carry.unwrap_or(""))));
         }
+        let customer_id = carry.filter(|_| step.index == mandate::SETUP_ORDER);
+        let Ok(body) = request::payment(charge, order_id, customer_id, self) else {
+            return Progress::Done(not_taken(
+                FailureCode::ProcessorRejected,
+                "the method cannot be expressed",
+            ));
+        };
+        let url = match customer_id {
+            Some(_) => format!("{}create/upi", self.payments_url),
+            None => self.create_payment_url.clone(),
+        };
+        Progress::Next(Box::new(self.post(url, body, at(1, order_id), true)))
     }
 
     fn read_created(&self, charge: &Charge<'_>, order_id: &str, response: &HttpResponse<'_>) -> Progress {
@@ -224,8 +257,8 @@ impl Razorpay {
         if !signed {
             return Progress::Done(unknown("the reply is not signed by the processor"));
         }
-        if self.trust_signed_success {
-            // The order's amount and currency were compared with ours before the payment was sent.
+        if self.trust_signed_success && !matches!(charge.instrument, Instrument::UpiAutopay { .. }) {
+            // A debit on a mandate is only begun. The order's amount and currency were compared with ours before the payment was sent.
             let processor_payment_id = payment_id.to_owned();
             let amount_minor = charge.amount.minor;
             return Progress::Done(match charge.capture {
@@ -319,9 +352,18 @@ impl Connector for Razorpay {
     fn start(&self, operation: &Operation<'_>) -> Result<Call, BuildError> {
         match operation {
             Operation::Charge(charge) => {
-                request::check(charge.amount)?;
+                request::check_charge(charge, self)?;
+                if charge.mandate.is_some() {
+                    return Ok(self.create_customer(charge));
+                }
+                if let Instrument::UpiAutopay { setup_reference, setup_processor_payment_id } =
+                    charge.instrument
+                {
+                    let id = payment_id(setup_processor_payment_id);
+                    return Ok(self.look_up_setup(setup_reference, id, mandate::SETUP_PAYMENT));
+                }
                 let url = self.orders_url.clone();
-                Ok(self.post(url, request::order(charge), Step::default(), false))
+                Ok(self.post(url, request::order(charge, None), Step::default(), false))
             }
             Operation::Capture { charge, amount, .. } => {
                 request::check(*amount)?;
@@ -342,9 +384,7 @@ impl Connector for Razorpay {
                 None => self.look_up(charge),
             }),
             Operation::Void { charge, .. } | Operation::EnquireCharge { charge } => Ok(self.look_up(charge)),
-            Operation::RevokeMandate { .. } => {
-                Err(BuildError::Unsupported { processor: NAME.into(), what: "UPI AutoPay mandates" })
-            }
+            Operation::RevokeMandate { setup } => Ok(self.look_up_setup(setup.reference, known_id(setup), 0)),
         }
     }
 
@@ -376,7 +416,7 @@ impl Connector for Razorpay {
                 Ok(Found::Nothing) => Progress::Done(Outcome::NotFound),
                 Err(outcome) => Progress::Done(outcome),
             },
-            (Operation::RevokeMandate { .. }, _) => Progress::Done(unreadable()),
+            (Operation::RevokeMandate { setup }, _) => self.read_revocation(setup, step, response),
             (Operation::EnquireRefund { reference, amount, .. }, index) => {
                 match entity::find_refund(response, carry, reference, *amount) {
                     // A full page may have a successor.
@@ -394,6 +434,23 @@ impl Connector for Razorpay {
 
     fn webhook(&self, request: &WebhookRequest<'_>) -> Result<WebhookMessage, WebhookError> {
         webhook::read(request, &self.webhook_key)
+    }
+
+    /// After a success the browser posts `razorpay_payment_id`, `razorpay_order_id` and
+    /// `razorpay_signature`, after a failure an unsigned error. Neither names our reference, amount or
+    /// state, so even a signature that holds only says that asking is worth while.
+    /// Source: razorpay.com/docs/payments/payment-gateway/s2s-integration/json/v2, step 1.3 and 1.4.
+    fn callback(&self, request: &CallbackRequest<'_>) -> Result<Callback, WebhookError> {
+        let posted = if request.body.is_empty() { request.query.as_bytes() } else { request.body };
+        let fields = crate::form::Fields::parse(posted).ok_or(WebhookError::Signature)?;
+        let field = |name| fields.get(name).ok_or(WebhookError::Signature);
+        let signature = field("razorpay_signature")?;
+        if signature.is_empty() {
+            return Ok(Callback::Ask);
+        }
+        let (order, payment) = (field("razorpay_order_id")?, field("razorpay_payment_id")?);
+        let signed = self.signature_key.verifies(&[order.as_bytes(), b"|", payment.as_bytes()], signature);
+        signed.then_some(Callback::Ask).ok_or(WebhookError::Signature)
     }
 }
 
@@ -421,14 +478,27 @@ impl Razorpay {
 }
 
 fn known_id<'a>(charge: &ChargeHandle<'a>) -> Option<&'a str> {
-    charge.processor_payment_id.filter(|id| entity::is_id(id, "pay_"))
+    payment_id(charge.processor_payment_id)
+}
+
+fn payment_id(text: Option<&str>) -> Option<&str> {
+    text.filter(|id| entity::is_id(id, "pay_"))
 }
 
 impl CreatedPayment<'_> {
     /// What the customer has to do, when the payment is not finished.
     fn next_action(&self, charge: &Charge<'_>) -> Option<Outcome> {
-        let actions = self.next()?;
         let processor_payment_id = Some(self.payment_id.as_str().to_owned());
+        if charge.mandate.is_some() && self.next().is_none() && self.signature().is_empty() {
+            // Setting a mandate up is answered with a link, or with the payment's id alone.
+            let action = match (self.link(), charge.instrument) {
+                (Some(link), _) => upi_link(charge, link.to_owned()),
+                (None, Instrument::Upi { flow: UpiFlow::Collect, .. }) => NextAction::UpiCollect,
+                _ => return Some(Outcome::Pending { processor_payment_id }),
+            };
+            return Some(Outcome::ActionRequired { processor_payment_id, action });
+        }
+        let actions = self.next()?;
         let url_of = |wanted: &str| {
             let action = actions.iter().find(|next| crate::json::text(&next.action) == wanted)?;
             Some(crate::json::text(&action.url).to_owned()).filter(|url| !url.is_empty())

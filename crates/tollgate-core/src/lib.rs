@@ -15,6 +15,7 @@ pub mod currency;
 pub mod decide;
 pub mod directory;
 pub mod emi;
+pub mod emv_qr;
 pub mod event;
 pub mod failure;
 pub mod id;
@@ -28,3 +29,6 @@ pub mod payment;
 pub mod refund;
 pub mod totals;
 pub mod transition;
+pub mod upi_link;
+
+mod wide;

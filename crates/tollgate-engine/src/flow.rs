@@ -190,6 +190,9 @@ impl Engine {
             country: merchant.country.as_deref(),
         };
         let mut able = self.processors.able(merchant, &wanted, parts.random);
+        if let Some(wanted) = &new.processor {
+            able.retain(|name| name.as_str() == wanted);
+        }
         if let Some(setup) = &setup {
             able.retain(|name| *name == setup.processor);
         }

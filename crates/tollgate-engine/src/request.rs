@@ -28,6 +28,8 @@ pub struct NewPayment {
     pub return_url: Option<String>,
     /// The merchant's own data.
     pub metadata: Vec<(String, String)>,
+    /// The one processor to use, if the caller wants one.
+    pub processor: Option<String>,
     /// The UPI AutoPay mandate to set up with it.
     pub mandate: Option<MandateTerms>,
     /// The checkout session it is made in.

@@ -202,6 +202,7 @@ impl Bench {
             statement_descriptor: None,
             return_url: None,
             metadata: vec![],
+            processor: None,
             mandate: None,
             checkout: None,
         };

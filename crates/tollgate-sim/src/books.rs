@@ -189,12 +189,7 @@ impl Books {
     }
 
     /// Takes (part of) an authorized payment; what is left of it is released.
-    pub(crate) fn capture_part(
-        &self,
-        number: u64,
-        amount_minor: i64,
-        token: &str,
-    ) -> Result<Entry, Refusal> {
+    pub(crate) fn capture_part(&self, number: u64, amount_minor: i64, token: &str) -> Result<Entry, Refusal> {
         let action = self.next_action.fetch_add(1, Ordering::Relaxed);
         self.change(number, |entry| match entry.status {
             Status::Authorized if (1..=entry.amount_minor).contains(&amount_minor) => {
@@ -292,6 +287,17 @@ impl Books {
             }
         }
         numbers
+    }
+
+    /// Looks at every entry, for what a simulator keeps in memory beside its books.
+    pub(crate) fn each(&self, mut see: impl FnMut(u64, &Entry)) {
+        for (index, shard) in self.shards.iter().enumerate() {
+            for (slot, kept) in shard.lock().entries.iter().enumerate() {
+                if let Ok(slot) = u32::try_from(slot) {
+                    see(number_of(index, slot), kept);
+                }
+            }
+        }
     }
 
     /// Forgets everything, also on disk.

@@ -24,6 +24,9 @@
 //! | `200` with nonsense, taken | 4000000000000010 | `garbage` |
 //!
 //! Names are compared without case, `-`, `_` and `.`.
+//!
+//! Wallets, net banking and pay later go through a page of the processor's. The e-mail `frictionless`
+//! before the `@` stands for a linked wallet or bank: no page, and success at once.
 
 use crate::fault::Fault;
 
@@ -138,6 +141,11 @@ pub(crate) fn of_name(name: &str) -> Behaviour {
     found.map_or(Behaviour::Success, |(_, behaviour)| *behaviour)
 }
 
+/// Whether the customer has a linked wallet or bank, which needs no page.
+pub(crate) fn is_frictionless(email: &str) -> bool {
+    email.split('@').next().is_some_and(|local| local.eq_ignore_ascii_case("frictionless"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +162,8 @@ mod tests {
         assert_eq!(of_name("timeout-after@upi"), Behaviour::Fault(Fault::TimeoutAfter));
         assert_eq!(of_name("TIMEOUTAFTER"), Behaviour::Fault(Fault::TimeoutAfter));
         assert_eq!(of_name("asha@okbank"), Behaviour::Success);
+        assert_eq!(of_name("frictionless@example.com"), Behaviour::Success);
+        assert!(is_frictionless("Frictionless@example.com") && !is_frictionless("asha@example.com"));
         for (index, failure) in (0_u8..).zip(Failure::ALL) {
             assert_eq!((failure.index(), Failure::from_index(index)), (index, failure));
         }

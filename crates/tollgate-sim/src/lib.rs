@@ -2,7 +2,9 @@
 //! processors that speak their real wire formats, keep books of their own and break on command.
 
 pub mod accounts;
+mod aes_cbc;
 pub mod books;
+mod ccavenue;
 mod control;
 mod desk;
 mod examplebank;
@@ -10,7 +12,10 @@ pub mod fault;
 mod http;
 mod instrument;
 pub mod load;
+mod paytm;
 mod payu;
+mod phonepe;
 mod razorpay;
 pub mod server;
+mod stripe;
 mod webhooks;

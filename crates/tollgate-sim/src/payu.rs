@@ -1,11 +1,13 @@
 //! PayU (India), simulated: server-to-server payments, commands and webhooks in its wire format.
 //!
-//! What it answers and refuses follows docs.payu.in. Known differences: an ordinary payment succeeds
-//! at once, as one that needs no authentication; captures, cancellations and refunds that are queued
+//! What it answers and refuses follows docs.payu.in. Known differences: an ordinary card payment and a UPI
+//! collect request succeed at once, as ones that need no authentication; mandates live in memory alone and
+//! may be debited without a notice two days before; captures, cancellations and refunds that are queued
 //! are done at once; refund webhooks, which carry no signature, are not sent; a payment that waits
 //! for its customer while the simulator is restarted sends no webhook when it is decided.
 
 mod commands;
+mod mandate;
 mod reply;
 
 use crate::accounts::PayUOptions;
@@ -13,7 +15,7 @@ use crate::books::{Entry, IdStyle, Method, NewEntry, Notes, Refusal, Status};
 use crate::control;
 use crate::desk::{Desk, now_ms};
 use crate::fault::{Fault, FaultProfile, PendingEnd, WebhookPolicy};
-use crate::http::{HangUp, Response, json, whole};
+use crate::http::{HangUp, Response, form_page, json, whole};
 use crate::instrument::{self, Behaviour, Failure};
 use crate::server::Processor;
 use crate::webhooks::Message;
@@ -43,6 +45,8 @@ pub(crate) struct PayUSim {
     salt: String,
     /// The request of each pending payment: its webhook repeats and signs it.
     echoes: Mutex<HashMap<u64, Form>>,
+    /// The mandates that payments set up, by the payment's number.
+    mandates: Mutex<HashMap<u64, mandate::Mandate>>,
 }
 
 impl PayUSim {
@@ -52,6 +56,7 @@ impl PayUSim {
             key: options.key.clone(),
             salt: options.salt.expose().to_owned(),
             echoes: Mutex::default(),
+            mandates: Mutex::default(),
         }
     }
 
@@ -73,6 +78,9 @@ impl PayUSim {
             ("POST", "/_payment") => self.payment(&body, &profile).await,
             ("POST", "/merchant/postservice.php" | "/merchant/postservice") => {
                 let command = commands::read(&body);
+                if command.is_debit() {
+                    return self.debit(&command, &profile).await;
+                }
                 let fault = self.desk.fault(&profile, !command.moves_money());
                 if let Some(response) = self.desk.strike_before(fault, &profile).await? {
                     return Ok(response);
@@ -101,7 +109,8 @@ impl PayUSim {
         if let Some(response) = self.desk.strike_before(fault, profile).await? {
             return Ok(response);
         }
-        let body = match self.register(&form, method) {
+        let registered = self.register(&form, method);
+        let body = match registered.and_then(|number| self.keep_mandate(number, &form)) {
             Ok(number) => {
                 let decided = self.decide_now(number, form, method, behaviour, fault, profile);
                 decided.unwrap_or_else(|_| reply::refused("", "E501", "Unknown error"))
@@ -113,6 +122,9 @@ impl PayUSim {
 
     /// A txnid that was paid, or is being paid, is refused; after a failure it may be used again.
     fn register(&self, form: &Form, method: Method) -> Result<u64, (&'static str, &'static str)> {
+        if !form.token_is_right() {
+            return Err(("E501", "Invalid additional info"));
+        }
         let right = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
         let length_right = (1..=TXNID_LENGTH_MAX).contains(&form.txnid.len());
         if !length_right || !form.txnid.bytes().all(right) {
@@ -155,7 +167,6 @@ impl PayUSim {
         profile: &FaultProfile,
     ) -> Result<String, Refusal> {
         let books = &self.desk.books;
-        let is_intent = form.bankcode == "INTENT";
         match behaviour {
             Behaviour::Fail(failure) => {
                 let entry = books.charge(number, Status::Failed, method, failure.index())?;
@@ -163,7 +174,7 @@ impl PayUSim {
                 Ok(reply::finished(number, &entry, &form, &self.sign(&entry, &form)))
             }
             Behaviour::Pending { approve } => self.leave_pending(number, form, method, approve, profile),
-            Behaviour::Success if is_intent => self.leave_pending(number, form, method, true, profile),
+            Behaviour::Success if form.has_page() => self.leave_pending(number, form, method, true, profile),
             Behaviour::Success | Behaviour::Fault(_) => {
                 let manual = books.get(number).is_some_and(|entry| entry.manual);
                 let status = if manual { Status::Authorized } else { Status::Captured };
@@ -194,15 +205,36 @@ impl PayUSim {
             PendingEnd::Never => None,
         };
         let body = reply::waiting(number, &entry, &form, &self.desk.base_url);
-        let mut echoes = self.echoes.lock();
-        if echoes.len() < ECHOES_MAX {
-            echoes.insert(number, form);
-        }
-        drop(echoes);
+        self.remember(number, form);
         if let Some(approve) = approve {
             self.decide_later(number, approve, profile);
         }
         Ok(body)
+    }
+
+    /// Keeps a request for its webhook and for the browser's way back.
+    fn remember(&self, number: u64, form: Form) {
+        let mut echoes = self.echoes.lock();
+        if echoes.len() >= ECHOES_MAX {
+            // Browsers that never came for their payments are not waited for.
+            let is_pending =
+                |entry: crate::books::Entry| matches!(entry.status, Status::Pending | Status::Created);
+            echoes.retain(|number, _| self.desk.books.get(*number).is_some_and(is_pending));
+        }
+        if echoes.len() < ECHOES_MAX {
+            echoes.insert(number, form);
+        }
+    }
+
+    /// Sends the customer's browser back with the signed transaction, as the processor does. None if the
+    /// request is not remembered.
+    fn send_back(&self, number: u64) -> Option<Response> {
+        let entry = self.desk.books.get(number)?;
+        let form = self.echoes.lock().get(&number).filter(|form| !form.surl.is_empty())?.clone();
+        let fields = reply::fields(number, &entry, &form, &self.sign(&entry, &form));
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let url = if entry.status == Status::Failed { &form.furl } else { &form.surl };
+        Some(form_page(url, &fields))
     }
 
     fn decide_later(self: &Arc<Self>, number: u64, approve: bool, profile: &FaultProfile) {
@@ -223,7 +255,13 @@ impl PayUSim {
         };
         let failure = Failure::Cancelled.index();
         let entry = self.desk.books.charge(number, status, entry.method, failure)?;
-        if let Some(form) = self.echoes.lock().remove(&number) {
+        let echo = {
+            let mut echoes = self.echoes.lock();
+            // A browser may still come for it.
+            let waits = echoes.get(&number).is_some_and(|form| !form.surl.is_empty());
+            if waits { echoes.get(&number).cloned() } else { echoes.remove(&number) }
+        };
+        if let Some(form) = echo {
             self.tell(number, &entry, &form, true, &self.desk.profile());
         }
         Ok(())
@@ -266,8 +304,15 @@ impl PayUSim {
         let found = |reference: &str| self.desk.books.find(reference).ok_or(Refusal::NotFound);
         let result = match control::read(&self.desk, method, path, body) {
             control::Request::Answered(response) => return response,
-            control::Request::Decide { reference, approve, .. } => {
-                found(reference).and_then(|(number, _)| self.decide(number, approve).map(|()| number))
+            control::Request::Decide { reference, approve, browser } => {
+                let decided = found(reference)
+                    .map(|(number, _)| (number, self.decide(number, approve).map(|()| number)));
+                match decided {
+                    // A browser that comes too late is sent back with what was decided without it.
+                    Ok((number, _)) if browser && let Some(page) = self.send_back(number) => return page,
+                    Ok((_, decided)) => decided,
+                    Err(refusal) => Err(refusal),
+                }
             }
             control::Request::Lapse { reference } => {
                 found(reference).and_then(|(number, _)| self.desk.books.void(number, "").map(|_| number))

@@ -9,6 +9,7 @@
 mod afterwards;
 mod entity;
 mod event;
+mod mandate;
 mod payment;
 mod request;
 
@@ -23,14 +24,18 @@ use base64::Engine;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use request::{Refused, UNREADABLE, refused};
 use sha2::Sha256;
+use std::collections::HashMap;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// How this processor writes its ids.
 pub(crate) const IDS: IdStyle =
     IdStyle { processor: "razorpay", payment: entity::payment_id, refund: entity::refund_id };
+
+const NO_SUCH_URL: Refused = refused("The requested URL was not found on the server.", "NA", "");
 
 /// The simulator.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub(crate) struct RazorpaySim {
     authorization: String,
     signature_key: Vec<u8>,
     webhook_key: Vec<u8>,
+    /// The mandates that orders set up, by the order's number.
+    mandates: Mutex<HashMap<u64, mandate::Mandate>>,
 }
 
 impl RazorpaySim {
@@ -50,6 +57,7 @@ impl RazorpaySim {
             authorization: format!("Basic {encoded}"),
             signature_key: options.key_secret.expose().as_bytes().to_vec(),
             webhook_key: options.webhook_secret.expose().as_bytes().to_vec(),
+            mandates: Mutex::default(),
         }
     }
 
@@ -82,8 +90,23 @@ impl RazorpaySim {
         }
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let is_get = head.method == http::Method::GET;
+        if head.method == http::Method::PUT || head.method == http::Method::DELETE {
+            return match (head.method == http::Method::PUT, parts.as_slice()) {
+                (true, ["v1", "customers", customer, "tokens", token, "cancel"]) => {
+                    self.act(&profile, || self.cancel_token(customer, token)).await
+                }
+                (false, ["v1", "customers", customer, "tokens", token]) => {
+                    self.act(&profile, || self.delete_token(customer, token)).await
+                }
+                _ => Ok(NO_SUCH_URL.reply()),
+            };
+        }
         match (is_get, parts.as_slice()) {
-            (false, ["v1", "payments", "create", "json"]) => self.create_payment(&body, &profile).await,
+            (false, ["v1", "payments", "create", "json" | "upi"]) => {
+                self.create_payment(&body, &profile).await
+            }
+            (false, ["v1", "payments", "create", "recurring"]) => self.debit(&body, &profile).await,
+            (false, ["v1", "customers"]) => self.act(&profile, || self.create_customer(&body)).await,
             (false, ["v1", "orders"]) => self.act(&profile, || self.create_order(&body)).await,
             (false, ["v1", "payments", id, "capture"]) => {
                 self.act(&profile, || self.capture(id, &body, &profile)).await
@@ -101,7 +124,7 @@ impl RazorpaySim {
                 let response = self.enquire(rest, &head.uri, &profile);
                 self.desk.strike_after(fault, &profile, response).await
             }
-            _ => Ok(refused("The requested URL was not found on the server.", "NA", "").reply()),
+            _ => Ok(NO_SUCH_URL.reply()),
         }
     }
 
@@ -159,8 +182,15 @@ impl RazorpaySim {
         let found = |reference: &str| self.desk.books.find(reference).ok_or(Refusal::NotFound);
         let result = match control::read(&self.desk, method, path, body) {
             control::Request::Answered(response) => return response,
-            control::Request::Decide { reference, approve, .. } => {
-                found(reference).and_then(|(number, _)| self.decide(number, approve).map(|_| number))
+            control::Request::Decide { reference, approve, browser } => {
+                let decided = found(reference)
+                    .map(|(number, _)| (number, self.decide(number, approve).map(|_| number)));
+                match decided {
+                    // A browser that comes too late is sent back with what was decided without it.
+                    Ok((number, _)) if browser && let Some(page) = self.send_back(number) => return page,
+                    Ok((_, decided)) => decided,
+                    Err(refusal) => Err(refusal),
+                }
             }
             control::Request::Lapse { reference } => found(reference).and_then(|(number, _)| {
                 let entry = self.desk.books.void(number, "")?;

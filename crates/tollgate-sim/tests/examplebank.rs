@@ -84,10 +84,16 @@ async fn every_method_is_captured() {
     let now = Operation::Charge(charge("card", Instrument::Card(&visa), AUTOMATIC));
     let now = world.run(&*bank.connector, &now).await;
     assert!(matches!(now, Outcome::Captured { amount_minor: 10_050, .. }));
+    let now = Operation::Charge(charge("vpa", collect("asha@okbank"), AUTOMATIC));
+    assert_eq!(class(&world.run(&*bank.connector, &now).await), "captured");
+    let customer = Customer { email: Some("frictionless@example.com"), ..Customer::default() };
+    let linked = Instrument::Wallet { provider: "paytm" };
+    let now = Operation::Charge(Charge { customer, ..charge("linked", linked, AUTOMATIC) });
+    assert_eq!(class(&world.run(&*bank.connector, &now).await), "captured");
     for (index, instrument) in [
         INTENT,
         QR,
-        collect("asha@okbank"),
+        collect("pending@okbank"),
         Instrument::NetBanking { bank: "HDFC" },
         Instrument::Wallet { provider: "paytm" },
     ]
@@ -131,10 +137,8 @@ async fn the_browser_comes_back_signed() {
         ("reserved", MANUAL, "approve", "authorized"),
         ("rejected", AUTOMATIC, "reject", "declined"),
     ] {
-        let charge = Charge {
-            return_url: Some(RETURN),
-            ..charge(reference, Instrument::Card(&secure), capture)
-        };
+        let charge =
+            Charge { return_url: Some(RETURN), ..charge(reference, Instrument::Card(&secure), capture) };
         let outcome = world.run(&*bank.connector, &Operation::Charge(charge)).await;
         let Outcome::ActionRequired { action: NextAction::Redirect { url }, .. } = outcome else {
             panic!("{outcome:?}");
@@ -150,7 +154,10 @@ async fn the_browser_comes_back_signed() {
         assert_eq!(class(&world.run(&*bank.connector, &enquiry(reference)).await), expected);
         // By POST, too.
         let body = query.as_bytes();
-        assert_eq!(bank.connector.callback(&CallbackRequest { reference, query: "x=1", body }).unwrap(), said);
+        assert_eq!(
+            bank.connector.callback(&CallbackRequest { reference, query: "x=1", body }).unwrap(),
+            said
+        );
         // Every forgery is refused: of a field, of the signature, for another payment.
         for forged in [
             query.replace(reference, "another"),
@@ -197,7 +204,8 @@ async fn capture_void_refund() {
     let visa = card("4111111111111111");
     let held = |reference| Operation::Charge(charge(reference, Instrument::Card(&visa), MANUAL));
     assert_eq!(class(&run(&held("held")).await), "authorized");
-    let capture = |minor| Operation::Capture { charge: handle("held"), reference: "cap1", amount: inr(minor) };
+    let capture =
+        |minor| Operation::Capture { charge: handle("held"), reference: "cap1", amount: inr(minor) };
     assert_eq!(class(&run(&capture(10_051)).await), "declined");
     let partly = run(&capture(7_000)).await;
     assert!(matches!(partly, Outcome::Captured { amount_minor: 7_000, .. }), "{partly:?}");
@@ -206,7 +214,8 @@ async fn capture_void_refund() {
     let void = Operation::Void { charge: handle("held"), reference: "void1" };
     assert_eq!(class(&run(&void).await), "declined");
 
-    let refund = |reference, minor| Operation::Refund { charge: handle("held"), reference, amount: inr(minor) };
+    let refund =
+        |reference, minor| Operation::Refund { charge: handle("held"), reference, amount: inr(minor) };
     let ask = |reference| Operation::EnquireRefund { charge: handle("held"), reference, amount: inr(4_000) };
     let first = run(&refund("refund1", 4_000)).await;
     assert!(matches!(first, Outcome::Refunded { amount_minor: 4_000, .. }), "{first:?}");
@@ -312,10 +321,8 @@ async fn yen_and_dinars() {
     {
         let reference = format!("money{index}");
         let amount = Money::new(minor, currency);
-        let operation = Operation::Charge(Charge {
-            amount,
-            ..charge(&reference, Instrument::Card(&visa), AUTOMATIC)
-        });
+        let operation =
+            Operation::Charge(Charge { amount, ..charge(&reference, Instrument::Card(&visa), AUTOMATIC) });
         let outcome = world.run(&*bank.connector, &operation).await;
         assert!(matches!(outcome, Outcome::Captured { amount_minor, .. } if amount_minor == minor));
         let charge = ChargeHandle { reference: &reference, processor_payment_id: None, amount };
@@ -343,7 +350,9 @@ async fn webhooks_genuine_and_forged() {
     assert_eq!(keys[0], keys[1]);
 
     inbox.lock().unwrap().clear();
-    world.set_faults(&bank.url, r#"{"webhooks":"async","refund_pending":1,"refund_fail":1,"pending_ms":30}"#).await;
+    world
+        .set_faults(&bank.url, r#"{"webhooks":"async","refund_pending":1,"refund_fail":1,"pending_ms":30}"#)
+        .await;
     let refund = Operation::Refund { charge: handle("told"), reference: "refund1", amount: inr(50) };
     assert_eq!(class(&world.run(&*bank.connector, &refund).await), "pending");
     let messages = received(&world, &inbox, 1).await;

@@ -2,11 +2,13 @@
 
 use super::{LAST_TIME_ZONE_MS, NAME_CHARS_MAX, any_text, checked, is_word, year_and_month};
 use crate::codes;
-use crate::input::{CardBody, MethodBody, MethodDetails, NetworkTokenBody, Text, UpiBody};
+use crate::input::{BnplBody, CardBody, EmiBody, MethodBody, MethodDetails, NetworkTokenBody, Text, UpiBody};
 use crate::problem::Problem;
+use tollgate_core::bnpl::{Applicant, BnplKind, BnplLender, Ineligible, LENDERS};
 use tollgate_core::card::{CardError, CardNumber, CardSecret, Cvc, NetworkToken, Secret};
+use tollgate_core::emi::{EmiError, EmiPlan};
 use tollgate_core::id::PaymentId;
-use tollgate_core::method::{InstrumentSummary, MethodKind, UpiFlow, is_vpa};
+use tollgate_core::method::{CardSummary, InstrumentSummary, MethodKind, UpiFlow, is_vpa};
 use tollgate_core::money::Money;
 use tollgate_engine::request::NewInstrument;
 
@@ -15,6 +17,7 @@ use tollgate_engine::request::NewInstrument;
 pub(super) struct Terms {
     pub(super) amount: Money,
     pub(super) now_ms: u64,
+    pub(super) applicant: Applicant,
 }
 
 /// A method that was read.
@@ -72,8 +75,58 @@ fn method_details(details: MethodDetails<'_>, terms: &Terms) -> Result<Method, P
             let bank = banking.map(|it| required_word(it.bank, "/payment_method/net_banking/bank"));
             plain(bank.transpose()?.map(|bank| InstrumentSummary::NetBanking { bank }))
         }
-        MethodKind::Bnpl => plain(None),
-        MethodKind::Emi => plain(None),
+        MethodKind::Bnpl => plain(details.bnpl.map(|body| bnpl(body, terms)).transpose()?),
+        MethodKind::Emi => {
+            let body = details.emi.ok_or_else(|| Problem::field("/payment_method/emi", "is required"))?;
+            let plan = emi(body, terms)?;
+            let card = details.card.map(|body| card(body, terms.now_ms)).transpose()?;
+            let card = card.ok_or_else(|| Problem::field("/payment_method/card", "is required"))?;
+            let summary = InstrumentSummary::Emi { card: CardSummary::of(&card), plan };
+            with_card(Some(summary), Some(card))
+        }
+    })
+}
+
+fn bnpl(body: BnplBody<'_>, terms: &Terms) -> Result<InstrumentSummary, Problem> {
+    const LENDER: &str = "/payment_method/bnpl/lender";
+    const PLAN: &str = "/payment_method/bnpl/plan";
+    let lender = required_word(body.lender, LENDER)?;
+    let plan = body.plan.ok_or_else(|| Problem::field(PLAN, "is required"))?;
+    let lender = BnplLender::find(&lender).ok_or_else(|| {
+        let known = LENDERS.map(|lender| lender.code).join(", ");
+        Problem::field(LENDER, format!("must be one of {known}"))
+    })?;
+    let kind = BnplKind::from_name(plan.as_str())
+        .ok_or_else(|| Problem::field(PLAN, "must be pay_later or pay_in_3"))?;
+    let today = u32::try_from(terms.now_ms / 86_400_000).unwrap_or(u32::MAX);
+    let plan = lender.plan(kind, &terms.applicant, today).map_err(|why| {
+        let pointer = match why {
+            Ineligible::UnknownLender => LENDER,
+            Ineligible::UnknownPlan => PLAN,
+            Ineligible::Currency => "/currency",
+            Ineligible::AmountTooSmall | Ineligible::AmountTooLarge => "/amount",
+            Ineligible::PhoneRequired => "/customer/phone",
+            Ineligible::EmailRequired => "/customer/email",
+        };
+        Problem::new(&codes::PLAN_UNAVAILABLE).at(pointer).because(why.to_string())
+    })?;
+    Ok(InstrumentSummary::Bnpl { plan })
+}
+
+fn emi(body: EmiBody<'_>, terms: &Terms) -> Result<EmiPlan, Problem> {
+    const BANK: &str = "/payment_method/emi/bank";
+    const TENURE: &str = "/payment_method/emi/tenure_months";
+    let bank = required_word(body.bank, BANK)?;
+    let tenure = body.tenure_months.ok_or_else(|| Problem::field(TENURE, "is required"))?;
+    let no_cost = body.no_cost.unwrap_or(false);
+    EmiPlan::offered(&bank, tenure, terms.amount, no_cost).map_err(|why| {
+        let pointer = match why {
+            EmiError::UnknownBank => BANK,
+            EmiError::UnknownTenure => TENURE,
+            EmiError::WrongCurrency => "/currency",
+            EmiError::AmountTooSmall { .. } | EmiError::OutOfRange => "/amount",
+        };
+        Problem::new(&codes::PLAN_UNAVAILABLE).at(pointer).because(why.to_string())
     })
 }
 

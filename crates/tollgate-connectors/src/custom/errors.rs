@@ -37,7 +37,9 @@ impl Errors {
             } else if proof == Proof::Declined {
                 errors.otherwise = Some(code);
             } else {
-                return Err(wrong("\"*\" can only be a decline: what is not named proves nothing".to_owned()));
+                return Err(wrong(
+                    "\"*\" can only be a decline: what is not named proves nothing".to_owned(),
+                ));
             }
         }
         Ok(errors)
@@ -78,9 +80,9 @@ fn outcome(code: FailureCode, proof: Proof, message: &str, theirs: &str) -> Outc
     match proof {
         Proof::Declined => Outcome::Declined(Failure::new(code, message).with_processor_code(theirs)),
         Proof::NotTaken => Outcome::NotTaken(Failure::new(code, message).with_processor_code(theirs)),
-        Proof::Unknown => Outcome::Unknown(
-            Failure::new(FailureCode::OutcomeUnknown, message).with_processor_code(theirs),
-        ),
+        Proof::Unknown => {
+            Outcome::Unknown(Failure::new(FailureCode::OutcomeUnknown, message).with_processor_code(theirs))
+        }
     }
 }
 
@@ -115,4 +117,3 @@ fn entry(meaning: &Value) -> Result<(FailureCode, Proof), String> {
     }
     Ok((code, proof))
 }
-

@@ -72,7 +72,10 @@ fn signed(field: &str, text: &str, callback: bool) -> Checked<Vec<Signed>> {
         };
         let is_value = |part: &Signed| !matches!(part, Signed::Literal(_));
         if is_value(&part) && parts.last().is_some_and(is_value) {
-            return refuse(field, "something must stand between two values, or one could be read as the other");
+            return refuse(
+                field,
+                "something must stand between two values, or one could be read as the other",
+            );
         }
         parts.push(part);
     }
@@ -87,9 +90,8 @@ fn check_covered(field: &str, parts: &[Signed], reading: &Reading, more: &[&Stri
     if parts.iter().any(|part| matches!(part, Signed::Body)) {
         return Ok(());
     }
-    let is_signed = |wanted: &str| {
-        parts.iter().any(|part| matches!(part, Signed::Pointer(pointer) if pointer == wanted))
-    };
+    let is_signed =
+        |wanted: &str| parts.iter().any(|part| matches!(part, Signed::Pointer(pointer) if pointer == wanted));
     let decides = reading.deciding().map(|(_, pointer)| format!("{}{pointer}", reading.at));
     for pointer in decides.chain(more.iter().map(|it| (*it).clone())) {
         if !is_signed(&pointer) {

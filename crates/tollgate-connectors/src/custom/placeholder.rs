@@ -261,7 +261,9 @@ impl<'a> Source<'a> {
             Placeholder::CardExpYearShort => {
                 owned(self.card().map(|card| format!("{:02}", card.exp_year % 100)))
             }
-            Placeholder::CardCvc => text(self.card().and_then(|card| card.cvc.as_ref()).map(|it| it.expose())),
+            Placeholder::CardCvc => {
+                text(self.card().and_then(|card| card.cvc.as_ref()).map(|it| it.expose()))
+            }
             Placeholder::CardHolder => text(self.card().and_then(|card| card.holder.as_deref())),
             Placeholder::CardBrand => text(self.card().map(|card| brand(card.number.brand()))),
             Placeholder::Vpa => text(charge.and_then(|charge| match charge.instrument {

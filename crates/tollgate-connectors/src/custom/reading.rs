@@ -363,9 +363,8 @@ fn shows_card(action: &NextAction, charge: &Charge<'_>) -> bool {
         NextAction::Redirect { url } => shows(url),
         NextAction::Form { url, fields } => {
             let cvc = card.cvc.as_ref().map(|cvc| cvc.expose());
-            let shown = |(name, value): &(String, String)| {
-                shows(name) || shows(value) || cvc == Some(value.as_str())
-            };
+            let shown =
+                |(name, value): &(String, String)| shows(name) || shows(value) || cvc == Some(value.as_str());
             shows(url) || fields.iter().any(shown)
         }
         NextAction::Page { html_base64 } => base64::engine::general_purpose::STANDARD

@@ -272,7 +272,9 @@ fn read_next_action(reply: &Reply<'_>, result: &ReplyResult<'_>, charge: &Charge
     let id = [text(&result.payment_id), text(&result.mihpayid)];
     let processor_payment_id = id.into_iter().find(|id| is_payment_id(id)).map(str::to_owned);
     let action = if let Some(data) = some(&result.intent_uri_data) {
-        upi_link(charge, format!("upi://pay?{}", data.replace(' ', "%20")))
+        // UPI's links for mandates are others than those for payments.
+        let verb = if charge.mandate.is_some() { "mandate" } else { "pay" };
+        upi_link(charge, format!("upi://{verb}?{}", data.replace(' ', "%20")))
     } else if let Some(url) = some(&result.post_uri).filter(|url| url.starts_with("http")) {
         NextAction::Redirect { url: url.to_owned() }
     } else if let Some(page) = some(&result.acs_template).filter(|page| is_page(page)) {

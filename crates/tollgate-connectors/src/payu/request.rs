@@ -3,12 +3,13 @@
 //! Source: docs.payu.in, Collect Payment API (server-to-server), Additional Info for Payment APIs,
 //! Generate Hash, Pre-Authorize Payment (S2S), codes for cards, wallets and net banking.
 
-use super::{NAME, PayU};
+use super::{NAME, PayU, mandate, providers};
 use crate::digest::sha512_of_joined;
 use crate::form::Form;
 use crate::{BuildError, Charge};
+use serde::Serialize;
 use std::borrow::Cow;
-use tollgate_core::card::{CardBrand, Cvc};
+use tollgate_core::card::{CardBrand, CardSecret, Cvc, NetworkToken};
 use tollgate_core::currency::Currency;
 use tollgate_core::method::{CaptureMode, Instrument, MethodKind, UpiFlow};
 use zeroize::Zeroizing;
@@ -23,35 +24,16 @@ pub(super) const CAPTURE_AUTOMATIC: &str = "capture";
 /// `udf1` of a charge that is captured later.
 pub(super) const CAPTURE_MANUAL: &str = "authorize";
 
-/// Wallet codes by our provider names; any other provider is sent in upper case.
-const WALLETS: &[(&str, &str)] = &[
-    ("airtelmoney", "AMONEY"),
-    ("amazonpay", "AMZPAY"),
-    ("freecharge", "FREC"),
-    ("jiomoney", "JIOM"),
-    ("mobikwik", "MOBIKWIK"),
-    ("olamoney", "OLAM"),
-    ("paytm", "PAYTM"),
-    ("phonepe", "PHONEPE"),
-];
-
-/// Net banking codes by IFSC bank prefix or common name; any other bank is sent in upper case.
-const BANKS: &[(&str, &str)] = &[
-    ("AXIS", "AXIB"),
-    ("UTIB", "AXIB"),
-    ("HDFC", "HDFB"),
-    ("ICIC", "ICIB"),
-    ("ICICI", "ICIB"),
-    ("KOTAK", "162B"),
-    ("KKBK", "162B"),
-    ("SBI", "SBIB"),
-    ("SBIN", "SBIB"),
-    ("YESB", "YESB"),
-];
-
 pub(super) fn check_token(reference: &str) -> Result<(), BuildError> {
     if reference.len() > TOKEN_LENGTH_MAX {
         return Err(unsupported("references longer than 23 characters"));
+    }
+    Ok(())
+}
+
+pub(super) fn check_txnid(reference: &str) -> Result<(), BuildError> {
+    if reference.len() > TXNID_LENGTH_MAX {
+        return Err(unsupported("references longer than 25 characters"));
     }
     Ok(())
 }
@@ -64,9 +46,7 @@ pub(super) fn payment(account: &PayU, charge: &Charge<'_>) -> Result<Zeroizing<V
     if charge.amount.currency != Currency::INR {
         return Err(unsupported("currencies other than INR"));
     }
-    if charge.reference.len() > TXNID_LENGTH_MAX {
-        return Err(unsupported("references longer than 25 characters"));
-    }
+    check_txnid(charge.reference)?;
     let amount = charge.amount.to_major_text();
     let product = clean(charge.description.unwrap_or("Payment"), 100);
     let name = clean(charge.customer.name.unwrap_or(&account.default_name), 60);
@@ -77,8 +57,15 @@ pub(super) fn payment(account: &PayU, charge: &Charge<'_>) -> Result<Zeroizing<V
         CaptureMode::Automatic => CAPTURE_AUTOMATIC,
         CaptureMode::Manual => CAPTURE_MANUAL,
     };
-    // key|txnid|amount|productinfo|firstname|email|udf1|udf2|udf3|udf4|udf5||||||SALT
-    let hash = sha512_of_joined(&[
+    let si_details = match (charge.mandate, charge.instrument) {
+        (None, _) => None,
+        (Some(terms), Instrument::Upi { .. }) => Some(mandate::details(charge, terms, unsupported)?),
+        (Some(_), _) => return Err(unsupported("mandates without UPI")),
+    };
+    // key|txnid|amount|productinfo|firstname|email|udf1|udf2|udf3|udf4|udf5||||||[si_details|]SALT
+    let salt = account.salt.expose();
+    let (details, salt) = si_details.as_deref().map_or((salt, None), |details| (details, Some(salt)));
+    let parts = [
         &account.key,
         charge.reference,
         &amount,
@@ -95,8 +82,10 @@ pub(super) fn payment(account: &PayU, charge: &Charge<'_>) -> Result<Zeroizing<V
         "",
         "",
         "",
-        account.salt.expose(),
-    ]);
+        details,
+        salt.unwrap_or(""),
+    ];
+    let hash = sha512_of_joined(if salt.is_some() { &parts[..] } else { &parts[..17] });
     let mut form = Form::new();
     form.field("key", &account.key)
         .field("txnid", charge.reference)
@@ -116,49 +105,107 @@ pub(super) fn payment(account: &PayU, charge: &Charge<'_>) -> Result<Zeroizing<V
     if let Some(user_agent) = charge.customer.user_agent {
         form.field("s2s_device_info", user_agent);
     }
-    instrument(&mut form, charge)?;
+    if let Some(details) = &si_details {
+        form.field("api_version", "7").field("si", "1").field("si_details", details);
+    }
+    instrument(&mut form, charge, account)?;
     Ok(form.into_body())
 }
 
-fn instrument(form: &mut Form, charge: &Charge<'_>) -> Result<(), BuildError> {
+/// What comes with a network token.
+#[derive(Serialize)]
+struct TokenInfo<'a> {
+    /// The token's own: the card's are not known.
+    #[serde(rename = "last4Digits")]
+    last4_digits: &'a str,
+    tavv: &'a str,
+    /// Token requestor id.
+    trid: &'a str,
+    #[serde(rename = "tokenRefNo")]
+    token_ref_no: &'a str,
+}
+
+fn card(form: &mut Form, card: &CardSecret, account: &PayU) -> Result<(), BuildError> {
+    let name = card.holder.as_deref().unwrap_or("Card Holder");
+    match &card.network_token {
+        None => {
+            form.field("ccnum", card.number.expose());
+        }
+        Some(token) => network_token(form, card, token, account)?,
+    }
+    form.field("ccname", name)
+        .field("ccexpmon", &format!("{:02}", card.exp_month))
+        .field("ccexpyr", &format!("{:04}", card.exp_year))
+        .field("ccvv", card.cvc.as_ref().map_or("", Cvc::expose));
+    Ok(())
+}
+
+/// Source: docs.payu.in, Using Network Tokens.
+fn network_token(
+    form: &mut Form,
+    card: &CardSecret,
+    token: &NetworkToken,
+    account: &PayU,
+) -> Result<(), BuildError> {
+    let trid = account.token_requestor_id.as_deref().ok_or(unsupported("network tokens"))?;
+    let info = TokenInfo {
+        last4_digits: &card.number.last4(),
+        tavv: token.cryptogram.expose(),
+        trid,
+        token_ref_no: "",
+    };
+    let info = serde_json::to_string(&info).map_err(|_| unsupported("this network token"))?;
+    let info = zeroize::Zeroizing::new(info);
+    form.field("store_card_token", card.number.expose())
+        .field("storecard_token_type", "1")
+        .field("additional_info", &info);
+    Ok(())
+}
+
+fn instrument(form: &mut Form, charge: &Charge<'_>, account: &PayU) -> Result<(), BuildError> {
     let manual = charge.capture == CaptureMode::Manual;
+    let mut of = |gateway: &str, code: Option<&str>, what| match code {
+        Some(code) => {
+            form.field("pg", gateway).field("bankcode", code);
+            Ok(())
+        }
+        None => Err(unsupported(what)),
+    };
     match charge.instrument {
-        Instrument::Card(card) => {
+        Instrument::Card(secret) => {
+            let (gateway, code) = card_codes(charge.method, secret.number.brand());
+            of(gateway, Some(code), "")?;
             if manual {
                 form.field("pre_authorize", "1");
             }
-            let (gateway, code) = card_codes(charge.method, card.number.brand());
-            form.field("pg", gateway)
-                .field("bankcode", code)
-                .field("ccnum", card.number.expose())
-                .field("ccname", card.holder.as_deref().unwrap_or("Card Holder"))
-                .field("ccexpmon", &format!("{:02}", card.exp_month))
-                .field("ccexpyr", &format!("{:04}", card.exp_year))
-                .field("ccvv", card.cvc.as_ref().map_or("", Cvc::expose));
+            card(form, secret, account)
         }
-        _ if manual => return Err(unsupported("manual capture of this method")),
+        _ if manual => Err(unsupported("manual capture of this method")),
         Instrument::Upi { flow: UpiFlow::Collect, vpa: Some(vpa) } => {
-            form.field("pg", "UPI").field("bankcode", "UPI").field("vpa", vpa);
+            of("UPI", Some("UPI"), "")?;
+            form.field("vpa", vpa);
+            Ok(())
         }
         Instrument::Upi { flow: UpiFlow::Collect, vpa: None } => {
-            return Err(unsupported("UPI collect without an address"));
+            Err(unsupported("UPI collect without an address"))
         }
-        Instrument::Upi { flow: UpiFlow::Intent | UpiFlow::Qr, .. } => {
-            form.field("pg", "UPI").field("bankcode", "INTENT");
-        }
+        Instrument::Upi { flow: UpiFlow::Intent | UpiFlow::Qr, .. } => of("UPI", Some("INTENT"), ""),
         Instrument::Wallet { provider } => {
-            let plain: String = provider.chars().filter(char::is_ascii_alphanumeric).collect();
-            let code = mapped(WALLETS, &plain);
-            form.field("pg", "CASH").field("bankcode", &code);
+            of("CASH", providers::code(providers::WALLETS, provider), "this wallet")
         }
-        Instrument::NetBanking { bank } => {
-            form.field("pg", "NB").field("bankcode", &mapped(BANKS, bank));
+        Instrument::NetBanking { bank } => of("NB", providers::code(providers::BANKS, bank), "this bank"),
+        Instrument::Bnpl { plan } => {
+            of("BNPL", providers::code(providers::LENDERS, &plan.provider), "this lender")
         }
-        Instrument::UpiAutopay { .. } => return Err(unsupported("UPI AutoPay")),
-        Instrument::Bnpl { .. } => return Err(unsupported("buy now, pay later")),
-        Instrument::Emi { .. } => return Err(unsupported("instalments")),
+        Instrument::Emi { plan, .. } if plan.no_cost && !account.no_cost_emi => {
+            Err(unsupported("instalments whose interest the merchant bears"))
+        }
+        Instrument::Emi { card: secret, plan } => {
+            of("EMI", providers::emi_code(&plan.bank, plan.tenure_months), "these instalments")?;
+            card(form, secret, account)
+        }
+        Instrument::UpiAutopay { .. } => Err(unsupported("this way of debiting a mandate")),
     }
-    Ok(())
 }
 
 fn card_codes(method: MethodKind, brand: CardBrand) -> (&'static str, &'static str) {
@@ -169,13 +216,6 @@ fn card_codes(method: MethodKind, brand: CardBrand) -> (&'static str, &'static s
         (_, CardBrand::Amex) => ("CC", "AMEX"),
         (_, CardBrand::Diners) => ("CC", "DINR"),
         _ => ("CC", "CC"),
-    }
-}
-
-fn mapped(table: &[(&str, &'static str)], name: &str) -> Cow<'static, str> {
-    match table.iter().find(|(ours, _)| ours.eq_ignore_ascii_case(name)) {
-        Some((_, code)) => Cow::Borrowed(code),
-        None => Cow::Owned(name.to_ascii_uppercase()),
     }
 }
 

@@ -28,6 +28,11 @@ pub struct RazorpayAccount {
     /// which an automatic capture fails after the authorization, and only the payment itself tells.
     #[serde(default)]
     pub trust_signed_success: bool,
+    /// Whether the account's instalment plans are arranged so that the merchant bears the interest
+    /// (offers or merchant subvention in Razorpay's dashboard). Default `false`: no-cost instalments
+    /// are not sent then, because the customer would be charged the interest.
+    #[serde(default)]
+    pub no_cost_emi: bool,
 }
 
 fn default_base_url() -> String {

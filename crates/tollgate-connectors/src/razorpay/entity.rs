@@ -74,6 +74,11 @@ pub(super) struct Payment<'a> {
     pub(super) captured: Option<bool>,
     #[serde(borrow)]
     pub(super) notes: Option<Notes<'a>>,
+    /// Of a payment that set a mandate up or was taken by one.
+    #[serde(borrow)]
+    pub(super) customer_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) token_id: Option<Text<'a>>,
     #[serde(borrow)]
     error_code: Option<Text<'a>>,
     #[serde(borrow)]
@@ -141,6 +146,9 @@ pub(super) struct CreatedPayment<'a> {
     signature: Option<Text<'a>>,
     #[serde(borrow)]
     next: Option<Vec<NextStep<'a>>>,
+    /// The link of a UPI intent that sets a mandate up.
+    #[serde(borrow)]
+    link: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,6 +170,10 @@ impl<'a> CreatedPayment<'a> {
 
     pub(super) fn signature(&self) -> &str {
         text(&self.signature)
+    }
+
+    pub(super) fn link(&self) -> Option<&str> {
+        Some(text(&self.link)).filter(|link| link.starts_with("upi://"))
     }
 
     pub(super) fn next(&self) -> Option<&[NextStep<'a>]> {

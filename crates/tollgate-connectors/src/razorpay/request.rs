@@ -1,8 +1,11 @@
 //! Request bodies.
 
-use super::{NAME, Razorpay};
+use super::mandate::Token;
+use super::{NAME, Razorpay, providers};
 use crate::{BuildError, Charge};
 use serde::Serialize;
+use tollgate_core::card::{CardBrand, CardSecret};
+use tollgate_core::mandate::MandateFrequency;
 use tollgate_core::method::{CaptureMode, Instrument, UpiFlow};
 use tollgate_core::money::Money;
 use zeroize::Zeroizing;
@@ -14,8 +17,8 @@ use zeroize::Zeroizing;
 const EXPIRY_MINUTES: u16 = 7200;
 
 #[derive(Serialize)]
-struct Notes<'a> {
-    tollgate_reference: &'a str,
+pub(super) struct Notes<'a> {
+    pub(super) tollgate_reference: &'a str,
 }
 
 #[derive(Serialize)]
@@ -25,6 +28,12 @@ struct Order<'a> {
     receipt: &'a str,
     notes: Notes<'a>,
     payment: CaptureSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<Token>,
 }
 
 #[derive(Serialize)]
@@ -57,9 +66,19 @@ struct Payment<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     upi: Option<Upi<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    wallet: Option<String>,
+    wallet: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    bank: Option<&'a str>,
+    bank: Option<&'static str>,
+    /// The lender, of `method: "paylater"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    emi_duration: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    customer_id: Option<&'a str>,
+    /// `1`: sets a mandate up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recurring: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +99,11 @@ struct Card<'a> {
     expiry_year: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cvv: Option<&'a str>,
+    /// Whether `number` is a network token; left out for cards.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tokenised: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cryptogram_value: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -126,7 +150,33 @@ fn unsupported(what: &'static str) -> BuildError {
     BuildError::Unsupported { processor: NAME.into(), what }
 }
 
-pub(super) fn order(charge: &Charge<'_>) -> Zeroizing<Vec<u8>> {
+/// Refuses what the wire cannot express, before anything is sent.
+pub(super) fn check_charge(charge: &Charge<'_>, account: &Razorpay) -> Result<(), BuildError> {
+    check(charge.amount)?;
+    let known = |table, ours, what| providers::code(table, ours).map(|_| ()).ok_or(unsupported(what));
+    match charge.instrument {
+        Instrument::Card(_) | Instrument::Upi { .. } | Instrument::UpiAutopay { .. } => {}
+        Instrument::Wallet { provider } => known(providers::WALLETS, provider, "this wallet")?,
+        Instrument::NetBanking { bank } => known(providers::BANKS, bank, "this bank")?,
+        Instrument::Bnpl { plan } => known(providers::LENDERS, &plan.provider, "this lender")?,
+        Instrument::Emi { plan, .. } if plan.no_cost && !account.no_cost_emi => {
+            return Err(unsupported("instalments whose interest the merchant bears"));
+        }
+        Instrument::Emi { plan, .. } if !providers::EMI_MONTHS.contains(&plan.tenure_months) => {
+            return Err(unsupported("this number of instalments"));
+        }
+        Instrument::Emi { .. } => {}
+    }
+    match (charge.mandate, charge.instrument) {
+        (None, _) => Ok(()),
+        (Some(terms), Instrument::Upi { .. }) if terms.frequency != MandateFrequency::Daily => Ok(()),
+        (Some(_), Instrument::Upi { .. }) => Err(unsupported("daily mandates")),
+        (Some(_), _) => Err(unsupported("mandates without UPI")),
+    }
+}
+
+/// An order. With a mandate it belongs to a customer and carries the terms.
+pub(super) fn order(charge: &Charge<'_>, customer_id: Option<&str>) -> Zeroizing<Vec<u8>> {
     let (capture, automatic_expiry_period) = match charge.capture {
         CaptureMode::Automatic => ("automatic", Some(EXPIRY_MINUTES)),
         CaptureMode::Manual => ("manual", None),
@@ -144,12 +194,33 @@ pub(super) fn order(charge: &Charge<'_>) -> Zeroizing<Vec<u8>> {
                 refund_speed: "normal",
             },
         },
+        customer_id,
+        method: customer_id.map(|_| "upi"),
+        token: customer_id.and(charge.mandate).map(Token::of),
     })
 }
 
+fn card_of<'a>(charge: &Charge<'a>, card: &'a CardSecret) -> Card<'a> {
+    let token = card.network_token.as_ref();
+    Card {
+        number: card.number.expose(),
+        name: card.holder.as_deref().or(charge.customer.name).unwrap_or("Card Holder"),
+        expiry_month: format!("{:02}", card.exp_month),
+        expiry_year: format!("{:02}", card.exp_year % 100),
+        cvv: card.cvc.as_ref().map(tollgate_core::card::Cvc::expose),
+        tokenised: token.is_some(),
+        // American Express tokens come without one.
+        cryptogram_value: token
+            .filter(|_| card.number.brand() != CardBrand::Amex)
+            .map(|token| token.cryptogram.expose()),
+    }
+}
+
+/// The payment on an order. `customer_id` is that of a mandate to be set up.
 pub(super) fn payment(
     charge: &Charge<'_>,
     order_id: &str,
+    customer_id: Option<&str>,
     account: &Razorpay,
 ) -> Result<Zeroizing<Vec<u8>>, BuildError> {
     let mut payment = Payment {
@@ -165,23 +236,22 @@ pub(super) fn payment(
         upi: None,
         wallet: None,
         bank: None,
+        provider: None,
+        emi_duration: None,
+        customer_id,
+        recurring: customer_id.map(|_| "1"),
         ip: charge.customer.ip,
         user_agent: charge.customer.user_agent,
         referer: charge.return_url,
         callback_url: charge.return_url,
         description: charge.description.or(charge.statement_descriptor),
     };
+    if let Some(card) = charge.instrument.card() {
+        payment.authentication = Some(Authentication { authentication_channel: "browser" });
+        payment.card = Some(card_of(charge, card));
+    }
     match charge.instrument {
-        Instrument::Card(card) => {
-            payment.authentication = Some(Authentication { authentication_channel: "browser" });
-            payment.card = Some(Card {
-                number: card.number.expose(),
-                name: card.holder.as_deref().or(charge.customer.name).unwrap_or("Card Holder"),
-                expiry_month: format!("{:02}", card.exp_month),
-                expiry_year: format!("{:02}", card.exp_year % 100),
-                cvv: card.cvc.as_ref().map(tollgate_core::card::Cvc::expose),
-            });
-        }
+        Instrument::Card(_) => {}
         Instrument::Upi { flow, vpa } => {
             payment.method = "upi";
             payment.upi = Some(match flow {
@@ -191,27 +261,23 @@ pub(super) fn payment(
         }
         Instrument::Wallet { provider } => {
             payment.method = "wallet";
-            payment.wallet = Some(wallet_code(provider));
+            payment.wallet = providers::code(providers::WALLETS, provider);
         }
         Instrument::NetBanking { bank } => {
             payment.method = "netbanking";
-            payment.bank = Some(bank);
+            payment.bank = providers::code(providers::BANKS, bank);
         }
-        Instrument::UpiAutopay { .. } => return Err(unsupported("UPI AutoPay")),
-        Instrument::Bnpl { .. } => return Err(unsupported("buy now, pay later")),
-        Instrument::Emi { .. } => return Err(unsupported("instalments")),
+        Instrument::Bnpl { plan } => {
+            payment.method = "paylater";
+            payment.provider = providers::code(providers::LENDERS, &plan.provider);
+        }
+        Instrument::Emi { plan, .. } => {
+            payment.method = "emi";
+            payment.emi_duration = Some(plan.tenure_months);
+        }
+        Instrument::UpiAutopay { .. } => return Err(unsupported("this way of debiting a mandate")),
     }
     Ok(json(&payment))
-}
-
-/// Razorpay's wallet codes are lower-case words without separators, e.g. `amazonpay`, `phonepe`.
-/// Source: razorpay.com/docs/payments/payment-methods/wallets.
-fn wallet_code(provider: &str) -> String {
-    provider
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|character| character.to_ascii_lowercase())
-        .collect()
 }
 
 pub(super) fn capture(amount: Money) -> Zeroizing<Vec<u8>> {
@@ -228,7 +294,7 @@ pub(super) fn refund(reference: &str, amount_minor: i64) -> Zeroizing<Vec<u8>> {
 }
 
 /// Reserved up front: a growing buffer would leave copies of a card number in freed memory.
-fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
+pub(super) fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
     let mut body = Zeroizing::new(Vec::with_capacity(2048));
     // Writing plain structs to memory cannot fail; an empty body would be refused by the processor.
     if serde_json::to_writer(&mut *body, value).is_err() {

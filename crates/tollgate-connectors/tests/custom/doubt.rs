@@ -27,7 +27,13 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     });
     let other = Just(String::from_utf8(whole.clone()).unwrap().replace(REFERENCE, OTHER).into_bytes());
     let deep = Just([b"[".repeat(100_000)].concat());
-    prop_oneof![proptest::collection::vec(any::<u8>(), 0..200), cut, other, deep, "\\{\"[a-z\":,{}\\[\\]0-9]{0,60}".prop_map(String::into_bytes)]
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..200),
+        cut,
+        other,
+        deep,
+        "\\{\"[a-z\":,{}\\[\\]0-9]{0,60}".prop_map(String::into_bytes)
+    ]
 }
 
 proptest! {
@@ -127,7 +133,11 @@ fn operations_are_answered_in_their_own_words() {
         (enquiry(), "REQUIRES_ACTION", "pending"),
         (enquiry(), "AUTHORIZED", "authorized"),
     ] {
-        assert_eq!(class(&outcome(&*bank, &operation, 200, &payment(status, ""))), expected, "{operation:?} {status}");
+        assert_eq!(
+            class(&outcome(&*bank, &operation, 200, &payment(status, ""))),
+            expected,
+            "{operation:?} {status}"
+        );
     }
     let reply = |status: &str| payment(status, r#","refund_id":"ebr_1""#).replace(REFERENCE, OTHER);
     for (operation, status, expected) in [
@@ -137,7 +147,11 @@ fn operations_are_answered_in_their_own_words() {
         (refund(inr(10_050)), "FAILED", "declined"),
         (refund_enquiry(), "REFUNDED", "refunded"),
     ] {
-        assert_eq!(class(&outcome(&*bank, &operation, 200, &reply(status))), expected, "{operation:?} {status}");
+        assert_eq!(
+            class(&outcome(&*bank, &operation, 200, &reply(status))),
+            expected,
+            "{operation:?} {status}"
+        );
     }
 }
 
@@ -165,7 +179,11 @@ fn only_declared_http_statuses_prove_anything() {
         (206, payment("CAPTURED", ""), "unknown"),
     ] {
         for operation in [charge_upi(), capture(inr(10_050)), void(), refund(inr(10_050))] {
-            assert_eq!(class(&outcome(&*bank, &operation, status, &body)), expected, "{operation:?} {status} {body}");
+            assert_eq!(
+                class(&outcome(&*bank, &operation, status, &body)),
+                expected,
+                "{operation:?} {status} {body}"
+            );
         }
         for operation in [enquiry(), refund_enquiry()] {
             let expected = if status == 404 { "not found" } else { "unknown" };
@@ -180,19 +198,35 @@ fn next_steps() {
     let by_card = || Operation::Charge(charge(Instrument::Card(&visa), inr(10_050)));
     let next = |more: &str| payment("REQUIRES_ACTION", &format!(r#","next":{{{more}}}"#));
     let told = outcome(&*bank(), &by_card(), 201, &next(r#""redirect_url":"https://acs.example/x?y=1""#));
-    let Outcome::ActionRequired { action: NextAction::Redirect { url }, .. } = told else { panic!("{told:?}") };
+    let Outcome::ActionRequired { action: NextAction::Redirect { url }, .. } = told else {
+        panic!("{told:?}")
+    };
     assert_eq!(url, "https://acs.example/x?y=1");
-    for wrong in ["javascript:alert(1)", "//acs", "https://a b", "https://x/4111111111111111", "data:text/html,x"] {
+    for wrong in
+        ["javascript:alert(1)", "//acs", "https://a b", "https://x/4111111111111111", "data:text/html,x"]
+    {
         let reply = next(&format!(r#""redirect_url":"{wrong}""#));
         assert_eq!(class(&outcome(&*bank(), &by_card(), 201, &reply)), "unknown", "{wrong}");
     }
     assert_eq!(class(&outcome(&*bank(), &by_card(), 201, &next(r#""redirect_url":null"#))), "pending");
     let upi = |flow| Operation::Charge(charge(Instrument::Upi { flow, vpa: Some("a@upi") }, inr(10_050)));
     let link = next(r#""upi_link":"upi://pay?pa=x@y&am=100.50""#);
-    assert!(matches!(outcome(&*bank(), &upi(UpiFlow::Qr), 201, &link), Outcome::ActionRequired { action: NextAction::UpiQr { .. }, .. }));
-    assert!(matches!(outcome(&*bank(), &upi(UpiFlow::Intent), 201, &link), Outcome::ActionRequired { action: NextAction::UpiIntent { .. }, .. }));
-    assert!(matches!(outcome(&*bank(), &upi(UpiFlow::Collect), 201, &next("")), Outcome::ActionRequired { action: NextAction::UpiCollect, .. }));
-    assert_eq!(class(&outcome(&*bank(), &upi(UpiFlow::Qr), 201, &next(r#""upi_link":"https://x""#))), "unknown");
+    assert!(matches!(
+        outcome(&*bank(), &upi(UpiFlow::Qr), 201, &link),
+        Outcome::ActionRequired { action: NextAction::UpiQr { .. }, .. }
+    ));
+    assert!(matches!(
+        outcome(&*bank(), &upi(UpiFlow::Intent), 201, &link),
+        Outcome::ActionRequired { action: NextAction::UpiIntent { .. }, .. }
+    ));
+    assert!(matches!(
+        outcome(&*bank(), &upi(UpiFlow::Collect), 201, &next("")),
+        Outcome::ActionRequired { action: NextAction::UpiCollect, .. }
+    ));
+    assert_eq!(
+        class(&outcome(&*bank(), &upi(UpiFlow::Qr), 201, &next(r#""upi_link":"https://x""#))),
+        "unknown"
+    );
 
     let form = connector(with(&[
         ("replies/payment/redirect_url", None),
@@ -200,11 +234,19 @@ fn next_steps() {
         ("replies/payment/form_fields", Some("\"/next/fields\"")),
         ("replies/payment/page_html_base64", Some("\"/next/page\"")),
     ]));
-    let told = outcome(&*form, &by_card(), 201, &next(r#""url":"https://acs.example","fields":{"b":"2","a":1}"#));
-    let Outcome::ActionRequired { action: NextAction::Form { url, fields }, .. } = told else { panic!("{told:?}") };
+    let told =
+        outcome(&*form, &by_card(), 201, &next(r#""url":"https://acs.example","fields":{"b":"2","a":1}"#));
+    let Outcome::ActionRequired { action: NextAction::Form { url, fields }, .. } = told else {
+        panic!("{told:?}")
+    };
     assert_eq!((url.as_str(), fields.len()), ("https://acs.example", 2));
     // Card data that comes back would be stored.
-    for echoed in [r#"{"pan":"4111111111111111"}"#, r#"{"x":"n=4111111111111111;"}"#, r#"{"cvv":"987"}"#, r#"{"x":[1]}"#] {
+    for echoed in [
+        r#"{"pan":"4111111111111111"}"#,
+        r#"{"x":"n=4111111111111111;"}"#,
+        r#"{"cvv":"987"}"#,
+        r#"{"x":[1]}"#,
+    ] {
         let reply = next(&format!(r#""url":"https://acs.example","fields":{echoed}"#));
         assert_eq!(class(&outcome(&*form, &by_card(), 201, &reply)), "unknown", "{echoed}");
     }
@@ -220,9 +262,12 @@ fn lists_are_searched_for_our_reference() {
     let bank = connector(with(&[
         ("enquire_charge/path", Some(r#""/v1/payments?reference={{charge_reference}}""#)),
         ("enquire_charge/reply", Some("\"found\"")),
-        ("replies/found", Some(
-            r#"{ at = "/result", list = "/items", reference = "/reference", status = "/status", id = "/payment_id", amount = "/amount", amount_unit = "minor", currency = "/currency", statuses = { CAPTURED = "captured", AUTHORIZED = "authorized" } }"#,
-        )),
+        (
+            "replies/found",
+            Some(
+                r#"{ at = "/result", list = "/items", reference = "/reference", status = "/status", id = "/payment_id", amount = "/amount", amount_unit = "minor", currency = "/currency", statuses = { CAPTURED = "captured", AUTHORIZED = "authorized" } }"#,
+            ),
+        ),
     ]));
     let ours = payment("CAPTURED", "");
     let other = ours.replace(REFERENCE, OTHER);

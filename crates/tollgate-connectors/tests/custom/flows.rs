@@ -10,12 +10,16 @@ use tollgate_core::outcome::Outcome;
 pub(crate) fn order_then_pay() -> toml::Table {
     let mut table = with(&[
         ("auth/hmac", None),
-        ("auth/login", Some(
-            r#"{ path = "/oauth/token", form = [["grant_type", "client_credentials"], ["client_id", "{{values.merchant_id}}"]], basic = { username = "{{values.merchant_id}}", password = "{{secrets.signing_key}}" }, token = "/access_token", expires_s = "/expires_in", lives_s = 60 }"#,
-        )),
-        ("replies/order", Some(
-            r#"{ reference = "/receipt", status = "/state", statuses = { created = "next" } }"#,
-        )),
+        (
+            "auth/login",
+            Some(
+                r#"{ path = "/oauth/token", form = [["grant_type", "client_credentials"], ["client_id", "{{values.merchant_id}}"]], basic = { username = "{{values.merchant_id}}", password = "{{secrets.signing_key}}" }, token = "/access_token", expires_s = "/expires_in", lives_s = 60 }"#,
+            ),
+        ),
+        (
+            "replies/order",
+            Some(r#"{ reference = "/receipt", status = "/state", statuses = { created = "next" } }"#),
+        ),
     ]);
     let pay = table["charge"].as_array().unwrap()[0].clone();
     let order = r#"{ method = "POST", path = "/v1/orders", moves_money = false, reply = "order", carry = { order = "/id", token = "/auth/token" }, json = '{"receipt": "{{reference}}", "amount": "{{amount_minor:number}}"}' }"#;
@@ -41,7 +45,9 @@ fn an_order_and_then_its_payment() {
     assert_eq!((given.authorization.expose(), given.lives_ms), ("Bearer abc.def", 3_600_000));
     assert_eq!(answer(200, r#"{"access_token":"abc"}"#).unwrap().lives_ms, 60_000);
     assert_eq!(answer(200, r#"{"access_token":"abc","expires_in":"120"}"#).unwrap().lives_ms, 120_000);
-    for (status, body) in [(401, r#"{"access_token":"abc"}"#), (200, r#"{"access_token":"a\r\nb"}"#), (200, "{}"), (200, "")] {
+    for (status, body) in
+        [(401, r#"{"access_token":"abc"}"#), (200, r#"{"access_token":"a\r\nb"}"#), (200, "{}"), (200, "")]
+    {
         assert!(answer(status, body).is_none(), "{body}");
     }
 
@@ -50,7 +56,8 @@ fn an_order_and_then_its_payment() {
     let first = bank.start(&operation).unwrap();
     assert!(first.needs_login && !first.moves_money && header(&first, "authorization").is_none());
     assert_eq!(body(&first), r#"{"receipt":"0NbrhPvkMxYDJYWqCuIRUT","amount":10050}"#);
-    let order = format!(r#"{{"receipt":"{REFERENCE}","state":"created","id":"ord/1","auth":{{"token":"t"}}}}"#);
+    let order =
+        format!(r#"{{"receipt":"{REFERENCE}","state":"created","id":"ord/1","auth":{{"token":"t"}}}}"#);
     let second = next(read(&*bank, &operation, &first.step, 201, &order));
     assert!(second.needs_login && second.moves_money);
     assert_eq!(second.request.url, "https://api.examplebank.example/v1/orders/ord%2F1/pay");
@@ -69,25 +76,30 @@ fn an_order_and_then_its_payment() {
         assert_eq!(class(&outcome(&*bank, &operation, status, body)), "not taken", "{status} {body}");
     }
     // From the payment on, doubt is doubt.
-    for (status, body, expected) in [(500, "", "unknown"), (200, "nonsense", "unknown"), (422, "{}", "not taken")] {
+    for (status, body, expected) in
+        [(500, "", "unknown"), (200, "nonsense", "unknown"), (422, "{}", "not taken")]
+    {
         let progress = read(&*bank, &operation, &second.step, status, body);
         let tollgate_connectors::Progress::Done(told) = progress else { panic!("{progress:?}") };
         assert_eq!(class(&told), expected);
     }
     // A step that never was.
     let odd = Step { index: 9, carry: None };
-    assert!(matches!(read(&*bank, &operation, &odd, 200, "{}"), tollgate_connectors::Progress::Done(Outcome::Unknown(_))));
+    assert!(matches!(
+        read(&*bank, &operation, &odd, 200, "{}"),
+        tollgate_connectors::Progress::Done(Outcome::Unknown(_))
+    ));
 }
 
 #[test]
 fn a_refusal_behind_a_payment_proves_nothing() {
-    let mut table = with(&[("replies/paid", Some(
-        r#"{ reference = "/reference", without_status = "next" }"#,
-    ))]);
+    let mut table =
+        with(&[("replies/paid", Some(r#"{ reference = "/reference", without_status = "next" }"#))]);
     let mut pay = table["charge"].as_array().unwrap()[0].as_table().unwrap().clone();
     set(&mut pay, "reply", Some("\"paid\""));
     set(&mut pay, "carry", Some(r#"{ id = "/id" }"#));
-    let look = r#"{ method = "GET", path = "/v1/charges/{{carry.id}}", reply = "payment", echo = "carry.id" }"#;
+    let look =
+        r#"{ method = "GET", path = "/v1/charges/{{carry.id}}", reply = "payment", echo = "carry.id" }"#;
     let look = format!("v = {look}").parse::<toml::Table>().unwrap().remove("v").unwrap();
     table.insert("charge".to_owned(), toml::Value::Array(vec![toml::Value::Table(pay), look]));
     let bank = connector(table);

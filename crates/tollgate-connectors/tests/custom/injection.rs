@@ -17,7 +17,11 @@ fn nasty() -> impl Strategy<Value = String> {
         Just("../../v1/other?x=y#z".to_owned()),
         Just("\u{0}\u{1f}\u{7f}\u{2028}\u{feff}\u{10ffff}%00%22".to_owned()),
     ];
-    prop_oneof![attack, "\\PC{1,40}", proptest::collection::vec(any::<char>(), 1..40).prop_map(String::from_iter)]
+    prop_oneof![
+        attack,
+        "\\PC{1,40}",
+        proptest::collection::vec(any::<char>(), 1..40).prop_map(String::from_iter)
+    ]
 }
 
 proptest! {

@@ -94,8 +94,20 @@ proptest! {
 fn amounts_that_are_none_are_unknown() {
     let visa = card();
     let operation = Operation::Charge(charge(Instrument::Card(&visa), inr(10_050)));
-    for amount in ["100.50", "1e4", "-1", "0", "\"\"", "\"10050 \"", "\"+10050\"", "null", "[10050]", "99999999999999999999"] {
-        let reply = payment("CAPTURED", "").replace("\"captured_amount\":10050", &format!("\"captured_amount\":{amount}"));
+    for amount in [
+        "100.50",
+        "1e4",
+        "-1",
+        "0",
+        "\"\"",
+        "\"10050 \"",
+        "\"+10050\"",
+        "null",
+        "[10050]",
+        "99999999999999999999",
+    ] {
+        let reply = payment("CAPTURED", "")
+            .replace("\"captured_amount\":10050", &format!("\"captured_amount\":{amount}"));
         assert_eq!(class(&outcome(&*bank(), &operation, 200, &reply)), "unknown", "{amount}");
     }
     // What was taken of a bigger authorization is what counts.

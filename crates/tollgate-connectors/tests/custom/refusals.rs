@@ -5,7 +5,7 @@ use crate::support::*;
 fn refusal(changes: &[(&str, Option<&str>)]) -> String {
     match account(with(changes)) {
         Err(why) => why,
-        Ok(_) => panic!("accepted: {changes:?}"),
+        Ok(_) => format!("accepted: {changes:?}"),
     }
 }
 
@@ -21,7 +21,8 @@ fn refused_by_name() {
         ("base_url", Some("\"api.bank.example\""), "base_url: "),
         ("base_url", Some("\"https://user:pass@bank.example\""), "base_url: "),
         ("base_url", Some("\"https://bank.example/?x\""), "base_url: "),
-        ("bse_url", Some("\"x\""), "unknown field `bse_url`"),
+        ("bse_url", Some("\"x\""), "bse_url: unknown field `bse_url`"),
+        ("charge/path", None, "charge[0]: missing field `path`"),
         ("charge/pth", Some("\"x\""), "charge[0].pth: unknown field `pth`"),
         ("charge/method", Some("\"PATCH\""), "charge[0].method: "),
         ("charge/path", Some("\"v1/payments\""), "charge[0].path: "),
@@ -30,18 +31,54 @@ fn refused_by_name() {
         ("charge/path", Some("\"/v1/{{vpa}}\""), "charge[0].path: "),
         ("charge/path", Some("\"/v1/{{reference\""), "charge[0].path: {{ without }}"),
         ("charge/json", Some("'{\"a\": {{reference}}}'"), "charge[0].json: the template is not JSON"),
-        ("charge/json", Some("'{\"a\": \"{{refrence}}\"}'"), "charge[0].json: unknown placeholder {{refrence}}"),
+        (
+            "charge/json",
+            Some("'{\"a\": \"{{refrence}}\"}'"),
+            "charge[0].json: unknown placeholder {{refrence}}",
+        ),
         ("charge/json", Some("'{\"{{reference}}\": 1}'"), "charge[0].json: "),
         ("charge/json", Some("'{\"a\": 1, \"a\": 2}'"), "charge[0].json: `a` is there twice"),
-        ("charge/json", Some("'{\"a\": \"x{{amount_minor:number}}\"}'"), "charge[0].json: a number must stand alone"),
-        ("charge/json", Some("'{\"a\": \"{{reference:number}}\"}'"), "charge[0].json: {{reference:number}} cannot"),
-        ("charge/json", Some("'{\"a\": \"{{card.number:upper}}\"}'"), "charge[0].json: {{card.number:upper}} cannot"),
-        ("charge/json", Some("'{\"a\": \"{{carry.order}}\"}'"), "charge[0].json: {{carry.order}} is carried on by no"),
-        ("charge/json", Some("'{\"a\": \"{{values.shop}}\"}'"), "charge[0].json: {{values.shop}} is not declared"),
-        ("charge/json", Some("'{\"a\": \"{{secrets.pin}}\"}'"), "charge[0].json: {{secrets.pin}} is not declared"),
-        ("charge/json", Some("'{\"a\": \"{{http.body}}\"}'"), "charge[0].json: {{http.body}} cannot stand in a charge"),
+        (
+            "charge/json",
+            Some("'{\"a\": \"x{{amount_minor:number}}\"}'"),
+            "charge[0].json: a number must stand alone",
+        ),
+        (
+            "charge/json",
+            Some("'{\"a\": \"{{reference:number}}\"}'"),
+            "charge[0].json: {{reference:number}} cannot",
+        ),
+        (
+            "charge/json",
+            Some("'{\"a\": \"{{card.number:upper}}\"}'"),
+            "charge[0].json: {{card.number:upper}} cannot",
+        ),
+        (
+            "charge/json",
+            Some("'{\"a\": \"{{carry.order}}\"}'"),
+            "charge[0].json: {{carry.order}} is carried on by no",
+        ),
+        (
+            "charge/json",
+            Some("'{\"a\": \"{{values.shop}}\"}'"),
+            "charge[0].json: {{values.shop}} is not declared",
+        ),
+        (
+            "charge/json",
+            Some("'{\"a\": \"{{secrets.pin}}\"}'"),
+            "charge[0].json: {{secrets.pin}} is not declared",
+        ),
+        (
+            "charge/json",
+            Some("'{\"a\": \"{{http.body}}\"}'"),
+            "charge[0].json: {{http.body}} cannot stand in a charge",
+        ),
         ("charge/form", Some("[[\"a\", \"b\"]]"), "charge[0].form: "),
-        ("refund/json", Some("'{\"a\": \"{{card.number}}\"}'"), "refund[0].json: {{card.number}} cannot stand in"),
+        (
+            "refund/json",
+            Some("'{\"a\": \"{{card.number}}\"}'"),
+            "refund[0].json: {{card.number}} cannot stand in",
+        ),
         ("enquire_charge/path", Some("\"/v1/{{processor_payment_id}}\""), "enquire_charge[0].path: "),
         ("charge/headers", Some("{ x-card = \"{{card.number}}\" }"), "charge[0].headers.x-card: card data"),
         ("headers/X-Key", Some("\"x\""), "headers.X-Key: "),
@@ -71,22 +108,42 @@ fn refused_by_name() {
         ("methods/wallet/providers/bitcoin", Some("\"x\""), "methods.wallet.providers.bitcoin: "),
         ("methods/net_banking/providers/HDFC", Some("\"\""), "methods.net_banking.providers.HDFC: "),
         ("methods/emi", Some("{ code = \"E\", currencies = [\"INR\"] }"), "methods.emi: this method needs"),
-        ("methods/cheque", Some("{ code = \"E\", currencies = [\"INR\"] }"), "methods: unknown variant `cheque`"),
+        (
+            "methods/cheque",
+            Some("{ code = \"E\", currencies = [\"INR\"] }"),
+            "methods: unknown variant `cheque`",
+        ),
         ("countries", Some("[\"India\"]"), "countries: "),
         ("replies/payment/reference", None, "replies.payment.reference: must say where our reference"),
-        ("replies/payment/reference", Some("\"\""), "replies.payment.reference: must say where our reference"),
-        ("replies/payment/status", Some("\"status\""), "replies.payment.status: `status` is not a JSON pointer"),
+        (
+            "replies/payment/reference",
+            Some("\"\""),
+            "replies.payment.reference: must say where our reference",
+        ),
+        (
+            "replies/payment/status",
+            Some("\"status\""),
+            "replies.payment.status: `status` is not a JSON pointer",
+        ),
         ("replies/payment/status", Some("\"/a~2\""), "replies.payment.status: "),
         ("replies/payment/status", None, "replies.payment.status: needs"),
         ("replies/payment/statuses", Some("{}"), "replies.payment.status: needs"),
         ("replies/payment/without_status", Some("\"captured\""), "replies.payment.status: needs"),
-        ("replies/payment/statuses/CAPTURED", Some("\"paid\""), "replies.payment.statuses.CAPTURED: unknown variant `paid`"),
+        (
+            "replies/payment/statuses/CAPTURED",
+            Some("\"paid\""),
+            "replies.payment.statuses.CAPTURED: unknown variant `paid`",
+        ),
         ("replies/payment/statuses/X", Some("\"refunded\""), "replies.payment.statuses: "),
         ("replies/payment/statuses/X", Some("\"next\""), "charge: the reply to every exchange but the last"),
         ("replies/payment/id", None, "replies.payment.id: "),
         ("replies/payment/amount", None, "replies.payment.amount: "),
         ("replies/payment/amount_unit", None, "replies.payment.amount_unit: "),
-        ("replies/payment/amount_unit", Some("\"cents\""), "replies.payment.amount_unit: unknown variant `cents`"),
+        (
+            "replies/payment/amount_unit",
+            Some("\"cents\""),
+            "replies.payment.amount_unit: unknown variant `cents`",
+        ),
         ("replies/payment/currency", None, "replies.payment.currency: "),
         ("replies/payment/form_url", Some("\"/x\""), "replies.payment.form_url: "),
         ("replies/browser/list", Some("\"/x\""), "replies.browser.list: "),
@@ -95,28 +152,44 @@ fn refused_by_name() {
         ("http/not_taken", Some("[500]"), "http.not_taken: 500 proves nothing"),
         ("http/not_taken", Some("[408]"), "http.not_taken: 408 proves nothing"),
         ("http/not_taken", Some("[409]"), "http.not_taken: 409 proves nothing"),
-        ("http/not_taken", Some("[200]"), "http.not_taken: 200 proves nothing"),
+        ("http/not_taken", Some("[200]"), "http.reply: 200"),
         ("http/not_found", Some("[200]"), "http.not_found: 200"),
         ("http/failure_code", Some("\"code\""), "http.failure_code: "),
         ("errors/X", Some("\"broke\""), "errors.X: unknown variant `broke`"),
         ("errors/X", Some("\"no_processor\""), "errors.X: "),
         ("errors/X", Some("7"), "errors.X: "),
-        ("errors/X", Some("{ code = \"card_declined\", class = \"maybe\" }"), "errors.X: unknown variant `maybe`"),
+        (
+            "errors/X",
+            Some("{ code = \"card_declined\", class = \"maybe\" }"),
+            "errors.X: unknown variant `maybe`",
+        ),
         ("errors/X", Some("{ code = \"outcome_unknown\", class = \"declined\" }"), "errors.X: "),
         ("errors/*", Some("\"processor_rejected\""), "errors.*: "),
         ("errors/*", Some("\"unknown\""), "errors.*: "),
         ("auth/hmac/secret", Some("\"other_key\""), "auth.hmac.secret: `other_key` is not declared"),
         ("auth/hmac/header", Some("\"X Sig\""), "auth.hmac.header: "),
-        ("auth/hmac/signed", Some("\"{{card.number}}\""), "auth.hmac.signed: {{card.number}} cannot stand in a signature"),
+        (
+            "auth/hmac/signed",
+            Some("\"{{card.number}}\""),
+            "auth.hmac.signed: {{card.number}} cannot stand in a signature",
+        ),
         ("auth/hmac/algorithm", Some("\"md5\""), "auth.hmac.algorithm: unknown variant `md5`"),
         ("auth/login", Some("{ path = \"/t\", token = \"/t\" }"), "auth.login.expires_s: "),
         ("auth/login", Some("{ path = \"/t\", token = \"t\", lives_s = 1 }"), "auth.login.token: "),
-        ("auth/login", Some("{ path = \"/{{reference}}\", token = \"/t\", lives_s = 1 }"), "auth.login.path: "),
+        (
+            "auth/login",
+            Some("{ path = \"/{{reference}}\", token = \"/t\", lives_s = 1 }"),
+            "auth.login.path: ",
+        ),
         ("secrets/api_key", Some("\"\""), "secrets.api_key: "),
         ("values/merchant_id", Some("\"\""), "values.merchant_id: "),
         ("webhook/secret", Some("\"x\""), "webhook.secret: `x` is not declared"),
         ("webhook/signed", Some("\"{{/data/reference}}\""), "webhook.signed: "),
-        ("webhook/signed", Some("\"{{header.x-time}}{{body}}\""), "webhook.signed: something must stand between"),
+        (
+            "webhook/signed",
+            Some("\"{{header.x-time}}{{body}}\""),
+            "webhook.signed: something must stand between",
+        ),
         ("webhook/signed", Some("\"{{boddy}}\""), "webhook.signed: unknown placeholder {{boddy}}"),
         ("webhook/signed", Some("\"{{header.x-time}}\""), "webhook.signed: must be over the body"),
         ("webhook/event", None, "webhook.events: "),
@@ -128,11 +201,15 @@ fn refused_by_name() {
         ("callback/signed", Some("\"{{/reference}}|{{/status}}\""), "callback.signed: `/payment_id` is read"),
         ("callback/reply", Some("\"x\""), "callback.reply: "),
     ];
+    let mut wrong = Vec::new();
     for (path, value, expected) in cases {
         let why = refusal(&[(path, *value)]);
-        assert!(why.starts_with(expected), "{path} = {value:?}\n  says: {why}\n  not:  {expected}");
         assert!(!why.contains('\n') && !why.contains("replace-"), "{why}");
+        if !why.starts_with(expected) {
+            wrong.push(format!("{path} = {value:?}\n  says: {why}\n  not:  {expected}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -140,35 +217,62 @@ fn refused_together() {
     for (changes, expected) in [
         (&[("auth/hmac", None), ("headers", None)][..], "auth: nothing proves"),
         (
-            &[("auth/basic", Some(r#"{ username = "a", password = "b" }"#)), ("auth/login", Some(r#"{ path = "/t", token = "/t", lives_s = 1 }"#))][..],
+            &[
+                ("auth/basic", Some(r#"{ username = "a", password = "b" }"#)),
+                ("auth/login", Some(r#"{ path = "/t", token = "/t", lives_s = 1 }"#)),
+            ][..],
             "auth.basic: ",
         ),
         (
-            &[("auth/basic", Some(r#"{ username = "a", password = "{{secrets.api_key}}" }"#)), ("headers/authorization", Some("\"x\""))][..],
+            &[
+                ("auth/basic", Some(r#"{ username = "a", password = "{{secrets.api_key}}" }"#)),
+                ("headers/authorization", Some("\"x\"")),
+            ][..],
             "headers.authorization: ",
         ),
         (&[("capture/json", Some("'{\"r\": \"{{reference}}\"}'"))][..], "partial_capture: no exchange"),
         (&[("refund/json", Some("'{\"r\": \"{{reference}}\"}'"))][..], "partial_refund: no exchange"),
-        (&[("refund/json", Some("'{\"a\": \"{{amount_minor}}\"}'"))][..], "refund: no exchange sends {{reference}}"),
-        (&[("void/path", Some("\"/void\"")), ("void/json", None)][..], "void: no exchange says which payment"),
         (
-            &[("charge/json", Some(r#"'{"r": "{{reference}}", "a": "{{amount_minor}}", "c": "{{currency}}"}'"#))][..],
+            &[("refund/json", Some("'{\"a\": \"{{amount_minor}}\"}'"))][..],
+            "refund: no exchange sends {{reference}}",
+        ),
+        (
+            &[("void/path", Some("\"/void\"")), ("void/json", None)][..],
+            "void: no exchange says which payment",
+        ),
+        (
+            &[(
+                "charge/json",
+                Some(r#"'{"r": "{{reference}}", "a": "{{amount_minor}}", "c": "{{currency}}"}'"#),
+            )][..],
             "methods.card.manual_capture: no exchange sends {{capture}}",
         ),
         (
-            &[("methods/card/manual_capture", None), ("charge/json", Some(r#"'{"r": "{{reference}}", "a": "{{amount_minor}}"}'"#))][..],
+            &[
+                ("methods/card/manual_capture", None),
+                ("charge/json", Some(r#"'{"r": "{{reference}}", "a": "{{amount_minor}}"}'"#)),
+            ][..],
             "charge: no exchange for `card` sends {{currency}}",
         ),
         (
-            &[("methods/card/manual_capture", None), ("charge/json", Some(r#"'{"a": "{{amount_minor}}", "c": "{{currency}}"}'"#))][..],
+            &[
+                ("methods/card/manual_capture", None),
+                ("charge/json", Some(r#"'{"a": "{{amount_minor}}", "c": "{{currency}}"}'"#)),
+            ][..],
             "charge: no exchange for `card` sends {{reference}}",
         ),
         (
-            &[("methods/card/manual_capture", None), ("charge/json", Some(r#"'{"r": "{{reference}}", "c": "{{currency}}"}'"#))][..],
+            &[
+                ("methods/card/manual_capture", None),
+                ("charge/json", Some(r#"'{"r": "{{reference}}", "c": "{{currency}}"}'"#)),
+            ][..],
             "charge: no exchange for `card` sends {{amount_minor}}",
         ),
         (
-            &[("charge/json", Some(r#"'{"r": "{{reference}}", "a": "{{amount_minor}}", "c": "{{currency}}{{capture}}"}'"#))][..],
+            &[(
+                "charge/json",
+                Some(r#"'{"r": "{{reference}}", "a": "{{amount_minor}}", "c": "{{currency}}{{capture}}"}'"#),
+            )][..],
             "charge: no exchange for `upi_collect` sends {{vpa}}",
         ),
         (&[("replies/payment/statuses", Some(r#"{ X = "declined" }"#))][..], "charge: no reply for `card`"),

@@ -96,10 +96,7 @@ fn callbacks() {
 #[test]
 fn webhooks_signed_in_parts() {
     // x-time.body, as several processors do it, with another digest.
-    let timed = with(&[
-        ("webhook/signed", Some("\"{{header.x-time}}.{{body}}\"")),
-        ("webhook/prefix", None),
-    ]);
+    let timed = with(&[("webhook/signed", Some("\"{{header.x-time}}.{{body}}\"")), ("webhook/prefix", None)]);
     let bank = connector(timed);
     let signature = TIMED;
     let header = |name: &str| match name {

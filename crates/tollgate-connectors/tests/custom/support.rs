@@ -20,7 +20,8 @@ pub(crate) fn example() -> toml::Table {
 
 /// Sets `a.b[0].c`, `a.b.0.c` here, to a value written as TOML; without one it is removed.
 pub(crate) fn set(table: &mut toml::Table, path: &str, value: Option<&str>) {
-    let value = value.map(|value| format!("v = {value}").parse::<toml::Table>().unwrap().remove("v").unwrap());
+    let value =
+        value.map(|value| format!("v = {value}").parse::<toml::Table>().unwrap().remove("v").unwrap());
     let parts: Vec<&str> = path.split('/').collect();
     let (last, parents) = parts.split_last().unwrap();
     let mut node = table;
@@ -133,7 +134,12 @@ pub(crate) fn read(
     connector.read(operation, step, &HttpResponse { status, body: body.as_bytes() })
 }
 
-pub(crate) fn outcome(connector: &dyn Connector, operation: &Operation<'_>, status: u16, body: &str) -> Outcome {
+pub(crate) fn outcome(
+    connector: &dyn Connector,
+    operation: &Operation<'_>,
+    status: u16,
+    body: &str,
+) -> Outcome {
     match read(connector, operation, &Step::default(), status, body) {
         Progress::Done(outcome) => outcome,
         Progress::Next(call) => panic!("another exchange: {:?}", call.request),

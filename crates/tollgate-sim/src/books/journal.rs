@@ -12,13 +12,41 @@ const HEADER: &str = "tollgate-sim-books\t1\n";
 /// A change of the books.
 #[derive(Debug, Clone)]
 pub(super) enum Change<'a> {
-    Open { number: u64, new: NewEntry<'a> },
-    Charge { number: u64, status: Status, method: Method, failure: u8 },
+    Open {
+        number: u64,
+        new: NewEntry<'a>,
+    },
+    Charge {
+        number: u64,
+        status: Status,
+        method: Method,
+        failure: u8,
+    },
     /// Without an amount: all of it.
-    Capture { number: u64, action: u64, token: String, amount_minor: Option<i64> },
-    Void { number: u64, action: u64, token: String },
-    Refund { number: u64, action: u64, amount_minor: i64, state: RefundState, reference: String, key: String },
-    RefundState { number: u64, action: u64, state: RefundState },
+    Capture {
+        number: u64,
+        action: u64,
+        token: String,
+        amount_minor: Option<i64>,
+    },
+    Void {
+        number: u64,
+        action: u64,
+        token: String,
+    },
+    Refund {
+        number: u64,
+        action: u64,
+        amount_minor: i64,
+        state: RefundState,
+        reference: String,
+        key: String,
+    },
+    RefundState {
+        number: u64,
+        action: u64,
+        state: RefundState,
+    },
 }
 
 impl Change<'_> {

@@ -95,7 +95,7 @@ pub(super) struct PaymentRequest {
     pub(super) currency: [u8; 3],
     pub(super) manual: bool,
     pub(super) method: Method,
-    /// Whether it always waits for its customer.
+    /// Whether it waits for its customer whatever the instrument says.
     pub(super) waits: bool,
     pub(super) return_url: Option<String>,
     pub(super) behaviour: Behaviour,
@@ -115,7 +115,9 @@ impl PaymentRequest {
             code.as_deref().filter(|code| list.contains(code)).map(|_| Behaviour::Success)
         };
         let behaviour = match written.method.as_str() {
-            "CARD" => written.card.as_ref().filter(|card| is_card(card)).map(|it| instrument::of_card(&it.number)),
+            "CARD" => {
+                written.card.as_ref().filter(|card| is_card(card)).map(|it| instrument::of_card(&it.number))
+            }
             "UPI_COLLECT" => {
                 let vpa = written.upi.as_ref().and_then(|upi| upi.vpa.as_deref());
                 vpa.filter(|vpa| tollgate_core::method::is_vpa(vpa)).map(instrument::of_name)
@@ -131,6 +133,7 @@ impl PaymentRequest {
         {
             behaviour = instrument::of_name(email);
         }
+        let waits = waits && !email.is_some_and(instrument::is_frictionless);
         let upi_currency = method == Method::Card || written.currency == Currency::INR;
         let right = is_reference(&written.reference)
             && (1..=AMOUNT_MINOR_MAX).contains(&written.amount)

@@ -15,7 +15,7 @@ const TOKEN_LENGTH_MAX: usize = 23;
 pub(super) struct Command {
     key: String,
     name: String,
-    var1: String,
+    pub(super) var1: String,
     var2: String,
     var3: String,
     hash: String,
@@ -23,7 +23,14 @@ pub(super) struct Command {
 
 impl Command {
     pub(super) fn moves_money(&self) -> bool {
-        matches!(self.name.as_str(), "capture_transaction" | "cancel_refund_transaction")
+        matches!(
+            self.name.as_str(),
+            "capture_transaction" | "cancel_refund_transaction" | "upi_mandate_revoke"
+        )
+    }
+
+    pub(super) fn is_debit(&self) -> bool {
+        self.name == "si_transaction"
     }
 }
 
@@ -43,25 +50,44 @@ fn refused(message: &str, code: u16) -> String {
     format!(r#"{{"status":0,"msg":"{message}","error_code":{code}}}"#)
 }
 
-const MISSING: &str = r#"{"status":0,"msg":"Parameter missing"}"#;
+pub(super) const INVALID_HASH: &str = r#"{"status":0,"msg":"Invalid Hash."}"#;
+pub(super) const MISSING: &str = r#"{"status":0,"msg":"Parameter missing"}"#;
 
 impl PayUSim {
     pub(super) fn command(self: &Arc<Self>, command: &Command, profile: &FaultProfile) -> String {
-        let expected = sha512_hex(&[&self.key, &command.name, &command.var1, &self.salt]);
-        let signed: bool = expected.as_bytes().ct_eq(command.hash.as_bytes()).into();
-        if command.key != self.key || !signed {
-            return r#"{"status":0,"msg":"Invalid Hash."}"#.to_owned();
+        if !self.is_signed(command) {
+            return INVALID_HASH.to_owned();
         }
         if command.var1.is_empty() {
             return MISSING.to_owned();
         }
         match command.name.as_str() {
             "verify_payment" => self.verify(&command.var1, profile),
+            "check_payment" => self.check(&command.var1, profile),
+            "upi_mandate_revoke" => self.revoke(&command.var1),
             "capture_transaction" => self.capture(command),
             "cancel_refund_transaction" => self.cancel_or_refund(command, profile),
             "check_action_status" => self.action_status(&command.var1),
             "getAllRefundsFromTxnIds" => self.refunds(&command.var1, profile),
             _ => r#"{"status":0,"msg":"Invalid command"}"#.to_owned(),
+        }
+    }
+
+    pub(super) fn is_signed(&self, command: &Command) -> bool {
+        let expected = sha512_hex(&[&self.key, &command.name, &command.var1, &self.salt]);
+        let signed: bool = expected.as_bytes().ct_eq(command.hash.as_bytes()).into();
+        signed && command.key == self.key
+    }
+
+    /// A transaction by PayU's own id.
+    fn check(&self, payment_id: &str, profile: &FaultProfile) -> String {
+        let found = reply::number_of(payment_id).and_then(|number| self.desk.books.get(number));
+        match found.and_then(|entry| self.seen(&entry.reference, profile)) {
+            Some((number, entry)) => format!(
+                r#"{{"status":1,"msg":"Transaction Fetched Successfully","transaction_details":{}}}"#,
+                transaction(number, &entry)
+            ),
+            None => r#"{"status":0,"msg":"Transaction not found"}"#.to_owned(),
         }
     }
 

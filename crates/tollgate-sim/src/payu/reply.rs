@@ -43,6 +43,14 @@ pub(super) struct Form {
     pg: String,
     pub(super) bankcode: String,
     pub(super) pre_authorize: bool,
+    /// Where the browser goes after a success, and after a failure.
+    pub(super) surl: String,
+    pub(super) furl: String,
+    /// The terms of a mandate to be set up, as they were sent.
+    pub(super) si_details: Option<String>,
+    /// Linked wallets and banks need no page.
+    frictionless: bool,
+    token_right: bool,
     behaviour: Option<Behaviour>,
 }
 
@@ -52,6 +60,8 @@ impl Form {
         let text = std::str::from_utf8(body).ok()?;
         let mut form = Self::default();
         let (mut card, mut vpa) = (String::new(), String::new());
+        let (mut token, mut token_type, mut token_info) = (String::new(), String::new(), String::new());
+        let (mut si, mut si_details) = (String::new(), String::new());
         for pair in text.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let place = match name {
@@ -71,6 +81,13 @@ impl Form {
                 "bankcode" => &mut form.bankcode,
                 "ccnum" => &mut card,
                 "vpa" => &mut vpa,
+                "surl" => &mut form.surl,
+                "furl" => &mut form.furl,
+                "store_card_token" => &mut token,
+                "storecard_token_type" => &mut token_type,
+                "additional_info" => &mut token_info,
+                "si" => &mut si,
+                "si_details" => &mut si_details,
                 "pre_authorize" => {
                     form.pre_authorize = value == "1";
                     continue;
@@ -79,12 +96,16 @@ impl Form {
             };
             *place = crate::http::form_field(pair.as_bytes(), name)?;
         }
+        form.token_right = token.is_empty() || token_type != "1" || has_cryptogram(&token_info);
+        if card.is_empty() {
+            card = token;
+        }
+        form.si_details = (si == "1").then_some(si_details);
+        form.frictionless = instrument::is_frictionless(&form.email);
         let behaviour = match form.method() {
-            Method::Card => instrument::of_card(&card),
+            Method::Card | Method::Emi => instrument::of_card(&card),
             Method::Upi => instrument::of_name(&vpa),
-            Method::Wallet | Method::NetBanking | Method::Bnpl | Method::Emi => {
-                instrument::of_name(&form.bankcode)
-            }
+            Method::Wallet | Method::NetBanking | Method::Bnpl => instrument::of_name(&form.bankcode),
         };
         form.behaviour = Some(or_email(behaviour, &form.email));
         Some(form)
@@ -95,8 +116,43 @@ impl Form {
             "UPI" => Method::Upi,
             "CASH" => Method::Wallet,
             "NB" => Method::NetBanking,
+            "BNPL" => Method::Bnpl,
+            "EMI" => Method::Emi,
             _ => Method::Card,
         }
+    }
+
+    /// A transaction that was begun by a command, not by a form.
+    pub(super) fn of_debit(key: &str, txnid: &str, amount: &str, email: &str, udf1: &str) -> Self {
+        let mut form = Self {
+            key: key.to_owned(),
+            txnid: txnid.to_owned(),
+            amount: amount.to_owned(),
+            email: email.to_owned(),
+            pg: "UPI".to_owned(),
+            frictionless: instrument::is_frictionless(email),
+            token_right: true,
+            behaviour: Some(instrument::of_name(email)),
+            ..Self::default()
+        };
+        form.udfs[0] = udf1.to_owned();
+        form
+    }
+
+    /// Whether the customer has to do something: always with a UPI link and with a mandate, on the page
+    /// of a wallet, bank or lender unless it is linked.
+    pub(super) fn has_page(&self) -> bool {
+        let on_page = matches!(self.method(), Method::Wallet | Method::NetBanking | Method::Bnpl);
+        self.bankcode == "INTENT" || self.si_details.is_some() || (on_page && !self.frictionless)
+    }
+
+    pub(super) const fn is_frictionless(&self) -> bool {
+        self.frictionless
+    }
+
+    /// Whether a network token came with its cryptogram.
+    pub(super) const fn token_is_right(&self) -> bool {
+        self.token_right
     }
 
     pub(super) fn instrument(&self) -> (Method, Behaviour) {
@@ -106,8 +162,11 @@ impl Form {
     /// `sha512(key|txnid|amount|productinfo|firstname|email|udf1|…|udf5||||||SALT)`.
     pub(super) fn is_signed(&self, salt: &str) -> bool {
         let [udf1, udf2, udf3, udf4, udf5] = &self.udfs;
-        let expected = sha512_hex(&[
-            &self.key,
+        // With a mandate `si_details` stands before the salt.
+        let (details, last) =
+            self.si_details.as_deref().map_or((salt, None), |details| (details, Some(salt)));
+        let mut parts = vec![
+            self.key.as_str(),
             &self.txnid,
             &self.amount,
             &self.productinfo,
@@ -123,8 +182,10 @@ impl Form {
             "",
             "",
             "",
-            salt,
-        ]);
+            details,
+        ];
+        parts.extend(last);
+        let expected = sha512_hex(&parts);
         expected.as_bytes().ct_eq(self.hash.as_bytes()).into()
     }
 
@@ -154,6 +215,11 @@ impl Form {
     }
 }
 
+fn has_cryptogram(info: &str) -> bool {
+    let info: serde_json::Value = serde_json::from_str(info).unwrap_or_default();
+    ["tavv", "trid", "last4Digits"].iter().all(|name| info[name].as_str().is_some_and(|it| !it.is_empty()))
+}
+
 /// `status` and `unmappedstatus`. Source: docs.payu.in, Payment State Explanations. `cancelled` for
 /// a released authorization is not in that list.
 pub(super) fn status_of(entry: &Entry) -> (&'static str, &'static str) {
@@ -180,7 +246,7 @@ pub(super) fn error_of(entry: &Entry) -> (&'static str, &'static str) {
         Failure::Insufficient => ("E706", "Insufficient funds"),
         Failure::Expired => ("E311", "Expired card"),
         Failure::Blocked => ("E325", "Restricted card"),
-        Failure::Risk => ("E307", "Bank denied transaction due to risk"),
+        Failure::Risk => ("E338", "Transaction denied because one or more risk rules failed"),
         Failure::Cancelled => ("E1605", "Transaction cancelled by user"),
         Failure::Doubtful => ("E209", "Bank response is not received"),
     }
@@ -239,8 +305,9 @@ pub(super) fn waiting(number: u64, entry: &Entry, form: &Form, base_url: &str) -
     let id = payment_id(number);
     let result = match (entry.method, form.bankcode.as_str()) {
         (Method::Upi, "INTENT") => format!(
-            r#"{{"paymentId":"{id}","merchantName":"Simulator","merchantVpa":"simulator@payu","amount":"{amount}","intentURIData":"pa=simulator@payu&pn=Simulator&tr={id}&tid=PPPL{id}&am={amount}&cu=INR&tn=UPI Transaction for PPPL{id}"}}"#,
-            amount = major(entry.amount_minor)
+            r#"{{"paymentId":"{id}","merchantName":"Simulator","merchantVpa":"simulator@payu","amount":"{amount}","intentURIData":"pa=simulator@payu&pn=Simulator&tr={id}&tid=PPPL{id}&am={amount}&cu=INR&tn=UPI Transaction for PPPL{id}{mandate}"}}"#,
+            amount = major(entry.amount_minor),
+            mandate = if form.si_details.is_some() { "&amrule=MAX&rev=Y" } else { "" },
         ),
         (Method::Upi, _) => format!(r#"{{"mihpayid":"{id}","status":"pending"}}"#),
         _ => {
@@ -259,34 +326,39 @@ pub(super) fn waiting(number: u64, entry: &Entry, form: &Form, base_url: &str) -
     )
 }
 
-/// The form of a webhook.
-pub(super) fn webhook(number: u64, entry: &Entry, form: &Form, hash: &str) -> String {
+/// The fields of a webhook, and of what the customer's browser brings back.
+pub(super) fn fields(number: u64, entry: &Entry, form: &Form, hash: &str) -> [(&'static str, String); 19] {
     let (status, unmapped) = status_of(entry);
     let (code, message) = error_of(entry);
+    let [udf1, udf2, udf3, udf4, udf5] = form.udfs.clone();
+    [
+        ("mihpayid", payment_id(number)),
+        ("mode", mode(entry.method).to_owned()),
+        ("status", status.to_owned()),
+        ("unmappedstatus", unmapped.to_owned()),
+        ("key", form.key.clone()),
+        ("txnid", form.txnid.clone()),
+        ("amount", form.amount.clone()),
+        ("productinfo", form.productinfo.clone()),
+        ("firstname", form.firstname.clone()),
+        ("email", form.email.clone()),
+        ("udf1", udf1),
+        ("udf2", udf2),
+        ("udf3", udf3),
+        ("udf4", udf4),
+        ("udf5", udf5),
+        ("field9", message.to_owned()),
+        ("error", code.to_owned()),
+        ("error_Message", message.to_owned()),
+        ("hash", hash.to_owned()),
+    ]
+}
+
+/// The form of a webhook.
+pub(super) fn webhook(number: u64, entry: &Entry, form: &Form, hash: &str) -> String {
     let mut body = String::with_capacity(1_024);
-    let id = payment_id(number);
-    for (name, value) in [
-        ("mihpayid", id.as_str()),
-        ("mode", mode(entry.method)),
-        ("status", status),
-        ("unmappedstatus", unmapped),
-        ("key", &form.key),
-        ("txnid", &form.txnid),
-        ("amount", &form.amount),
-        ("productinfo", &form.productinfo),
-        ("firstname", &form.firstname),
-        ("email", &form.email),
-        ("udf1", &form.udfs[0]),
-        ("udf2", &form.udfs[1]),
-        ("udf3", &form.udfs[2]),
-        ("udf4", &form.udfs[3]),
-        ("udf5", &form.udfs[4]),
-        ("field9", message),
-        ("error", code),
-        ("error_Message", message),
-        ("hash", hash),
-    ] {
-        push_field(&mut body, name, value);
+    for (name, value) in fields(number, entry, form, hash) {
+        push_field(&mut body, name, &value);
     }
     body
 }

@@ -114,21 +114,25 @@ impl RazorpaySim {
                     .filter(|(_, entry)| !self.desk.is_blind_to(entry.created_ms, profile));
                 let expand = uri.query().is_some_and(|query| query.contains("=payments"));
                 Some(match found {
-                    Some((number, entry)) => entity::collection(&[entity::order(number, &entry, expand)]),
+                    Some((number, entry)) => {
+                        let payments = expand.then(|| self.payments_on(number, &entry));
+                        entity::collection(&[entity::order(number, &entry, payments.as_deref())])
+                    }
                     None => entity::collection(&[]),
                 })
             }
-            ["orders", id] => of_id(id, "order_").map(|(number, entry)| entity::order(number, &entry, false)),
-            ["orders", id, "payments"] => of_id(id, "order_").map(|(number, entry)| {
-                if entry.status == Status::Created {
-                    entity::collection(&[])
-                } else {
-                    entity::collection(&[entity::payment(number, &entry)])
-                }
-            }),
+            ["orders", id] => of_id(id, "order_").map(|(number, entry)| entity::order(number, &entry, None)),
+            ["orders", id, "payments"] => of_id(id, "order_")
+                .map(|(number, entry)| entity::collection(&self.payments_on(number, &entry))),
             ["payments", id] => of_id(id, "pay_")
-                .filter(|(_, entry)| entry.status != Status::Created)
-                .map(|(number, entry)| entity::payment(number, &entry)),
+                .and_then(|(number, entry)| self.payments_on(number, &entry).into_iter().next()),
+            ["customers", customer, "tokens"] => Some(self.tokens_of(customer)),
+            ["customers", customer, "tokens", token] => self.token(customer, token),
+            ["payments", id, "refunds", refund] => of_id(id, "pay_").and_then(|(number, entry)| {
+                let action = entity::number_of(refund, "rfnd_")?;
+                let refund = entry.refunds.iter().find(|refund| refund.action == action)?;
+                Some(entity::refund(number, &entry, refund))
+            }),
             ["payments", id, "refunds"] => of_id(id, "pay_").map(|(number, entry)| {
                 let number_in = |name: &str, otherwise: usize| {
                     query(uri, name).and_then(|text| text.parse().ok()).unwrap_or(otherwise)

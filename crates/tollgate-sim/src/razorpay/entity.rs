@@ -8,6 +8,15 @@ use crate::instrument::Failure;
 const FIRST_NUMBER: u64 = 1_000_000_000_000_000_000;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+pub(super) fn customer_id(number: u64) -> String {
+    id("cust_", number)
+}
+
+/// The token of the mandate that an order sets up.
+pub(super) fn token_id(number: u64) -> String {
+    id("token_", number)
+}
+
 fn id(prefix: &str, number: u64) -> String {
     let mut left = FIRST_NUMBER.saturating_add(number);
     let mut digits = [b'0'; 11];
@@ -50,18 +59,16 @@ pub(super) fn collection(items: &[String]) -> String {
     format!(r#"{{"entity":"collection","count":{},"items":[{}]}}"#, items.len(), items.join(","))
 }
 
-pub(super) fn order(number: u64, entry: &Entry, with_payments: bool) -> String {
+/// An order, with its payments if they are given: a collection's items.
+pub(super) fn order(number: u64, entry: &Entry, payments: Option<&[String]>) -> String {
     let (status, attempts) = match entry.status {
         Status::Created => ("created", 0),
         Status::Captured => ("paid", 1),
         _ => ("attempted", 1),
     };
     let due = entry.amount_minor - entry.captured_minor;
-    let payments = match (with_payments, entry.status) {
-        (false, _) => String::new(),
-        (true, Status::Created) => format!(r#","payments":{}"#, collection(&[])),
-        (true, _) => format!(r#","payments":{}"#, collection(&[payment(number, entry)])),
-    };
+    let payments =
+        payments.map_or_else(String::new, |payments| format!(r#","payments":{}"#, collection(payments)));
     format!(
         r#"{{"id":"{id}","entity":"order","amount":{amount},"amount_paid":{paid},"amount_due":{due},"currency":"{currency}","receipt":{receipt},"offer_id":null,"status":"{status}","attempts":{attempts},"notes":{notes},"created_at":{created}{payments}}}"#,
         id = order_id(number),
@@ -88,6 +95,14 @@ fn notes(entry: &Entry) -> String {
 }
 
 pub(super) fn payment(number: u64, entry: &Entry) -> String {
+    payment_of(number, entry, None)
+}
+
+/// A payment; `mandate` names the customer and the token it set up or was taken by.
+pub(super) fn payment_of(number: u64, entry: &Entry, mandate: Option<(&str, &str)>) -> String {
+    let mandate = mandate.map_or_else(String::new, |(customer, token)| {
+        format!(r#""customer_id":"{customer}","token_id":"{token}","#)
+    });
     let captured = entry.captured_minor > 0;
     let refunded = entry.refunded_minor();
     // A payment that was released was returned to the customer without having been captured.
@@ -124,7 +139,7 @@ pub(super) fn payment(number: u64, entry: &Entry) -> String {
             .to_owned()
     };
     format!(
-        r#"{{"id":"{id}","entity":"payment","amount":{amount},"currency":"{currency}","status":"{status}","order_id":"{order}","invoice_id":null,"international":false,"method":"{method}","amount_refunded":{amount_refunded},"refund_status":{refund_status},"captured":{captured},"description":null,"card_id":null,"bank":null,"wallet":null,"vpa":null,"email":null,"contact":null,"notes":{notes},"fee":null,"tax":null,{error},"acquirer_data":{{}},"created_at":{created}}}"#,
+        r#"{{"id":"{id}","entity":"payment","amount":{amount},"currency":"{currency}","status":"{status}","order_id":"{order}","invoice_id":null,"international":false,"method":"{method}","amount_refunded":{amount_refunded},"refund_status":{refund_status},"captured":{captured},"description":null,"card_id":null,"bank":null,"wallet":null,"vpa":null,"email":null,"contact":null,{mandate}"notes":{notes},"fee":null,"tax":null,{error},"acquirer_data":{{}},"created_at":{created}}}"#,
         id = payment_id(number),
         amount = entry.amount_minor,
         currency = entry.currency(),
@@ -193,6 +208,20 @@ const fn words(failure: Failure) -> Words {
         ),
     };
     Words { code, description, source, reason }
+}
+
+/// What a browser brings back from a payment that failed.
+pub(super) fn failure_fields(number: u64, failure: Failure) -> [(&'static str, String); 6] {
+    let words = words(failure);
+    let metadata = format!(r#"{{"payment_id":"{}","order_id":"{}"}}"#, payment_id(number), order_id(number));
+    [
+        ("error[code]", words.code.to_owned()),
+        ("error[description]", words.description.to_owned()),
+        ("error[source]", words.source.to_owned()),
+        ("error[step]", "payment_authorization".to_owned()),
+        ("error[reason]", words.reason.to_owned()),
+        ("error[metadata]", metadata),
+    ]
 }
 
 /// The error reply to a payment that failed at once.

@@ -2,14 +2,14 @@
 
 use super::request::{
     ALREADY_PAID, NO_SUCH_ID, OrderRequest, PaymentRequest, RECEIPT_LENGTH_MAX, Refused, UNREADABLE,
-    instrument_of, integer, notes_of, refused,
+    check_method, instrument_of, integer, notes_of, refused,
 };
 use super::{RazorpaySim, entity, hmac_hex};
 use crate::books::{Entry, Method, NewEntry, Refusal, Status};
 use crate::desk::now_ms;
 use crate::fault::{Fault, FaultProfile, PendingEnd};
-use crate::http::{HangUp, Response, json};
-use crate::instrument::{Behaviour, Failure};
+use crate::http::{HangUp, Response, form_page, json};
+use crate::instrument::{self, Behaviour, Failure};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -48,14 +48,18 @@ impl RazorpaySim {
             receipt
         };
         let notes = notes_of(order.notes, reference)?;
+        let mandate = self.read_mandate(&order)?;
         let method = Method::Card;
         let new = NewEntry { reference, amount_minor, currency, manual, method, notes, now_ms };
         let number = self.desk.books.create(&new).map_err(|refusal| match refusal {
             Refusal::Exists(_) => validation("Order receipt should be unique.", "receipt"),
             _ => Refused { status: 500, ..UNREADABLE },
         })?;
+        if let Some(mandate) = mandate {
+            self.remember_mandate(number, mandate);
+        }
         let entry = self.desk.books.get(number).ok_or(NO_SUCH_ID)?;
-        Ok(json(200, entity::order(number, &entry, false)))
+        Ok(json(200, entity::order(number, &entry, None)))
     }
 
     pub(super) async fn create_payment(
@@ -67,6 +71,7 @@ impl RazorpaySim {
             Ok(checked) => checked,
             Err(refused) => return Ok(refused.reply()),
         };
+        let sets_up = self.is_mandate(number);
         let (method, behaviour, is_intent) = instrument_of(&request);
         let behaviour = self.desk.behaviour(behaviour, profile);
         let fault = match behaviour {
@@ -76,11 +81,23 @@ impl RazorpaySim {
         if let Some(response) = self.desk.strike_before(fault, profile).await? {
             return Ok(response);
         }
-        let response = match behaviour {
-            Behaviour::Fail(failure) => self.fail(number, method, failure, profile),
-            Behaviour::Pending { approve } => self.leave_pending(number, method, is_intent, approve, profile),
-            Behaviour::Success if is_intent => self.leave_pending(number, method, true, true, profile),
-            Behaviour::Success | Behaviour::Fault(_) => self.succeed(number, method, fault, profile),
+        // Wallets, banks and lenders have the customer on a page of theirs, unless that is linked.
+        let has_page = matches!(method, Method::Wallet | Method::NetBanking | Method::Bnpl)
+            && !instrument::is_frictionless(request.email());
+        let waits = match behaviour {
+            Behaviour::Pending { approve } => Some(approve),
+            Behaviour::Success if is_intent || has_page || sets_up => Some(true),
+            _ => None,
+        };
+        if let Some(url) = request.callback_url.as_deref().filter(|_| waits.is_some()) {
+            self.desk.remember_return(number, url);
+        }
+        let response = match (waits, behaviour) {
+            (Some(approve), _) => self
+                .leave_pending(number, method, approve, profile)
+                .map(|()| json(200, self.next_steps(number, method, is_intent, sets_up))),
+            (None, Behaviour::Fail(failure)) => self.fail(number, method, failure, profile),
+            (None, _) => self.succeed(number, method, fault, profile),
         };
         let response = response.unwrap_or_else(|refused| refused.reply());
         self.desk.strike_after(fault, profile, response).await
@@ -94,6 +111,7 @@ impl RazorpaySim {
         required(request.email.is_some(), "The email field is required.", "email")?;
         required(request.contact.is_some(), "The contact field is required.", "contact")?;
         required(request.method.is_some(), "The method field is required.", "method")?;
+        check_method(&request)?;
         let order_id = request.order_id.as_deref().unwrap_or("");
         let number = entity::number_of(order_id, "order_");
         let found = number.and_then(|number| Some((number, self.desk.books.get(number)?)));
@@ -103,6 +121,9 @@ impl RazorpaySim {
         if !amount_fits || request.currency.as_deref().unwrap_or("INR") != entry.currency() {
             let text = "Payment amount is different from your order amount.";
             return Err(refused(text, "order_amount_mismatch", "amount"));
+        }
+        if self.is_mandate(number) && !request.is_recurring() {
+            return Err(refused("The recurring field is required.", "input_validation_failed", "recurring"));
         }
         match entry.status {
             Status::Created | Status::Failed => Ok((number, request)),
@@ -122,18 +143,23 @@ impl RazorpaySim {
         let entry = self.desk.books.charge(number, status, method, 0).map_err(|_| ALREADY_PAID)?;
         let is_async = fault.is_some_and(Fault::loses_the_answer);
         self.tell_of_payment(number, &entry, is_async, profile);
+        let mut triple = self.signed(number);
+        if fault == Some(Fault::WrongSignature) {
+            triple[2].1 = hmac_hex(b"another key", triple[2].1.as_bytes());
+        }
+        Ok(json(200, as_json(&triple)))
+    }
+
+    /// What a success is told by, to a caller and by a browser.
+    pub(super) fn signed(&self, number: u64) -> [(&'static str, String); 3] {
         let (payment_id, order_id) = (entity::payment_id(number), entity::order_id(number));
         let signed = [order_id.as_bytes(), b"|", payment_id.as_bytes()].concat();
-        let mut signature = hmac_hex(&self.signature_key, &signed);
-        if fault == Some(Fault::WrongSignature) {
-            signature = hmac_hex(b"another key", &signed);
-        }
-        Ok(json(
-            200,
-            format!(
-                r#"{{"razorpay_payment_id":"{payment_id}","razorpay_order_id":"{order_id}","razorpay_signature":"{signature}"}}"#
-            ),
-        ))
+        let signature = hmac_hex(&self.signature_key, &signed);
+        [
+            ("razorpay_payment_id", payment_id),
+            ("razorpay_order_id", order_id),
+            ("razorpay_signature", signature),
+        ]
     }
 
     pub(super) fn fail(
@@ -154,12 +180,11 @@ impl RazorpaySim {
         self: &Arc<Self>,
         number: u64,
         method: Method,
-        is_intent: bool,
         approve: bool,
         profile: &FaultProfile,
-    ) -> Result<Response, Refused> {
+    ) -> Result<(), Refused> {
         let books = &self.desk.books;
-        let entry = books.charge(number, Status::Pending, method, 0).map_err(|_| ALREADY_PAID)?;
+        books.charge(number, Status::Pending, method, 0).map_err(|_| ALREADY_PAID)?;
         let approve = match profile.pending_end {
             PendingEnd::Approve => Some(approve),
             PendingEnd::Reject => Some(false),
@@ -169,12 +194,25 @@ impl RazorpaySim {
             let sim = Arc::clone(self);
             self.desk.later(profile.pending_ms, move || drop(sim.decide(number, approve)));
         }
+        Ok(())
+    }
+
+    /// What the customer has to do.
+    fn next_steps(&self, number: u64, method: Method, is_intent: bool, sets_up: bool) -> String {
         let base = &self.desk.base_url;
         let id = entity::payment_id(number);
+        let entry = self.desk.books.get(number);
+        let amount = entity::major(entry.map_or(0, |entry| entry.amount_minor));
         let poll = format!(r#"{{"action":"poll","url":"{base}/v1/payments/{id}"}}"#);
         let next = match (method, is_intent) {
+            (Method::Upi, true) if sets_up => {
+                let uri = format!(
+                    "upi://mandate?pa=simulator@razorpay&pn=Simulator&tr={id}&am={amount}&cu=INR&amrule=MAX&rev=Y&mc=5411"
+                );
+                return format!(r#"{{"razorpay_payment_id":"{id}","link":"{uri}"}}"#);
+            }
+            (Method::Upi, false) if sets_up => return format!(r#"{{"razorpay_payment_id":"{id}"}}"#),
             (Method::Upi, true) => {
-                let amount = entity::major(entry.amount_minor);
                 let uri = format!(
                     "upi://pay?pa=simulator@razorpay&pn=Simulator&tr={id}&tn=razorpay&am={amount}&cu=INR&mc=5411"
                 );
@@ -185,7 +223,7 @@ impl RazorpaySim {
                 format!(r#"{{"action":"redirect","url":"{base}/v1/payments/{id}/authorize"}}"#)
             }
         };
-        Ok(json(200, format!(r#"{{"razorpay_payment_id":"{id}","next":[{next}]}}"#)))
+        format!(r#"{{"razorpay_payment_id":"{id}","next":[{next}]}}"#)
     }
 
     /// The customer of a pending payment has decided.
@@ -205,6 +243,21 @@ impl RazorpaySim {
         Ok(entry)
     }
 
+    /// Sends the customer's browser back, as the processor does: by a form with signed fields after a
+    /// success, with an unsigned error after a failure. None if the caller named no address.
+    pub(super) fn send_back(&self, number: u64) -> Option<Response> {
+        let url = self.desk.take_return(number)?;
+        let entry = self.desk.books.get(number)?;
+        if entry.status == Status::Failed {
+            let fields = entity::failure_fields(number, Failure::from_index(entry.failure));
+            let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            return Some(form_page(&url, &fields));
+        }
+        let triple = self.signed(number);
+        let fields: Vec<_> = triple.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Some(form_page(&url, &fields))
+    }
+
     pub(super) fn challenge(&self, payment_id: &str) -> Response {
         let number = entity::number_of(payment_id, "pay_");
         match number.and_then(|number| self.desk.books.get(number)) {
@@ -215,4 +268,10 @@ impl RazorpaySim {
             None => NO_SUCH_ID.reply(),
         }
     }
+}
+
+/// An object of strings that need no escapes.
+pub(super) fn as_json(fields: &[(&str, String)]) -> String {
+    let fields: Vec<_> = fields.iter().map(|(name, value)| format!(r#""{name}":"{value}""#)).collect();
+    format!("{{{}}}", fields.join(","))
 }

@@ -24,6 +24,31 @@ pub(super) struct OrderRequest<'a> {
     pub(super) payment: Option<CaptureSettings<'a>>,
     #[serde(borrow)]
     pub(super) payment_capture: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) customer_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) token: Option<TokenRequest<'a>>,
+}
+
+/// The terms of a mandate.
+#[derive(Deserialize)]
+pub(super) struct TokenRequest<'a> {
+    #[serde(borrow)]
+    pub(super) max_amount: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) expire_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) frequency: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct CustomerRequest<'a> {
+    #[serde(borrow)]
+    pub(super) name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) email: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) contact: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -56,12 +81,39 @@ pub(super) struct PaymentRequest<'a> {
     pub(super) wallet: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) bank: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) provider: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) emi_duration: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) customer_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) token: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) recurring: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) callback_url: Option<Cow<'a, str>>,
+}
+
+impl PaymentRequest<'_> {
+    pub(super) fn email(&self) -> &str {
+        self.email.as_deref().unwrap_or("")
+    }
+
+    /// Whether it sets a mandate up or debits one.
+    pub(super) fn is_recurring(&self) -> bool {
+        self.recurring.is_some_and(|raw| matches!(raw.get().trim_matches('"'), "1" | "true"))
+    }
 }
 
 #[derive(Deserialize)]
 pub(super) struct CardRequest<'a> {
     #[serde(borrow)]
     pub(super) number: Option<&'a RawValue>,
+    #[serde(default)]
+    pub(super) tokenised: bool,
+    #[serde(borrow)]
+    pub(super) cryptogram_value: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -120,9 +172,37 @@ pub(super) const UNREADABLE: Refused = refused("The request is invalid", "input_
 pub(super) const ALREADY_PAID: Refused =
     refused("Payment already done for this order.", "order_already_paid", "order_id");
 
+/// What the method needs beyond what every payment does.
+pub(super) fn check_method(request: &PaymentRequest<'_>) -> Result<(), Refused> {
+    let required = |present: bool, text, field| {
+        if present { Ok(()) } else { Err(refused(text, "input_validation_failed", field)) }
+    };
+    if let Some(card) = &request.card
+        && card.tokenised
+    {
+        let number = card.number.map_or("", |raw| raw.get().trim_matches('"'));
+        let is_amex = number.starts_with("34") || number.starts_with("37");
+        let has = card.cryptogram_value.as_deref().is_some_and(|value| !value.is_empty());
+        required(has != is_amex, "The cryptogram value field is required.", "cryptogram_value")?;
+    }
+    match request.method.as_deref() {
+        Some("emi") => {
+            let months = request.emi_duration.and_then(integer);
+            let known = months.is_some_and(|months| [3, 6, 9, 12, 18, 24, 36].contains(&months));
+            required(known, "The emi duration field is required.", "emi_duration")
+        }
+        Some("paylater") => {
+            required(request.provider.is_some(), "The provider field is required.", "provider")
+        }
+        Some("wallet") => required(request.wallet.is_some(), "The wallet field is required.", "wallet"),
+        Some("netbanking") => required(request.bank.is_some(), "The bank field is required.", "bank"),
+        _ => Ok(()),
+    }
+}
+
 /// Method, what the instrument makes happen, and whether it is a UPI intent.
 pub(super) fn instrument_of(request: &PaymentRequest<'_>) -> (Method, Behaviour, bool) {
-    let by_email = || instrument::of_name(request.email.as_deref().unwrap_or(""));
+    let by_email = || instrument::of_name(request.email());
     let or_email = |behaviour| match behaviour {
         Behaviour::Success => by_email(),
         other => other,
@@ -143,10 +223,15 @@ pub(super) fn instrument_of(request: &PaymentRequest<'_>) -> (Method, Behaviour,
             let name = request.bank.as_deref().unwrap_or("");
             (Method::NetBanking, or_email(instrument::of_name(name)), false)
         }
-        _ => {
+        Some("paylater") => {
+            let name = request.provider.as_deref().unwrap_or("");
+            (Method::Bnpl, or_email(instrument::of_name(name)), false)
+        }
+        method => {
             let number = request.card.as_ref().and_then(|card| card.number);
             let number = number.map_or("", |raw| raw.get().trim_matches('"'));
-            (Method::Card, or_email(instrument::of_card(number)), false)
+            let kind = if method == Some("emi") { Method::Emi } else { Method::Card };
+            (kind, or_email(instrument::of_card(number)), false)
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// Where the API listens; default: the configured `server.listen`.
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// Folder of the store, the simulators' books and the first key.
+    /// Folder of the store, the simulators' books and the keys.
     #[arg(long, default_value = "data")]
     folder: PathBuf,
 }
@@ -34,7 +34,8 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
     logging::start(&config.log)?;
     config.store.folder = args.folder.join("store");
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
-    let key = first_key(store.as_ref(), &args.folder).await?;
+    let key = key_of(store.as_ref(), &args.folder, &SHOP).await?;
+    key_of(store.as_ref(), &args.folder, &LOAD).await?;
 
     let wanted = args.listen.unwrap_or(config.server.listen);
     let listener = TcpListener::bind(wanted)
@@ -66,22 +67,42 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
-/// The key of the first partner: made at the first start, the same afterwards.
-async fn first_key(store: &dyn Store, folder: &Path) -> Result<String, Failure> {
-    let file = folder.join("dev.key");
+/// The partner that everything can be tried with: processors that answer server to server come first.
+const SHOP: Partner = Partner {
+    name: "Dev shop",
+    key_file: "dev.key",
+    processors: &["razorpay", "payu", "stripe", "phonepe", "paytm", "ccavenue", "phonepe_v1", "examplebank"],
+};
+
+/// The partner of `tollgate load`: payments without a page in the browser.
+const LOAD: Partner = Partner { name: "Load test", key_file: "load.key", processors: &["razorpay", "payu"] };
+
+struct Partner {
+    name: &'static str,
+    key_file: &'static str,
+    processors: &'static [&'static str],
+}
+
+/// The key of a partner of this command: made at the first start, the same afterwards.
+async fn key_of(store: &dyn Store, folder: &Path, partner: &Partner) -> Result<String, Failure> {
+    let file = folder.join(partner.key_file);
     if let Ok(key) = std::fs::read_to_string(&file) {
         return Ok(key.trim().to_owned());
     }
-    let merchant = match store.merchants().await?.into_iter().next() {
+    let known = store.merchants().await?.into_iter().find(|merchant| merchant.name == partner.name);
+    let merchant = match known {
         Some(merchant) => merchant,
         None => {
-            let fee = FeePlan { percent_bps: 200, fixed_minor: 0 };
-            let name = "Dev shop".to_owned();
-            // A category for which UPI collect is still open, so that every method can be tried.
-            let mcc = Some("6211".to_owned());
-            let country = Some("IN".to_owned());
-            let mode = Mode::Sandbox;
-            add(store, NewPartner { name, mode, fee, mcc, country, processors: Vec::new() }).await?
+            let new = NewPartner {
+                name: partner.name.to_owned(),
+                mode: Mode::Sandbox,
+                fee: FeePlan { percent_bps: 200, fixed_minor: 0 },
+                // A category for which UPI collect is still open, so that every method can be tried.
+                mcc: Some("6211".to_owned()),
+                country: Some("IN".to_owned()),
+                processors: partner.processors.iter().map(|name| (*name).to_owned()).collect(),
+            };
+            add(store, new).await?
         }
     };
     let key = add_key(store, &merchant).await?;

@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// The gateway.
     #[arg(long, default_value = "http://127.0.0.1:8000")]
     url: String,
-    /// API key; default: the one `tollgate dev` wrote to its folder.
+    /// API key; default: that of the load test partner, which `tollgate dev` wrote to its folder.
     #[arg(long, env = "TOLLGATE_KEY", hide_env_values = true)]
     key: Option<String>,
     /// Folder of `tollgate dev`.
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let key = match args.key {
         Some(key) => key,
         None => {
-            let file = args.folder.join("dev.key");
+            let file = args.folder.join("load.key");
             let read = std::fs::read_to_string(&file);
             read.map_err(|error| format!("no --key, and {}: {error}", file.display()))?.trim().to_owned()
         }
