@@ -1,8 +1,8 @@
 //! "Example Bank", simulated: the fictitious processor of `examples/custom-processor.toml`, whose head
 //! is its documentation.
 //!
-//! Cards without 3-D Secure succeed at once; UPI, net banking and wallets always wait for their
-//! customer, as real ones do. Replies carry no signature: instead of one that does not hold, the
+//! Cards without 3-D Secure and UPI collect requests succeed at once; UPI links and codes, net banking
+//! and wallets wait for their customer. Replies carry no signature: instead of one that does not hold, the
 //! fault `wrong_signature` answers with another payment's reference.
 
 mod reply;
@@ -424,7 +424,8 @@ pub(crate) const EXAMPLE: &str = include_str!("../../../examples/custom-processo
 const fn method_of(code: &[u8]) -> Option<(Method, bool)> {
     Some(match code {
         b"CARD" => (Method::Card, false),
-        b"UPI_INTENT" | b"UPI_QR" | b"UPI_COLLECT" => (Method::Upi, true),
+        b"UPI_INTENT" | b"UPI_QR" => (Method::Upi, true),
+        b"UPI_COLLECT" => (Method::Upi, false),
         b"NETBANKING" => (Method::NetBanking, true),
         b"WALLET" => (Method::Wallet, true),
         _ => return None,

@@ -84,10 +84,16 @@ async fn every_method_is_captured() {
     let now = Operation::Charge(charge("card", Instrument::Card(&visa), AUTOMATIC));
     let now = world.run(&*bank.connector, &now).await;
     assert!(matches!(now, Outcome::Captured { amount_minor: 10_050, .. }));
+    let now = Operation::Charge(charge("vpa", collect("asha@okbank"), AUTOMATIC));
+    assert_eq!(class(&world.run(&*bank.connector, &now).await), "captured");
+    let customer = Customer { email: Some("frictionless@example.com"), ..Customer::default() };
+    let linked = Instrument::Wallet { provider: "paytm" };
+    let now = Operation::Charge(Charge { customer, ..charge("linked", linked, AUTOMATIC) });
+    assert_eq!(class(&world.run(&*bank.connector, &now).await), "captured");
     for (index, instrument) in [
         INTENT,
         QR,
-        collect("asha@okbank"),
+        collect("pending@okbank"),
         Instrument::NetBanking { bank: "HDFC" },
         Instrument::Wallet { provider: "paytm" },
     ]
