@@ -58,6 +58,9 @@ enum Part {
 #[derive(Debug, Clone)]
 pub(super) struct Text(Vec<Part>);
 
+/// Text, and whether it is a value.
+type Piece<'s> = (bool, Cow<'s, str>);
+
 /// The pieces of a text: literals, and what stands between `{{` and `}}`.
 pub(super) fn pieces(text: &str) -> Result<Vec<Result<&str, &str>>, String> {
     let mut pieces = Vec::new();
@@ -107,7 +110,7 @@ impl Text {
     fn filled<'s, 'a: 's>(
         &'s self,
         source: &Source<'a>,
-    ) -> Result<Option<Vec<(bool, Cow<'s, str>)>>, BuildError> {
+    ) -> Result<Option<Vec<Piece<'s>>>, BuildError> {
         let mut filled = Vec::with_capacity(self.0.len());
         for part in &self.0 {
             match part {
