@@ -151,7 +151,7 @@ class Proof:
         simulator's pages, presses the button of that decision, and stops when it is sent to an
         address that begins with `until`: (address without query, query, body)."""
         if action["type"] == "form":
-            here, body = action["url"], urllib.parse.urlencode(action["fields"])
+            here, body = action["url"], urllib.parse.urlencode([tuple(field) for field in action["fields"]])
         elif action["type"] == "page":
             page = Page(base64.b64decode(action["html_base64"]).decode())
             encoded = urllib.parse.urlencode(page.fields)

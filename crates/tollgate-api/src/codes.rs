@@ -101,8 +101,6 @@ codes! {
         "`detail` says why. Set a new mandate up with a payment that has `mandate`.";
     NO_MANDATE 422 "no_mandate" "The payment has no mandate in force"
         "Only a completed payment that was made with `mandate` has one.";
-    PLAN_UNAVAILABLE 422 "plan_unavailable" "There is no such plan"
-        "See `GET /api/v1/emi/plans` and `POST /api/v1/bnpl/eligibility` for the plans there are.";
     NOT_SUPPORTED 422 "not_supported" "The processor cannot do this"
         "`detail` says what the processor of this payment cannot do.";
     IDEMPOTENCY_KEY_REUSED 422 "idempotency_key_reused" "The idempotency key was used with another request"

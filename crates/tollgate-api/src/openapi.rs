@@ -5,8 +5,8 @@
 use crate::codes;
 use crate::problem::ProblemBody;
 use crate::routes::{
-    analytics, balance, cancel, capture, create, docs, events, health, list, mandate, metrics, openapi,
-    payment, recent, refunds, webhooks,
+    analytics, balance, banks, bnpl, cancel, capture, checkout, create, docs, emi, events, health, list,
+    mandate, metrics, openapi, payment, payment_qr, qr_codes, recent, refunds, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -21,13 +21,22 @@ use utoipa::{Modify, OpenApi};
     paths(
         create::create_payment,
         payment::get_payment,
+        payment_qr::get_payment_qr_svg,
+        payment_qr::get_payment_qr_png,
         list::list_payments,
         capture::capture_payment,
         cancel::cancel_payment,
         mandate::revoke_mandate,
         recent::recent_payments,
+        checkout::create_session,
+        checkout::get_session,
         refunds::create_refund,
         refunds::get_refund,
+        banks::list_banks,
+        banks::list_wallets,
+        emi::list_emi_plans,
+        bnpl::bnpl_eligibility,
+        qr_codes::make_qr_code,
         analytics::payment_analytics,
         balance::get_balance,
         events::list_events,
@@ -42,7 +51,9 @@ use utoipa::{Modify, OpenApi};
     components(schemas(ProblemBody, payment::Expand)),
     tags(
         (name = "Payments", description = "Taking money"),
+        (name = "Checkout", description = "Payment pages hosted here"),
         (name = "Refunds", description = "Giving it back"),
+        (name = "Methods", description = "How customers can pay"),
         (name = "Reports", description = "Where it stands"),
         (name = "Events", description = "What happened"),
         (name = "Webhooks", description = "What processors tell"),

@@ -1,5 +1,8 @@
 //! Tests of the whole router over a real store and engine, without sockets and processors.
 
+mod checkout;
+mod methods;
+
 use super::*;
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
@@ -10,7 +13,7 @@ use std::time::Duration;
 use tollgate_core::id::{ApiKeyId, MerchantId, PaymentId};
 use tollgate_core::merchant::{ApiKey, FeePlan, Merchant, Mode};
 use tollgate_engine::clock::Clock;
-use tollgate_engine::processors::Processors;
+use tollgate_engine::processors::{Processor, Processors};
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
 use tollgate_store::commit::Admin;
@@ -26,6 +29,10 @@ struct Api {
 }
 
 async fn api() -> Api {
+    api_with(Vec::new()).await
+}
+
+async fn api_with(processors: Vec<Processor>) -> Api {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 1)).unwrap());
     let merchant = Merchant {
@@ -45,7 +52,7 @@ async fn api() -> Api {
     store.administer(Admin::PutApiKey(api_key(key_id, merchant.id, &secret, None))).await.unwrap();
     let engine = Engine::new(EngineOptions {
         store,
-        processors: Processors::new(Vec::new()),
+        processors: Processors::new(processors),
         clock: Clock::System,
         public_url: "https://pay.example".to_owned(),
         connect_timeout: Duration::from_secs(1),
@@ -54,7 +61,7 @@ async fn api() -> Api {
         enquiry: Default::default(),
     });
     let prometheus = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-    let options = ApiOptions { body_timeout_ms: 100 };
+    let options = ApiOptions { body_timeout_ms: 100, demo: Some(merchant.id) };
     let state = AppState::new(engine, Lifecycle::default(), prometheus, options);
     let key = auth::format_key(Mode::Sandbox, key_id, &secret);
     Api { router: app(state.clone()), state, key, key_id, _folder: folder }

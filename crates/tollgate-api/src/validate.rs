@@ -3,7 +3,11 @@
 //! Every bound here stands in the documented schemas too ([`crate::schemas`]); the two are kept
 //! alike by the tests that send documented and undocumented data to the running service.
 
-mod method;
+mod checkout;
+pub(crate) mod method;
+pub(crate) mod methods;
+
+pub(crate) use checkout::{OPEN_S_MAX, OPEN_S_MIN, checkout, offered};
 
 use crate::codes;
 use crate::input::{
@@ -12,7 +16,6 @@ use crate::input::{
 use crate::problem::Problem;
 use serde_json::value::RawValue;
 use std::net::IpAddr;
-use tollgate_core::bnpl::Applicant;
 use tollgate_core::card::CardSecret;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::MerchantId;
@@ -71,9 +74,8 @@ pub(crate) fn payment(
         Some(_) => return Err(Problem::field("/capture_mode", "must be automatic or manual")),
     };
     let customer = customer(body.customer, body.user_id.as_ref(), body.customer_id.as_ref())?;
-    let applicant =
-        Applicant { amount, has_phone: customer.phone.is_some(), has_email: customer.email.is_some() };
-    let terms = method::Terms { amount, now_ms, applicant };
+    let (has_phone, has_email) = (customer.phone.is_some(), customer.email.is_some());
+    let terms = method::Terms { amount, now_ms, has_phone, has_email };
     let method::Method { kind, instrument, card } = method::read(body.payment_method, &terms)?;
     let mandate = body.mandate.map(|body| mandate(body, kind, &terms)).transpose()?;
     let new = NewPayment {

@@ -57,6 +57,18 @@ impl Processors {
         self.all.iter().find(|processor| processor.name.as_str() == name)
     }
 
+    /// Those that a merchant may use, whatever the payment.
+    pub fn of<'a>(&'a self, merchant: &'a Merchant) -> impl Iterator<Item = &'a Processor> {
+        let country = merchant.country.as_deref();
+        self.all.iter().filter(move |processor| {
+            let countries = &processor.connector.capabilities().countries;
+            let in_country = countries.is_empty()
+                || country.is_none_or(|country| countries.iter().any(|known| known == country));
+            let chosen = merchant.processors.is_empty() || merchant.processors.contains(&processor.name);
+            processor.serves(merchant.id) && in_country && chosen
+        })
+    }
+
     /// Those able to take a payment, the one to be tried first in front.
     ///
     /// A merchant's own order is kept. Without one, payments are spread evenly: `spread` (any

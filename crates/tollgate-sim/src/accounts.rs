@@ -206,7 +206,8 @@ impl Simulator {
                  merchant_id = \"{}\"\n\
                  access_code = \"{}\"\n\
                  working_key = \"{}\"\n\
-                 manual_confirmation = {}\n",
+                 manual_confirmation = {}\n\
+                 page_retries = false\n",
                 account.merchant_id,
                 account.access_code,
                 account.working_key.expose(),

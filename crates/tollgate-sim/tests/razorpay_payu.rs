@@ -162,11 +162,6 @@ async fn instalments_and_network_tokens() {
         subvention_minor: 0,
     };
     for (connector, url) in world.connectors() {
-        let refund_of = |reference| Operation::Refund {
-            charge: reference,
-            reference: "refund-reference-1",
-            amount: inr(50),
-        };
         for (tail, instrument) in
             [(1, Instrument::Emi { card: &plain, plan: &plan }), (2, Instrument::Card(&tokenised))]
         {
@@ -175,7 +170,9 @@ async fn instalments_and_network_tokens() {
                 world.run(connector, &Operation::Charge(charge(&reference, instrument, AUTOMATIC))).await;
             assert!(matches!(outcome, Outcome::Captured { amount_minor: 10_050, .. }), "{outcome:?}");
             assert_eq!(world.book(url, &reference).await.unwrap().captured_minor, 10_050);
-            let refund = world.run(connector, &refund_of(handle(&reference))).await;
+            let charge = handle(&reference);
+            let refund = Operation::Refund { charge, reference: "refund-reference-1", amount: inr(50) };
+            let refund = world.run(connector, &refund).await;
             assert!(matches!(refund, Outcome::Refunded { amount_minor: 50, .. }), "{refund:?}");
         }
     }

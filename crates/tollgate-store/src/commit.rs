@@ -4,6 +4,7 @@ use crate::error::StoreError;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tollgate_core::attempt::Attempt;
+use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{EventId, MerchantId, PaymentId, RefundId};
@@ -136,4 +137,6 @@ pub enum Admin {
     PutMerchant(Merchant),
     /// Writes an API key.
     PutApiKey(ApiKey),
+    /// Writes a checkout session.
+    PutCheckout(Box<CheckoutSession>),
 }

@@ -4,7 +4,8 @@ use super::{LAST_TIME_ZONE_MS, NAME_CHARS_MAX, any_text, checked, is_word, year_
 use crate::codes;
 use crate::input::{BnplBody, CardBody, EmiBody, MethodBody, MethodDetails, NetworkTokenBody, Text, UpiBody};
 use crate::problem::Problem;
-use tollgate_core::bnpl::{Applicant, BnplKind, BnplLender, Ineligible, LENDERS};
+use crate::routes::bnpl::today;
+use tollgate_core::bnpl::{Applicant, BnplKind, BnplLender, BnplPlan, Ineligible};
 use tollgate_core::card::{CardError, CardNumber, CardSecret, Cvc, NetworkToken, Secret};
 use tollgate_core::emi::{EmiError, EmiPlan};
 use tollgate_core::id::PaymentId;
@@ -17,7 +18,8 @@ use tollgate_engine::request::NewInstrument;
 pub(super) struct Terms {
     pub(super) amount: Money,
     pub(super) now_ms: u64,
-    pub(super) applicant: Applicant,
+    pub(super) has_phone: bool,
+    pub(super) has_email: bool,
 }
 
 /// A method that was read.
@@ -75,58 +77,20 @@ fn method_details(details: MethodDetails<'_>, terms: &Terms) -> Result<Method, P
             let bank = banking.map(|it| required_word(it.bank, "/payment_method/net_banking/bank"));
             plain(bank.transpose()?.map(|bank| InstrumentSummary::NetBanking { bank }))
         }
-        MethodKind::Bnpl => plain(details.bnpl.map(|body| bnpl(body, terms)).transpose()?),
-        MethodKind::Emi => {
-            let body = details.emi.ok_or_else(|| Problem::field("/payment_method/emi", "is required"))?;
-            let plan = emi(body, terms)?;
-            let card = details.card.map(|body| card(body, terms.now_ms)).transpose()?;
-            let card = card.ok_or_else(|| Problem::field("/payment_method/card", "is required"))?;
-            let summary = InstrumentSummary::Emi { card: CardSummary::of(&card), plan };
-            with_card(Some(summary), Some(card))
+        MethodKind::Bnpl => {
+            let plan = details.bnpl.map(|body| bnpl(body, terms)).transpose()?;
+            plain(plan.map(|plan| InstrumentSummary::Bnpl { plan }))
         }
-    })
-}
-
-fn bnpl(body: BnplBody<'_>, terms: &Terms) -> Result<InstrumentSummary, Problem> {
-    const LENDER: &str = "/payment_method/bnpl/lender";
-    const PLAN: &str = "/payment_method/bnpl/plan";
-    let lender = required_word(body.lender, LENDER)?;
-    let plan = body.plan.ok_or_else(|| Problem::field(PLAN, "is required"))?;
-    let lender = BnplLender::find(&lender).ok_or_else(|| {
-        let known = LENDERS.map(|lender| lender.code).join(", ");
-        Problem::field(LENDER, format!("must be one of {known}"))
-    })?;
-    let kind = BnplKind::from_name(plan.as_str())
-        .ok_or_else(|| Problem::field(PLAN, "must be pay_later or pay_in_3"))?;
-    let today = u32::try_from(terms.now_ms / 86_400_000).unwrap_or(u32::MAX);
-    let plan = lender.plan(kind, &terms.applicant, today).map_err(|why| {
-        let pointer = match why {
-            Ineligible::UnknownLender => LENDER,
-            Ineligible::UnknownPlan => PLAN,
-            Ineligible::Currency => "/currency",
-            Ineligible::AmountTooSmall | Ineligible::AmountTooLarge => "/amount",
-            Ineligible::PhoneRequired => "/customer/phone",
-            Ineligible::EmailRequired => "/customer/email",
-        };
-        Problem::new(&codes::PLAN_UNAVAILABLE).at(pointer).because(why.to_string())
-    })?;
-    Ok(InstrumentSummary::Bnpl { plan })
-}
-
-fn emi(body: EmiBody<'_>, terms: &Terms) -> Result<EmiPlan, Problem> {
-    const BANK: &str = "/payment_method/emi/bank";
-    const TENURE: &str = "/payment_method/emi/tenure_months";
-    let bank = required_word(body.bank, BANK)?;
-    let tenure = body.tenure_months.ok_or_else(|| Problem::field(TENURE, "is required"))?;
-    let no_cost = body.no_cost.unwrap_or(false);
-    EmiPlan::offered(&bank, tenure, terms.amount, no_cost).map_err(|why| {
-        let pointer = match why {
-            EmiError::UnknownBank => BANK,
-            EmiError::UnknownTenure => TENURE,
-            EmiError::WrongCurrency => "/currency",
-            EmiError::AmountTooSmall { .. } | EmiError::OutOfRange => "/amount",
-        };
-        Problem::new(&codes::PLAN_UNAVAILABLE).at(pointer).because(why.to_string())
+        MethodKind::Emi => {
+            let plan = details.emi.map(|body| emi(body, terms)).transpose()?;
+            let plan = plan.ok_or_else(|| Problem::field("/payment_method/emi", "is required"))?;
+            let card = details.card.map(|body| card(body, terms.now_ms)).transpose()?;
+            let charged =
+                card.as_ref().map(|card| InstrumentSummary::Emi { card: CardSummary::of(card), plan });
+            let charged = charged
+                .ok_or_else(|| Problem::field("/payment_method/card", "is required for instalments"))?;
+            with_card(Some(charged), card)
+        }
     })
 }
 
@@ -171,6 +135,44 @@ fn upi(body: UpiBody<'_>) -> Result<InstrumentSummary, Problem> {
         }
     };
     Ok(InstrumentSummary::Upi { flow, vpa })
+}
+
+fn bnpl(body: BnplBody<'_>, terms: &Terms) -> Result<BnplPlan, Problem> {
+    let code = required_word(body.lender, "/payment_method/bnpl/lender")?;
+    let lender = BnplLender::find(&code).ok_or_else(|| {
+        Problem::field("/payment_method/bnpl/lender", Ineligible::UnknownLender.to_string())
+    })?;
+    let kind = body.plan.ok_or_else(|| Problem::field("/payment_method/bnpl/plan", "is required"))?;
+    let kind = BnplKind::from_name(kind.as_str())
+        .ok_or_else(|| Problem::field("/payment_method/bnpl/plan", "must be pay_later or pay_in_3"))?;
+    let &Terms { amount, now_ms, has_phone, has_email } = terms;
+    lender.plan(kind, &Applicant { amount, has_phone, has_email }, today(now_ms)).map_err(|why| {
+        let pointer = match why {
+            Ineligible::UnknownLender => "/payment_method/bnpl/lender",
+            Ineligible::UnknownPlan => "/payment_method/bnpl/plan",
+            Ineligible::Currency => "/currency",
+            Ineligible::AmountTooSmall | Ineligible::AmountTooLarge => "/amount",
+            Ineligible::PhoneRequired => "/customer/phone",
+            Ineligible::EmailRequired => "/customer/email",
+        };
+        Problem::field(pointer, why.to_string())
+    })
+}
+
+fn emi(body: EmiBody<'_>, terms: &Terms) -> Result<EmiPlan, Problem> {
+    let bank = required_word(body.bank, "/payment_method/emi/bank")?;
+    let required = || Problem::field("/payment_method/emi/tenure_months", "is required");
+    let tenure_months = body.tenure_months.ok_or_else(required)?;
+    let no_cost = body.no_cost.unwrap_or(false);
+    EmiPlan::offered(&bank, tenure_months, terms.amount, no_cost).map_err(|error| {
+        let pointer = match error {
+            EmiError::UnknownBank => "/payment_method/emi/bank",
+            EmiError::UnknownTenure => "/payment_method/emi/tenure_months",
+            EmiError::WrongCurrency => "/currency",
+            EmiError::AmountTooSmall { .. } | EmiError::OutOfRange => "/amount",
+        };
+        Problem::field(pointer, error.to_string())
+    })
 }
 
 fn required_word(text: Option<Text<'_>>, pointer: &'static str) -> Result<String, Problem> {

@@ -2,7 +2,7 @@
 
 use super::text::{At, Day, Major, Rate, Shown};
 use serde::Serialize;
-use tollgate_core::bnpl::{BnplKind, BnplPlan};
+use tollgate_core::bnpl::BnplPlan;
 use tollgate_core::card::CardBrand;
 use tollgate_core::emi::EmiPlan;
 use tollgate_core::id::PaymentId;
@@ -161,20 +161,21 @@ impl<'a> CardView<'a> {
     }
 }
 
+/// When the customer pays the lender how much.
+pub(crate) fn instalments(
+    plan: &BnplPlan,
+    currency: tollgate_core::currency::Currency,
+) -> Vec<InstalmentView> {
+    let view = |part: &tollgate_core::bnpl::Instalment| InstalmentView {
+        due_on: Day(part.due_day),
+        amount: Major::new(part.amount_minor, currency),
+    };
+    plan.schedule.iter().map(view).collect()
+}
+
 impl<'a> BnplView<'a> {
     pub(crate) fn new(plan: &'a BnplPlan, currency: tollgate_core::currency::Currency) -> Self {
-        let instalment = |part: &tollgate_core::bnpl::Instalment| InstalmentView {
-            due_on: Day(part.due_day),
-            amount: Major::new(part.amount_minor, currency),
-        };
-        Self {
-            lender: &plan.provider,
-            plan: match plan.kind {
-                BnplKind::PayLater => "pay_later",
-                BnplKind::PayIn3 => "pay_in_3",
-            },
-            schedule: plan.schedule.iter().map(instalment).collect(),
-        }
+        Self { lender: &plan.provider, plan: plan.kind.as_str(), schedule: instalments(plan, currency) }
     }
 }
 

@@ -16,6 +16,9 @@ use std::borrow::Cow;
 use std::fmt;
 use zeroize::Zeroizing;
 
+/// A piece of a filled template, and whether a placeholder filled it.
+type Piece<'s> = (bool, Cow<'s, str>);
+
 /// How deep a template may be nested.
 const DEPTH_MAX: usize = 16;
 /// Reserved up front so that a card number is not left behind in memory by a growing buffer.
@@ -57,9 +60,6 @@ enum Part {
 /// Text with placeholders.
 #[derive(Debug, Clone)]
 pub(super) struct Text(Vec<Part>);
-
-/// Text, and whether it is a value.
-type Piece<'s> = (bool, Cow<'s, str>);
 
 /// The pieces of a text: literals, and what stands between `{{` and `}}`.
 pub(super) fn pieces(text: &str) -> Result<Vec<Result<&str, &str>>, String> {
@@ -107,10 +107,7 @@ impl Text {
     }
 
     /// The pieces with their values; nothing when a placeholder has none.
-    fn filled<'s, 'a: 's>(
-        &'s self,
-        source: &Source<'a>,
-    ) -> Result<Option<Vec<Piece<'s>>>, BuildError> {
+    fn filled<'s, 'a: 's>(&'s self, source: &Source<'a>) -> Result<Option<Vec<Piece<'s>>>, BuildError> {
         let mut filled = Vec::with_capacity(self.0.len());
         for part in &self.0 {
             match part {

@@ -499,12 +499,14 @@ fn methods_and_their_codes() {
     let info: serde_json::Value = serde_json::from_str(sent.get("additional_info").unwrap()).unwrap();
     assert_eq!((info["tavv"].as_str(), info["trid"].as_str()), (Some("cryptogram=="), Some("40000000001")));
 
-    let refused = |instrument| {
+    let (klarna, five) = (bnpl("klarna"), emi(5));
+    let no_cost = EmiPlan { no_cost: true, ..emi(6) };
+    let refused = |instrument: Instrument<'_>| {
         payu().start(&Operation::Charge(charge(instrument, 100, CaptureMode::Automatic))).is_err()
     };
     assert!(refused(Instrument::Wallet { provider: "google_pay" }));
     assert!(refused(Instrument::NetBanking { bank: "XXXX" }));
-    assert!(refused(Instrument::Bnpl { plan: &unknown }));
+    assert!(refused(Instrument::Bnpl { plan: &klarna }));
     assert!(refused(Instrument::Emi { card: &plain, plan: &five }));
     assert!(refused(Instrument::Emi { card: &plain, plan: &no_cost }));
 }

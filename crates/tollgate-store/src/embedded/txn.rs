@@ -131,6 +131,9 @@ impl<'a> Txn<'a> {
             Admin::PutApiKey(key) => {
                 self.rows.insert(&self.tables.api_keys, key.id.to_bytes(), encode(key)?);
             }
+            Admin::PutCheckout(session) => {
+                self.rows.insert(&self.tables.checkouts, session.id.to_bytes(), encode(session.as_ref())?);
+            }
         }
         Ok(())
     }
@@ -335,6 +338,10 @@ impl<'a> Txn<'a> {
         if let (None, Some(user_id)) = (before, &payment.terms.user_id) {
             let key = keys::user_payment(merchant_id, user_digest(user_id), payment_id);
             self.rows.insert(&self.tables.user_payments, key, []);
+        }
+        if let (None, Some(checkout)) = (before, payment.terms.checkout) {
+            let key = keys::checkout_payment(checkout, payment_id);
+            self.rows.insert(&self.tables.checkout_payments, key, []);
         }
         if expired_before_ms != payment.expires_at_ms {
             if let Some(at_ms) = expired_before_ms {

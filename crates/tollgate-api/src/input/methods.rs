@@ -1,0 +1,45 @@
+//! Bodies of questions about methods.
+
+use super::{CustomerBody, Text};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// `POST /api/v1/bnpl/eligibility`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct EligibilityBody<'a> {
+    #[serde(borrow)]
+    pub(crate) amount: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) currency: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) customer: Option<CustomerBody<'a>>,
+}
+
+/// `POST /api/v1/qr_codes`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct QrCodeBody<'a> {
+    #[serde(borrow)]
+    pub(crate) vpa: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) name: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) city: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) postal_code: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) amount: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) currency: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) reference: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) note: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) merchant_category_code: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) bill_number: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) terminal: Option<Text<'a>>,
+}

@@ -1,0 +1,68 @@
+//! Documented shapes of questions about methods.
+
+use super::{AmountSchema, CurrencySchema, NewCustomerSchema};
+use utoipa::ToSchema;
+
+/// Who would pay later, and how much.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = EligibilityQuestion, example = json!({
+    "amount": "1500.00", "currency": "INR", "customer": { "email": "asha@example.com", "phone": "+919876543210" }
+}))]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct EligibilitySchema {
+    /// How much is to be paid.
+    #[schema(value_type = AmountSchema)]
+    amount: AmountSchema,
+    /// In which currency.
+    #[schema(value_type = CurrencySchema)]
+    currency: CurrencySchema,
+    /// What is known of the customer: lenders want a phone number or an e-mail address.
+    customer: Option<NewCustomerSchema>,
+}
+
+/// A merchant's UPI code.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewQrCode, example = json!({
+    "vpa": "shop@okbank", "name": "Corner Shop", "city": "Pune", "amount": "125.50", "currency": "INR"
+}))]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct QrCodeSchema {
+    /// The UPI address that is paid.
+    #[schema(
+        pattern = "^(?=.{4,81}$)[A-Za-z0-9._-]{1,78}@[A-Za-z][A-Za-z0-9]{1,63}$",
+        example = "shop@okbank"
+    )]
+    vpa: String,
+    /// The name that the customer sees.
+    #[schema(pattern = "^[ -~]{1,25}$", example = "Corner Shop")]
+    name: String,
+    /// The city.
+    #[schema(pattern = "^[ -~]{1,15}$", example = "Pune")]
+    city: String,
+    /// The postal code.
+    #[schema(pattern = "^[ -~]{1,10}$", example = "411001")]
+    postal_code: Option<String>,
+    /// How much, at most ten digits before the point; without it the customer types the amount.
+    #[schema(value_type = Option<AmountSchema>)]
+    amount: Option<AmountSchema>,
+    /// The currency: `INR` alone.
+    #[schema(pattern = "^INR$", example = "INR")]
+    currency: Option<String>,
+    /// Your reference of the payment.
+    #[schema(pattern = "^[A-Za-z0-9.-]{1,35}$", example = "ORD-7001")]
+    reference: Option<String>,
+    /// A note to the customer.
+    #[schema(min_length = 1, max_length = 50, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    note: Option<String>,
+    /// Your merchant category code; your account's if not given, else `0000`.
+    #[schema(pattern = "^[0-9]{4}$", example = "5411")]
+    merchant_category_code: Option<String>,
+    /// The bill's number.
+    #[schema(pattern = "^[ -~]{1,25}$")]
+    bill_number: Option<String>,
+    /// The terminal or counter.
+    #[schema(pattern = "^[ -~]{1,25}$")]
+    terminal: Option<String>,
+}

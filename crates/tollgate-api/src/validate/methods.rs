@@ -1,0 +1,98 @@
+//! Questions about methods: who would lend, and what a merchant's code holds.
+
+use super::{currency, customer, required_amount};
+use crate::codes;
+use crate::input::Text;
+use crate::input::amount_text;
+use crate::input::methods::{EligibilityBody, QrCodeBody};
+use crate::problem::Problem;
+use tollgate_core::bnpl::Applicant;
+use tollgate_core::currency::Currency;
+use tollgate_core::emv_qr::{EmvQrError, MerchantQr};
+use tollgate_core::merchant::Merchant;
+use tollgate_core::money::Money;
+use tollgate_core::upi_link::{UpiLink, UpiLinkError};
+
+/// Checks a question for lenders.
+pub(crate) fn applicant(body: EligibilityBody<'_>) -> Result<Applicant, Problem> {
+    let amount = required_amount(body.amount, currency(body.currency.as_ref())?)?;
+    let customer = customer(body.customer, None, None)?;
+    Ok(Applicant { amount, has_phone: customer.phone.is_some(), has_email: customer.email.is_some() })
+}
+
+/// A merchant's code in both of its forms.
+#[derive(Debug)]
+pub(crate) struct QrCode {
+    pub(crate) name: String,
+    pub(crate) is_dynamic: bool,
+    pub(crate) link: String,
+    pub(crate) emv: String,
+}
+
+/// Checks a merchant's code and writes it.
+pub(crate) fn qr_code(body: QrCodeBody<'_>, merchant: &Merchant) -> Result<QrCode, Problem> {
+    let required = |text: Option<Text<'_>>, pointer: &'static str| {
+        text.map(|text| text.0.into_owned()).ok_or_else(|| Problem::field(pointer, "is required"))
+    };
+    let optional = |text: Option<Text<'_>>| text.map(|text| text.0.into_owned());
+    if body.currency.as_ref().is_some_and(|currency| currency.as_str() != Currency::INR.code()) {
+        return Err(Problem::field("/currency", "must be INR"));
+    }
+    let amount = body
+        .amount
+        .map(|raw| {
+            let text = amount_text(raw).ok_or_else(|| Problem::new(&codes::AMOUNT_INVALID).at("/amount"))?;
+            Money::parse_major(&text, Currency::INR).map_err(Problem::from)
+        })
+        .transpose()?;
+    let (payee_address, name) = (required(body.vpa, "/vpa")?, required(body.name, "/name")?);
+    let city = required(body.city, "/city")?;
+    let code = optional(body.merchant_category_code);
+    let reference = optional(body.reference);
+    let link = UpiLink {
+        payee_address: payee_address.clone(),
+        payee_name: name.clone(),
+        amount,
+        reference: reference.clone(),
+        note: optional(body.note),
+        merchant_category_code: code.clone().or_else(|| merchant.mcc.clone()),
+    };
+    let emv = MerchantQr {
+        payee_address,
+        name: name.clone(),
+        city,
+        postal_code: optional(body.postal_code),
+        merchant_category_code: code.or_else(|| merchant.mcc.clone()).unwrap_or_else(|| "0000".to_owned()),
+        amount,
+        reference,
+        bill_number: optional(body.bill_number),
+        terminal: optional(body.terminal),
+        purpose: None,
+    };
+    // The narrower of the two forms first: its rules are the documented ones.
+    let emv = emv.build().map_err(|error| {
+        let pointer = match error {
+            EmvQrError::Address => "/vpa",
+            EmvQrError::Name => "/name",
+            EmvQrError::City => "/city",
+            EmvQrError::PostalCode => "/postal_code",
+            EmvQrError::CategoryCode => "/merchant_category_code",
+            EmvQrError::Amount => "/amount",
+            EmvQrError::Reference => "/reference",
+            _ => "/bill_number",
+        };
+        Problem::field(pointer, error.to_string())
+    })?;
+    let link = link.build().map_err(|error| {
+        let pointer = match error {
+            UpiLinkError::Address => "/vpa",
+            UpiLinkError::Name => "/name",
+            UpiLinkError::Amount => "/amount",
+            UpiLinkError::Reference => "/reference",
+            UpiLinkError::CategoryCode => "/merchant_category_code",
+            _ => "/note",
+        };
+        Problem::field(pointer, error.to_string())
+    })?;
+    Ok(QrCode { name, is_dynamic: amount.is_some(), link, emv })
+}
