@@ -36,7 +36,14 @@ pub(super) fn check_pointer(field: &str, pointer: &str) -> Checked<()> {
 }
 
 /// The whole account.
-pub(super) fn plan(account: config::Account) -> Checked<Plan> {
+pub(super) fn plan(mut account: config::Account) -> Checked<Plan> {
+    for (name, method) in std::mem::take(&mut account.written_methods) {
+        let family = MethodFamily::ALL.into_iter().find(|family| family.as_str() == name);
+        let Some(family) = family else {
+            return refuse(&format!("methods.{name}"), "there is no such method");
+        };
+        account.methods.insert(family, method);
+    }
     check_base_url(&account.base_url)?;
     check_names(&account)?;
     let (capabilities, currencies) = capabilities(&account)?;

@@ -30,6 +30,11 @@ pub(super) struct Account {
     #[serde(default)]
     pub(super) auth: Auth,
     pub(super) capture_codes: Option<CaptureCodes>,
+    /// By name: a refusal names a family only if the key is text.
+    #[serde(rename = "methods")]
+    pub(super) written_methods: BTreeMap<String, Method>,
+    /// The same by family, once the names are known to be right.
+    #[serde(skip)]
     pub(super) methods: BTreeMap<MethodFamily, Method>,
     #[serde(default)]
     pub(super) charge: Vec<Exchange>,

@@ -54,7 +54,7 @@ pub(super) fn check(plan: &Plan, account: &config::Account) -> Checked<()> {
             if plan.capture.is_empty() || plan.void.is_empty() {
                 return refuse(&field, "needs the operations `capture` and `void`");
             }
-            if !plan.enquire_charge.last().is_some_and(|it| it.reading.says(Meaning::Authorized)) {
+            if plan.enquire_charge.last().is_some_and(|it| !it.reading.says(Meaning::Authorized)) {
                 return refuse(&field, "needs a reply to `enquire_charge` that can say `authorized`");
             }
         }

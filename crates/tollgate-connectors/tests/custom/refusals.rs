@@ -111,7 +111,7 @@ fn refused_by_name() {
         (
             "methods/cheque",
             Some("{ code = \"E\", currencies = [\"INR\"] }"),
-            "methods: unknown variant `cheque`",
+            "methods.cheque: there is no such method",
         ),
         ("countries", Some("[\"India\"]"), "countries: "),
         ("replies/payment/reference", None, "replies.payment.reference: must say where our reference"),
