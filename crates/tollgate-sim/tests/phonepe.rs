@@ -8,7 +8,6 @@
     reason = "a test may stop where it stands"
 )]
 
-#[allow(dead_code, reason = "not every test file needs every helper")]
 mod common;
 
 use common::*;

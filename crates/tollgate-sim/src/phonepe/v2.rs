@@ -229,7 +229,8 @@ impl PhonePeSim {
         }
         let enabled = config.and_then(|config| config.enabled_payment_modes.as_deref()).unwrap_or_default();
         let cards_alone = !enabled.is_empty() && enabled.iter().all(|mode| mode.r#type == "CARD");
-        let (method, mode) = if cards_alone { (Method::Card, "CARD") } else { (Method::Wallet, "PPE_INTENT") };
+        let (method, mode) =
+            if cards_alone { (Method::Card, "CARD") } else { (Method::Wallet, "PPE_INTENT") };
         let particulars =
             Particulars { product: Product::Checkout, mode: mode.to_owned(), ..Particulars::default() };
         let order = NewOrder {
