@@ -9,7 +9,6 @@
     reason = "a test may stop where it stands"
 )]
 
-#[allow(dead_code, reason = "other tests use the rest")]
 mod common;
 
 use common::*;

@@ -59,14 +59,13 @@ fn posted(page: &str) -> String {
         let (value, _) = rest.split_once('"').unwrap();
         let escape = |text: &str| {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-            let escaped = unescaped(text).bytes().fold(String::new(), |mut out, byte| {
+            unescaped(text).bytes().fold(String::new(), |mut out, byte| {
                 match plain(byte) {
                     true => out.push(char::from(byte)),
                     false => out.push_str(&format!("%{byte:02X}")),
                 }
                 out
-            });
-            escaped
+            })
         };
         format!("{}={}", escape(name), escape(value))
     });
