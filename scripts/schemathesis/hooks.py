@@ -42,6 +42,13 @@ BEYOND_THE_SCHEMA = {
     "card_invalid",
     # depends on the partner's processors
     "no_processor",
+    # plans are for sandbox partners too: there is no test instrument for them
+    "details_required",
+    # depends on the partner's category and the customer's phone
+    "upi_collect_discontinued",
+    # depends on other payments
+    "mandate_unusable",
+    "no_mandate",
     "not_supported",
     # depends on earlier requests
     "idempotency_key_reused",
@@ -55,6 +62,8 @@ BEYOND_THE_SCHEMA_AT = {
     # three spellings of one thing that must agree
     ("/customer_id", "names another user than an earlier field"),
     ("/customer/id", "names another user than an earlier field"),
+    # depends on the day
+    ("/mandate/ends_at", "must be an RFC 3339 moment within the next thirty years"),
     # parameters that need or exclude one another
     ("currency", "is required with an amount"),
     ("from", "must not be after to"),

@@ -18,9 +18,12 @@ def post(path, body):
         return json.load(reply)
 
 
-def pay(capture_mode, amount="1000000.00", vpa="success@upi"):
-    method = {"type": "upi", "upi": {"vpa": vpa}}
-    body = {"amount": amount, "currency": "INR", "payment_method": method, "capture_mode": capture_mode}
+def pay(capture_mode, amount="1000000.00", number="4111111111111111"):
+    card = {"number": number, "exp_month": 12, "exp_year": 2099, "cvc": "123"}
+    body = {
+        "amount": amount, "currency": "INR", "capture_mode": capture_mode, "processor": "razorpay",
+        "payment_method": {"type": "card", "card": card},
+    }
     return post("/api/v1/payments", body)["id"]
 
 
@@ -28,7 +31,7 @@ def pay(capture_mode, amount="1000000.00", vpa="success@upi"):
 payments = [pay("manual") for _ in range(60)]
 completed = [pay("automatic") for _ in range(20)]
 refunds = [post(f"/api/v1/payments/{payment}/refunds", {"amount": "1.00"})["id"] for payment in completed[:10]]
-payments += completed + [pay("automatic", vpa="declined@upi"), pay("automatic", vpa="pending@upi")]
+payments += completed + [pay("automatic", number=number) for number in ("4000000000000002", "4000000000003220")]
 
 auth = [
     {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {key}"}]}

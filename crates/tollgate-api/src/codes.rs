@@ -55,6 +55,8 @@ codes! {
         "Send the whole body without pauses.";
     PAYMENT_NOT_CAPTURABLE 409 "payment_not_capturable" "The payment cannot be captured"
         "Only an authorized payment can be captured, once.";
+    NO_QR_CODE 409 "no_qr_code" "The payment has no QR code"
+        "Only a payment whose customer has to open or scan a UPI link has one.";
     PAYMENT_NOT_CANCELLABLE 409 "payment_not_cancellable" "The payment cannot be cancelled"
         "Only an authorized payment, or one that waits for its customer, can be cancelled.";
     PAYMENT_NOT_REFUNDABLE 409 "payment_not_refundable" "The payment cannot be refunded"

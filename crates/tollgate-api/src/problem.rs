@@ -257,6 +257,8 @@ macro_rules! documented_problems {
 documented_problems! {
     /// Of reading one thing with parameters, or a list.
     QueryProblems [401, 404, 422, 500, 503];
+    /// Of a payment's picture.
+    PictureProblems [401, 404, 409, 422, 500, 503];
     /// Of a question asked in a body.
     AskProblems [400, 401, 408, 413, 415, 422, 500, 503];
     /// Of beginning a payment.

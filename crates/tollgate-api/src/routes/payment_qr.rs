@@ -3,7 +3,7 @@
 use super::path::InPath;
 use crate::auth::Caller;
 use crate::codes;
-use crate::problem::{Problem, QueryProblems};
+use crate::problem::{PictureProblems, Problem};
 use crate::qr_image::QrImage;
 use crate::query::Params;
 use crate::reply;
@@ -17,14 +17,14 @@ use tollgate_core::payment::Payment;
 
 /// A payment's QR code as SVG
 ///
-/// Only a payment whose customer has to open or scan a UPI link has one; any other is answered with 404.
+/// Only a payment whose customer has to open or scan a UPI link has one; any other is answered with 409.
 #[utoipa::path(
     get,
     path = "/api/v1/payments/{id}/qr.svg",
     tag = "Payments",
     operation_id = "get_payment_qr_svg",
     params(("id" = String, Path, pattern = "^pay_[0-9A-Za-z]{22}$", description = "The payment.")),
-    responses((status = 200, body = String, content_type = "image/svg+xml", description = "The picture."), QueryProblems),
+    responses((status = 200, body = String, content_type = "image/svg+xml", description = "The picture."), PictureProblems),
     security(("api_key" = []))
 )]
 pub(crate) async fn get_payment_qr_svg(
@@ -39,14 +39,14 @@ pub(crate) async fn get_payment_qr_svg(
 
 /// A payment's QR code as PNG
 ///
-/// Only a payment whose customer has to open or scan a UPI link has one; any other is answered with 404.
+/// Only a payment whose customer has to open or scan a UPI link has one; any other is answered with 409.
 #[utoipa::path(
     get,
     path = "/api/v1/payments/{id}/qr.png",
     tag = "Payments",
     operation_id = "get_payment_qr_png",
     params(("id" = String, Path, pattern = "^pay_[0-9A-Za-z]{22}$", description = "The payment.")),
-    responses((status = 200, body = Vec<u8>, content_type = "image/png", description = "The picture."), QueryProblems),
+    responses((status = 200, body = Vec<u8>, content_type = "image/png", description = "The picture."), PictureProblems),
     security(("api_key" = []))
 )]
 pub(crate) async fn get_payment_qr_png(
@@ -69,9 +69,7 @@ async fn read(
     Params::parse(query, &[])?;
     let payment = state.engine().store().payment(caller.id(), id).await?;
     let payment = payment.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    image_of(&payment).ok_or_else(|| {
-        Problem::new(&codes::NOT_FOUND).because("the payment's customer has no UPI link to open or scan")
-    })
+    image_of(&payment).ok_or_else(|| Problem::new(&codes::NO_QR_CODE))
 }
 
 /// The code of the link that a payment's customer has to open or scan, and its title.
