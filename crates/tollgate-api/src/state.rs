@@ -1,6 +1,7 @@
 //! What every handler can reach, and where the program stands between start and stop.
 
 use crate::auth_cache::AuthCache;
+use crate::passkeys::Passkeys;
 use crate::routes::health::ProbeCache;
 use crate::telemetry::HttpMetrics;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -45,16 +46,18 @@ impl Lifecycle {
 }
 
 /// What can be chosen about the API.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct ApiOptions {
     /// How long a request's body may take to arrive, in milliseconds.
     pub body_timeout_ms: u64,
+    /// Customers' passkeys; none: payments cannot be confirmed with them.
+    pub passkeys: Option<Passkeys>,
 }
 
 impl Default for ApiOptions {
     /// Ten seconds for 64 KiB: far below any useful connection.
     fn default() -> Self {
-        Self { body_timeout_ms: 10_000 }
+        Self { body_timeout_ms: 10_000, passkeys: None }
     }
 }
 
@@ -124,6 +127,10 @@ impl AppState {
 
     pub(crate) fn probes(&self) -> &ProbeCache {
         &self.0.probes
+    }
+
+    pub(crate) fn passkeys(&self) -> Option<&Passkeys> {
+        self.0.options.passkeys.as_ref()
     }
 
     pub(crate) fn body_timeout(&self) -> Duration {

@@ -1,7 +1,7 @@
 //! Storage keys: fixed-width, big-endian, so that byte order is the order rows are read in.
 
 use tollgate_core::currency::Currency;
-use tollgate_core::id::{MerchantId, PaymentId};
+use tollgate_core::id::{MerchantId, PasskeyId, PaymentId};
 use tollgate_core::ledger::Account;
 use tollgate_core::method::MethodKind;
 use tollgate_core::totals::TotalsKey;
@@ -35,6 +35,14 @@ pub(super) fn user_payment(merchant_id: MerchantId, user: [u8; 16], payment_id: 
     let mut key = [0; 48];
     key[..32].copy_from_slice(&owned(merchant_id, user));
     key[32..].copy_from_slice(&payment_id.to_bytes());
+    key
+}
+
+/// Merchant, digest of the user's id, and passkey.
+pub(super) fn passkey(merchant_id: MerchantId, user: [u8; 16], id: PasskeyId) -> [u8; 48] {
+    let mut key = [0; 48];
+    key[..32].copy_from_slice(&owned(merchant_id, user));
+    key[32..].copy_from_slice(&id.to_bytes());
     key
 }
 
