@@ -69,6 +69,8 @@ codes! {
         "Nothing more can be done to this payment.";
     IDEMPOTENCY_KEY_IN_USE 409 "idempotency_key_in_use" "The first request with this key is still being worked on"
         "Repeat the request after `Retry-After` seconds; it will get the first request's reply.";
+    CONFIRMATION_USED 409 "confirmation_used" "The confirmation was used for another payment"
+        "Ask the customer to confirm again, with new options from `POST /api/v1/confirmations`.";
     PAYLOAD_TOO_LARGE 413 "payload_too_large" "The body is too large"
         "Most bodies may have 64 KiB.";
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported_media_type" "The body is not announced as JSON"
@@ -99,6 +101,12 @@ codes! {
         "Use another method or currency; see which your account's processors take.";
     UPI_COLLECT_DISCONTINUED 422 "upi_collect_discontinued" "UPI collect is not open to this payment"
         "NPCI ended collect on 28 February 2026 but for MCC 6012 and 6211 and for iOS. Use flow `intent` or `qr`.";
+    PASSKEY_INVALID 422 "passkey_invalid" "The passkey cannot be registered"
+        "`detail` says which check failed. Begin again with new options.";
+    CONFIRMATION_INVALID 422 "confirmation_invalid" "The confirmation does not hold for this payment"
+        "`detail` says which check failed. Nothing was charged; ask the customer to confirm this very payment.";
+    CONFIRMATION_EXPIRED 422 "confirmation_expired" "The confirmation's time is over"
+        "Nothing was charged. Ask the customer to confirm again, with new options.";
     MANDATE_UNUSABLE 422 "mandate_unusable" "The mandate cannot be debited"
         "`detail` says why. Set a new mandate up with a payment that has `mandate`.";
     NO_MANDATE 422 "no_mandate" "The payment has no mandate in force"

@@ -138,6 +138,8 @@ pub(crate) struct PaymentBody<'a> {
     pub(crate) mandate: Option<MandateBody<'a>>,
     #[serde(borrow)]
     pub(crate) metadata: Option<Pairs<'a>>,
+    #[serde(borrow)]
+    pub(crate) confirmation: Option<&'a RawValue>,
 }
 
 /// Who pays.

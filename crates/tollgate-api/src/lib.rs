@@ -12,6 +12,7 @@ pub mod docs_page;
 pub mod finish;
 pub mod idempotency;
 pub mod openapi;
+pub mod passkeys;
 pub mod problem;
 pub mod render;
 pub mod request_id;
@@ -37,9 +38,9 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, balance, banks, bnpl, cancel, capture, checkout, checkout_page, come_back, create, demo, docs,
-    emi, events, hand_over, health, list, mandate, metrics, openapi as openapi_route, payment, payment_qr,
-    qr_codes, recent, refunds, vault, webhooks,
+    analytics, balance, banks, bnpl, cancel, capture, checkout, checkout_page, come_back, confirmations,
+    create, demo, docs, emi, events, hand_over, health, list, mandate, metrics, openapi as openapi_route,
+    passkeys as passkey_routes, payment, payment_qr, qr_codes, recent, refunds, vault, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -66,6 +67,9 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/wallets", get(banks::list_wallets))
         .route("/api/v1/emi/plans", get(emi::list_emi_plans))
         .route("/api/v1/bnpl/eligibility", post(bnpl::bnpl_eligibility))
+        .route("/api/v1/passkeys", post(passkey_routes::register_passkey))
+        .route("/api/v1/passkeys/options", post(passkey_routes::passkey_options))
+        .route("/api/v1/confirmations", post(confirmations::confirmation_options))
         .route("/api/v1/qr_codes", post(qr_codes::make_qr_code))
         .route("/api/v1/analytics/payments", get(analytics::payment_analytics))
         .route("/api/v1/events", get(events::list_events))

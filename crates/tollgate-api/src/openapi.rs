@@ -5,8 +5,9 @@
 use crate::codes;
 use crate::problem::ProblemBody;
 use crate::routes::{
-    analytics, balance, banks, bnpl, cancel, capture, checkout, create, docs, emi, events, health, list,
-    mandate, metrics, openapi, payment, payment_qr, qr_codes, recent, refunds, webhooks,
+    analytics, balance, banks, bnpl, cancel, capture, checkout, confirmations, create, docs, emi, events,
+    health, list, mandate, metrics, openapi, passkeys, payment, payment_qr, qr_codes, recent, refunds,
+    webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -37,6 +38,9 @@ use utoipa::{Modify, OpenApi};
         emi::list_emi_plans,
         bnpl::bnpl_eligibility,
         qr_codes::make_qr_code,
+        passkeys::passkey_options,
+        passkeys::register_passkey,
+        confirmations::confirmation_options,
         analytics::payment_analytics,
         balance::get_balance,
         events::list_events,
@@ -54,6 +58,7 @@ use utoipa::{Modify, OpenApi};
         (name = "Checkout", description = "Payment pages hosted here"),
         (name = "Refunds", description = "Giving it back"),
         (name = "Methods", description = "How customers can pay"),
+        (name = "Confirmations", description = "Customers agree by finger, face or PIN"),
         (name = "Reports", description = "Where it stands"),
         (name = "Events", description = "What happened"),
         (name = "Webhooks", description = "What processors tell"),

@@ -205,6 +205,7 @@ impl From<EngineError> for Problem {
             EngineError::KeyInFlight => {
                 Self::new(&codes::IDEMPOTENCY_KEY_IN_USE).at("Idempotency-Key").retry_after_s(1)
             }
+            EngineError::ConfirmationUsed => Self::new(&codes::CONFIRMATION_USED).at("/confirmation"),
             EngineError::UnknownProcessor => Self::new(&codes::NOT_FOUND),
             EngineError::WebhookSignature => Self::new(&codes::WEBHOOK_SIGNATURE_INVALID),
             EngineError::WebhookMalformed => Self::new(&codes::WEBHOOK_MALFORMED),

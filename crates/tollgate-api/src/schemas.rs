@@ -178,6 +178,10 @@ pub(crate) struct NewPaymentSchema {
     /// Your own data.
     #[schema(value_type = Option<MetadataSchema>)]
     metadata: Option<MetadataSchema>,
+    /// The customer's confirmation of amount and payee: what `navigator.credentials.get` gave for the options of
+    /// `POST /api/v1/confirmations`, as `PublicKeyCredential.toJSON` writes it. It needs `user_id`.
+    #[schema(value_type = Option<Object>)]
+    confirmation: Option<String>,
 }
 
 /// A hosted payment page to be opened.

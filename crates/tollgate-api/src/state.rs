@@ -1,6 +1,7 @@
 //! What every handler can reach, and where the program stands between start and stop.
 
 use crate::auth_cache::AuthCache;
+use crate::passkeys::Passkeys;
 use crate::routes::health::ProbeCache;
 use crate::shelf::CardShelf;
 use crate::telemetry::HttpMetrics;
@@ -54,18 +55,20 @@ impl Lifecycle {
 }
 
 /// What can be chosen about the API.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct ApiOptions {
     /// How long a request's body may take to arrive, in milliseconds.
     pub body_timeout_ms: u64,
     /// Whose demo shop is at `/demo`; none: there is no such page.
     pub demo: Option<MerchantId>,
+    /// Customers' passkeys; none: payments cannot be confirmed with them.
+    pub passkeys: Option<Passkeys>,
 }
 
 impl Default for ApiOptions {
     /// Ten seconds for 64 KiB: far below any useful connection.
     fn default() -> Self {
-        Self { body_timeout_ms: 10_000, demo: None }
+        Self { body_timeout_ms: 10_000, demo: None, passkeys: None }
     }
 }
 
@@ -153,6 +156,10 @@ impl AppState {
 
     pub(crate) fn demo(&self) -> Option<MerchantId> {
         self.0.options.demo
+    }
+
+    pub(crate) fn passkeys(&self) -> Option<&Passkeys> {
+        self.0.options.passkeys.as_ref()
     }
 
     pub(crate) fn body_timeout(&self) -> Duration {

@@ -23,6 +23,7 @@ use tollgate_core::mandate::{MandateFrequency, MandateTerms};
 use tollgate_core::method::{CaptureMode, MethodKind};
 use tollgate_core::money::Money;
 use tollgate_engine::request::{NewCustomer, NewPayment, NewRefund};
+use webauthn_rs_core::proto::PublicKeyCredential;
 
 /// Most characters of a user's id.
 pub(crate) const USER_ID_CHARS_MAX: usize = 128;
@@ -53,6 +54,8 @@ const LAST_TIME_ZONE_MS: u64 = 12 * 3_600_000;
 pub(crate) struct CheckedPayment {
     pub(crate) new: NewPayment,
     pub(crate) card: Option<CardSecret>,
+    /// What the customer signed, not verified yet.
+    pub(crate) confirmation: Option<PublicKeyCredential>,
 }
 
 /// Checks a new payment.
@@ -101,8 +104,10 @@ pub(crate) fn payment(
         processor: checked(body.processor, "/processor", is_word, "must be 2 to 32 letters, digits, _ or -")?,
         mandate,
         checkout: None,
+        confirmation: None,
     };
-    Ok(CheckedPayment { new, card })
+    let confirmation = body.confirmation.map(|raw| methods::credential(raw, "/confirmation")).transpose()?;
+    Ok(CheckedPayment { new, card, confirmation })
 }
 
 /// Checks a refund; its amount is read by the engine, which knows the currency.

@@ -26,6 +26,7 @@ pub mod merchant;
 pub mod method;
 pub mod money;
 pub mod outcome;
+pub mod passkey;
 pub mod payment;
 pub mod refund;
 pub mod totals;

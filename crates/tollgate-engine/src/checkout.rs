@@ -199,6 +199,7 @@ impl Engine {
             processor: None,
             mandate: session.mandate,
             checkout: Some(session.id),
+            confirmation: None,
         };
         self.create_payment(&open.merchant, new, Some(key), render).await
     }

@@ -49,6 +49,9 @@ pub enum EngineError {
     /// The idempotency key's first request is still being worked on.
     #[error("the first request with this idempotency key is still being worked on")]
     KeyInFlight,
+    /// The customer's confirmation was used for another payment.
+    #[error("the confirmation was used for another payment")]
+    ConfirmationUsed,
     /// No such processor.
     #[error("no such processor")]
     UnknownProcessor,

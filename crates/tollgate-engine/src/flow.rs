@@ -230,7 +230,7 @@ impl Engine {
             return_url: new.return_url,
             metadata: new.metadata,
             mandate: new.mandate,
-            confirmed_by: None,
+            confirmed_by: new.confirmation.as_ref().map(|confirmation| confirmation.passkey_id),
             checkout: new.checkout,
         };
         let command = Command::Create {
@@ -243,9 +243,14 @@ impl Engine {
             terms: Box::new(terms),
         };
         let rest = able.split_off(1);
-        self.run((merchant.id, parts, now_ms), command, key, render, move |engine, begun| async move {
-            engine.charge(begun, rest, secrets).await
-        })
+        let message = new.confirmation.map(|it| format!("cnf:{}", hex_of(&it.digest)));
+        self.run(
+            (merchant.id, parts, now_ms),
+            command,
+            (key, message),
+            render,
+            move |engine, begun| async move { engine.charge(begun, rest, secrets).await },
+        )
         .await
     }
 
@@ -274,7 +279,7 @@ impl Engine {
             attempt_id: AttemptId::from_parts(ids::sibling(parts)),
             amount_minor: amount.map(|amount| amount.minor),
         };
-        self.run((merchant_id, parts, now_ms), command, key, render, |engine, begun| async move {
+        self.run((merchant_id, parts, now_ms), command, (key, None), render, |engine, begun| async move {
             engine.follow_up(begun).await
         })
         .await
@@ -294,7 +299,7 @@ impl Engine {
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
         let attempt_id = AttemptId::from_parts(ids::sibling(parts));
         let command = Command::Cancel { payment_id: id, attempt_id };
-        self.run((merchant_id, parts, now_ms), command, key, render, |engine, begun| async move {
+        self.run((merchant_id, parts, now_ms), command, (key, None), render, |engine, begun| async move {
             engine.follow_up(begun).await
         })
         .await
@@ -323,7 +328,7 @@ impl Engine {
             reason: new.reason,
             metadata: new.metadata,
         };
-        self.run((merchant_id, parts, now_ms), command, key, render, |engine, begun| async move {
+        self.run((merchant_id, parts, now_ms), command, (key, None), render, |engine, begun| async move {
             engine.follow_up(begun).await
         })
         .await
@@ -334,7 +339,7 @@ impl Engine {
         self: &Arc<Self>,
         (merchant_id, parts, now_ms): (MerchantId, IdParts, u64),
         command: Command,
-        key: Option<IdempotencyKey>,
+        (key, message): (Option<IdempotencyKey>, Option<String>),
         render: Render,
         rest: F,
     ) -> Result<Answer, EngineError>
@@ -354,7 +359,7 @@ impl Engine {
                     command: Some(command),
                     idempotency: key
                         .map(|key| IdempotencyStep::Begin { key: key.key, fingerprint: key.fingerprint }),
-                    message: None,
+                    message,
                 })
                 .await;
             let committed = match first {
@@ -366,6 +371,7 @@ impl Engine {
                     let subject = (merchant_id, payment_id, refund_id);
                     return engine.adopt(subject, name.unwrap_or_default(), render).await;
                 }
+                Err(CommitError::DuplicateMessage) => return Err(EngineError::ConfirmationUsed),
                 Err(error) => return Err(error.into()),
             };
             let begun = Begun { committed, key: name, render };
@@ -592,6 +598,14 @@ fn may_fail_over(failure: &Failure) -> bool {
             | FailureCode::ProcessorRejected
             | FailureCode::NoProcessor
     )
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0xF])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 fn read_amount(text: Option<&str>, payment: &Payment) -> Result<Option<Money>, EngineError> {

@@ -1,6 +1,6 @@
 //! What the API asks of the engine: validated, typed, without any clear card.
 
-use tollgate_core::id::CheckoutId;
+use tollgate_core::id::{CheckoutId, PasskeyId};
 use tollgate_core::mandate::MandateTerms;
 use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind};
 use tollgate_core::money::Money;
@@ -34,6 +34,17 @@ pub struct NewPayment {
     pub mandate: Option<MandateTerms>,
     /// The checkout session it is made in.
     pub checkout: Option<CheckoutId>,
+    /// The customer's confirmation of amount and payee, verified.
+    pub confirmation: Option<Confirmation>,
+}
+
+/// A customer's confirmation of one payment, verified against its amount, currency, payee and customer.
+#[derive(Debug, Clone)]
+pub struct Confirmation {
+    /// The passkey that signed it.
+    pub passkey_id: PasskeyId,
+    /// Tells it from every other: a second payment with it is refused inside the commit.
+    pub digest: [u8; 32],
 }
 
 /// The instrument of a new payment.

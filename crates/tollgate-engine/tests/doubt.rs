@@ -205,6 +205,7 @@ impl Bench {
             processor: None,
             mandate: None,
             checkout: None,
+            confirmation: None,
         };
         let answer = self.engine.create_payment(&self.merchant, new, None, render).await.unwrap();
         let id: PaymentId = String::from_utf8(answer.reply.body).unwrap().parse().unwrap();

@@ -9,6 +9,7 @@ use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{EventId, MerchantId, PaymentId, RefundId};
 use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 
@@ -25,7 +26,8 @@ pub struct Commit {
     pub command: Option<Command>,
     /// What to do with the caller's idempotency key.
     pub idempotency: Option<IdempotencyStep>,
-    /// The processor's message this comes from; a message seen before changes nothing.
+    /// The processor's message or the customer's confirmation this comes from; one that was seen before
+    /// changes nothing, unless the idempotency key was answered before: then that comes first.
     pub message: Option<String>,
 }
 
@@ -139,4 +141,7 @@ pub enum Admin {
     PutApiKey(ApiKey),
     /// Writes a checkout session.
     PutCheckout(Box<CheckoutSession>),
+    /// Writes a customer's passkey. One that is there keeps its time of registration and the higher of the
+    /// two signature counters: a counter never goes back.
+    PutPasskey(Passkey),
 }

@@ -21,6 +21,7 @@ use tollgate_core::event::EventRecord;
 use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{Account, Balance, Posting};
 use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_core::totals::{Totals, TotalsKey};
@@ -48,6 +49,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// The API keys of a merchant, oldest first.
     async fn api_keys(&self, merchant_id: MerchantId) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// The passkeys of a merchant's customer, in the order of their ids.
+    async fn passkeys(&self, merchant_id: MerchantId, user_id: &str) -> Result<Vec<Passkey>, StoreError>;
 
     /// A payment.
     async fn payment(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Option<Payment>, StoreError>;

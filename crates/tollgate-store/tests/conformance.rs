@@ -11,12 +11,15 @@ use tollgate_core::command::{Command, Refusal};
 use tollgate_core::currency::Currency;
 use tollgate_core::event::PaymentTerms;
 use tollgate_core::failure::{Failure, FailureCode};
-use tollgate_core::id::{AttemptId, CheckoutId, EventId, IdParts, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{
+    AttemptId, CheckoutId, EventId, IdParts, MerchantId, PasskeyId, PaymentId, RefundId,
+};
 use tollgate_core::ledger::Account;
 use tollgate_core::merchant::{FeePlan, Merchant, Mode};
 use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodFamily, MethodKind, UpiFlow};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
+use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_core::transition::PaymentStatus;
@@ -490,4 +493,62 @@ fn copy_folder(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn passkeys_belong_to_one_customer_and_their_counters_never_go_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (shop, user) = {
+        let store = open(folder.path(), 1);
+        let (shop, other) = (merchant(store.as_ref()).await, merchant(store.as_ref()).await);
+        let passkey = |id: u128, merchant_id, user: &str, sign_count| Passkey {
+            id: PasskeyId::from_u128(id),
+            merchant_id,
+            user_id: user.to_owned(),
+            credential_id: vec![1, 2, 3],
+            credential: "{}".to_owned(),
+            sign_count,
+            created_at_ms: NOW_MS + u64::from(sign_count),
+        };
+        let put = |passkey| store.administer(Admin::PutPasskey(passkey));
+        put(passkey(2, shop, "asha", 5)).await.unwrap();
+        put(passkey(1, shop, "asha", 0)).await.unwrap();
+        put(passkey(3, shop, "ben", 0)).await.unwrap();
+        let (late, early) = tokio::join!(put(passkey(2, shop, "asha", 9)), put(passkey(2, shop, "asha", 7)));
+        assert!(late.is_ok() && early.is_ok());
+        let found = store.passkeys(shop, "asha").await.unwrap();
+        let shown: Vec<_> =
+            found.iter().map(|it| (it.id.as_u128(), it.sign_count, it.created_at_ms - NOW_MS)).collect();
+        assert_eq!(shown, [(1, 0, 0), (2, 9, 5)]);
+        assert_eq!(store.passkeys(other, "asha").await.unwrap(), []);
+        assert_eq!(store.passkeys(shop, "ash").await.unwrap(), []);
+        (shop, "asha")
+    };
+    assert_eq!(open(folder.path(), 2).passkeys(shop, user).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_confirmation_is_used_once_but_its_request_may_be_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let shop = merchant(store.as_ref()).await;
+    let pay = |key: Option<&str>| {
+        let command = create(NOW_MS, terms(10_000, "asha", CaptureMode::Automatic));
+        let begin = |key: &str| IdempotencyStep::Begin { key: key.to_owned(), fingerprint: [7; 32] };
+        let message = Some("cnf:1".to_owned());
+        Commit { idempotency: key.map(begin), message, ..work(shop, NOW_MS, command) }
+    };
+    store.commit(pay(Some("k1"))).await.unwrap();
+    // The same request again meets its key first.
+    assert!(matches!(store.commit(pay(Some("k1"))).await, Err(CommitError::KeyInFlight)));
+    for key in [None, Some("k2")] {
+        assert!(matches!(store.commit(pay(key)).await, Err(CommitError::DuplicateMessage)));
+    }
+    // A key that met a used confirmation is not taken.
+    let mut fresh = pay(Some("k2"));
+    fresh.message = Some("cnf:2".to_owned());
+    store.commit(fresh).await.unwrap();
+    let page = store.payments(shop, PaymentFilter { limit: 10, ..PaymentFilter::default() }).await.unwrap();
+    assert_eq!(page.payments.len(), 2);
+    assert_clean(store.as_ref()).await;
 }

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tollgate_api::passkeys::{PasskeyOptions, PasskeyOptionsError, Passkeys};
 use tollgate_connectors::registry::{self, Account};
 use tollgate_core::attempt::ProcessorName;
+use tollgate_core::card::Secret;
 use tollgate_core::command::Policy;
 use tollgate_engine::enquiry::EnquiryOptions;
 use tollgate_engine::login::LoginCache;
@@ -23,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) engine: Engine,
     pub(crate) enquiry: Enquiry,
+    pub(crate) passkeys: PasskeySettings,
     pub(crate) log: Log,
     /// Processor accounts by name.
     pub(crate) processors: BTreeMap<String, toml::Table>,
@@ -151,6 +154,41 @@ impl Default for Enquiry {
     }
 }
 
+/// `[passkeys]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PasskeySettings {
+    /// The domain, or a parent domain, of the pages on which customers confirm; empty: the host of
+    /// `server.public_url`.
+    pub(crate) rp_id: String,
+    /// The name that authenticators show.
+    pub(crate) rp_name: String,
+    /// The origins of those pages; empty: that of `server.public_url`.
+    pub(crate) origins: Vec<String>,
+    /// The secret under which challenges are made; empty: a new one with every start.
+    #[serde(deserialize_with = "secret")]
+    pub(crate) challenge_key: Secret,
+    /// How long a challenge may be answered.
+    pub(crate) challenge_s: u64,
+}
+
+impl Default for PasskeySettings {
+    fn default() -> Self {
+        Self {
+            rp_id: String::new(),
+            rp_name: "Tollgate".to_owned(),
+            origins: Vec::new(),
+            challenge_key: Secret::new(""),
+            challenge_s: 300,
+        }
+    }
+}
+
+/// Text that is never printed.
+fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
+}
+
 /// `[log]`
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -233,6 +271,33 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Customers' passkeys, for a gateway that is reached at `public_url`.
+    pub(crate) fn passkeys(&self, public_url: &str) -> Result<Passkeys, PasskeyOptionsError> {
+        let settings = &self.passkeys;
+        let authority = public_url.split("//").nth(1).unwrap_or_default();
+        let authority = authority.split('/').next().unwrap_or_default();
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, format!(":{port}")),
+            _ => (authority, String::new()),
+        };
+        // Browsers take no addresses for a relying party: whoever tries it out goes to localhost.
+        let is_address = host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok();
+        let scheme = public_url.split("//").next().unwrap_or_default();
+        let (rp_id, origin) = if is_address {
+            ("localhost", format!("http://localhost{port}"))
+        } else {
+            (host, format!("{scheme}//{authority}"))
+        };
+        let key = &settings.challenge_key;
+        Passkeys::new(&PasskeyOptions {
+            rp_id: if settings.rp_id.is_empty() { rp_id } else { &settings.rp_id }.to_owned(),
+            rp_name: settings.rp_name.clone(),
+            origins: if settings.origins.is_empty() { vec![origin] } else { settings.origins.clone() },
+            challenge_key: (!key.expose().is_empty()).then(|| key.clone()),
+            lifetime_ms: settings.challenge_s.saturating_mul(1_000),
+        })
     }
 
     /// The times that decisions need.
@@ -405,5 +470,26 @@ mod tests {
         assert!(refusal("[processors.payu]\nkey = \"k\"").contains("missing field `salt`"));
         let secret = refusal("[processors.payu]\nsalt = \"hush\nkey=");
         assert!(!secret.contains("hush"), "{secret}");
+    }
+
+    #[test]
+    fn passkeys_are_of_the_public_url_unless_told_otherwise() {
+        let config = Config::default();
+        for url in [
+            "http://127.0.0.1:8000",
+            "http://[::1]:8000",
+            "https://pay.example.com",
+            "https://pay.example.com:8443/x",
+        ] {
+            assert!(config.passkeys(url).is_ok(), "{url}");
+        }
+        let text = "[passkeys]\nrp_id = \"example.com\"\norigins = [\"https://shop.example.com\"]\n\
+                    challenge_key = \"hush\"\n";
+        let config: Config = toml::from_str(text).unwrap();
+        assert!(config.passkeys("http://127.0.0.1:8000").is_ok());
+        assert!(!format!("{config:?}").contains("hush"));
+        let config: Config = toml::from_str("[passkeys]\nrp_id = \"example.com\"\n").unwrap();
+        let refusal = config.passkeys("https://pay.example.org").unwrap_err().to_string();
+        assert!(refusal.contains("does not belong to example.com"), "{refusal}");
     }
 }

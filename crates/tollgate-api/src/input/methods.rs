@@ -43,3 +43,35 @@ pub(crate) struct QrCodeBody<'a> {
     #[serde(borrow)]
     pub(crate) terminal: Option<Text<'a>>,
 }
+
+/// `POST /api/v1/passkeys/options`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct PasskeyOptionsBody<'a> {
+    #[serde(borrow)]
+    pub(crate) user_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) name: Option<Text<'a>>,
+}
+
+/// `POST /api/v1/passkeys`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct NewPasskeyBody<'a> {
+    #[serde(borrow)]
+    pub(crate) user_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) credential: Option<&'a RawValue>,
+}
+
+/// `POST /api/v1/confirmations`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct ConfirmationBody<'a> {
+    #[serde(borrow)]
+    pub(crate) amount: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) currency: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) user_id: Option<Text<'a>>,
+}

@@ -1,5 +1,6 @@
 //! `POST /api/v1/payments`: takes a payment.
 
+use super::confirmations;
 use super::submission::{self, Submission};
 use crate::auth::Caller;
 use crate::body;
@@ -13,7 +14,9 @@ use crate::validate;
 use crate::views::payment::PaymentView;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use tollgate_core::passkey::Passkey;
 use tollgate_engine::request::NewPayment;
+use tollgate_store::commit::Admin;
 
 /// Take a payment
 ///
@@ -43,8 +46,8 @@ pub(crate) async fn create_payment(
     request: Request,
 ) -> Result<Response, Problem> {
     let submission = Submission::read(&state, request).await?;
-    let new = match read(&state, &caller, &submission) {
-        Ok(new) => new,
+    let (new, counted) = match read(&state, &caller, &submission).await {
+        Ok(read) => read,
         Err(problem) => {
             return submission::refuse(&state, &caller, submission.key.as_ref(), problem).await;
         }
@@ -60,15 +63,31 @@ pub(crate) async fn create_payment(
         // What was refused before its charge has left the card in the vault.
         drop(engine.vault().withdraw(token, engine.now_ms()));
     }
+    if let (Ok(_), Some(counted)) = (&said, counted) {
+        // The payment stands; a counter that is not kept now is kept with the next confirmation.
+        if let Err(error) = engine.store().administer(Admin::PutPasskey(counted)).await {
+            tracing::warn!(%error, "a passkey's signature counter was not kept");
+        }
+    }
     submission::answer(&state, &caller, key.as_ref(), said).await
 }
 
-/// Reads and checks the body; its card goes into the vault at once.
-fn read(state: &AppState, caller: &Caller, submission: &Submission) -> Result<NewPayment, Problem> {
+/// Reads and checks the body and its confirmation; its card goes into the vault then.
+async fn read(
+    state: &AppState,
+    caller: &Caller,
+    submission: &Submission,
+) -> Result<(NewPayment, Option<Passkey>), Problem> {
     let body: PaymentBody<'_> = body::parse(&submission.body)?;
     let engine = state.engine();
     let now_ms = engine.now_ms();
     let mut checked = validate::payment(body, caller.id(), now_ms)?;
+    let mut counted = None;
+    if let Some(answer) = &checked.confirmation {
+        let confirmed = confirmations::confirm(state, caller, &checked.new, answer).await?;
+        checked.new.confirmation = Some(confirmed.confirmation);
+        counted = confirmed.counted;
+    }
     if let Some(card) = checked.card {
         let token = engine
             .vault()
@@ -78,5 +97,5 @@ fn read(state: &AppState, caller: &Caller, submission: &Submission) -> Result<Ne
             instrument.card = Some(token);
         }
     }
-    Ok(checked.new)
+    Ok((checked.new, counted))
 }

@@ -66,3 +66,48 @@ pub(crate) struct QrCodeSchema {
     #[schema(pattern = "^[ -~]{1,25}$")]
     terminal: Option<String>,
 }
+
+/// Whose passkey is to be registered.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewPasskeyOptions, example = json!({ "user_id": "u1", "name": "asha@example.com" }))]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct PasskeyOptionsSchema {
+    /// Your id of the customer.
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    user_id: String,
+    /// What the authenticator shows as the account's name; `user_id` if not given.
+    #[schema(max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    name: Option<String>,
+}
+
+/// A new passkey.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewPasskey)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct NewPasskeySchema {
+    /// Your id of the customer, as in the options.
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    user_id: String,
+    /// What `navigator.credentials.create` gave, as `PublicKeyCredential.toJSON` writes it.
+    #[schema(value_type = Object)]
+    credential: String,
+}
+
+/// What a customer shall confirm.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewConfirmation, example = json!({ "amount": "100.00", "currency": "INR", "user_id": "u1" }))]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct ConfirmationSchema {
+    /// How much is to be paid.
+    #[schema(value_type = AmountSchema)]
+    amount: AmountSchema,
+    /// In which currency.
+    #[schema(value_type = CurrencySchema)]
+    currency: CurrencySchema,
+    /// Your id of the customer, who has a passkey.
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    user_id: String,
+}

@@ -59,10 +59,11 @@ fn table(methods: Vec<MethodRule>) -> Processor {
     }
 }
 
-async fn shop() -> Api {
+pub(super) async fn shop() -> Api {
     let inr = &[Currency::INR];
     api_with(vec![table(vec![
         MethodRule::new(MethodFamily::NetBanking, inr).of(["HDFC", "PUNB"]),
+        MethodRule::new(MethodFamily::UpiIntent, &[Currency::INR, Currency::USD]),
         MethodRule::new(MethodFamily::Wallet, inr).of(["mobikwik"]),
         MethodRule::new(MethodFamily::Emi, inr).of(["HDFC", "SBIN"]),
         MethodRule::new(MethodFamily::Bnpl, inr).of(["lazypay", "klarna"]).within(100, 500_000),

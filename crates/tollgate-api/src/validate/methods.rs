@@ -1,17 +1,22 @@
 //! Questions about methods: who would lend, and what a merchant's code holds.
 
-use super::{currency, customer, required_amount};
+use super::{NAME_CHARS_MAX, USER_ID_RULE, any_text, currency, customer, is_user_id, required_amount};
 use crate::codes;
 use crate::input::Text;
 use crate::input::amount_text;
-use crate::input::methods::{EligibilityBody, QrCodeBody};
+use crate::input::methods::{
+    ConfirmationBody, EligibilityBody, NewPasskeyBody, PasskeyOptionsBody, QrCodeBody,
+};
 use crate::problem::Problem;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tollgate_core::bnpl::Applicant;
 use tollgate_core::currency::Currency;
 use tollgate_core::emv_qr::{EmvQrError, MerchantQr};
 use tollgate_core::merchant::Merchant;
 use tollgate_core::money::Money;
 use tollgate_core::upi_link::{UpiLink, UpiLinkError};
+use webauthn_rs_core::proto::RegisterPublicKeyCredential;
 
 /// Checks a question for lenders.
 pub(crate) fn applicant(body: EligibilityBody<'_>) -> Result<Applicant, Problem> {
@@ -95,4 +100,42 @@ pub(crate) fn qr_code(body: QrCodeBody<'_>, merchant: &Merchant) -> Result<QrCod
         Problem::field(pointer, error.to_string())
     })?;
     Ok(QrCode { name, is_dynamic: amount.is_some(), link, emv })
+}
+
+/// Checks whose passkey is to be registered: the user's id, and the name to be shown.
+pub(crate) fn passkey_options(body: PasskeyOptionsBody<'_>) -> Result<(String, String), Problem> {
+    let user_id = user_id(body.user_id)?;
+    let name = any_text(body.name, "/name", NAME_CHARS_MAX)?.unwrap_or_else(|| user_id.clone());
+    Ok((user_id, name))
+}
+
+/// Checks a new passkey: the user's id, and what the browser gave.
+pub(crate) fn new_passkey(
+    body: NewPasskeyBody<'_>,
+) -> Result<(String, RegisterPublicKeyCredential), Problem> {
+    let user_id = user_id(body.user_id)?;
+    let raw = body.credential.ok_or_else(|| Problem::field("/credential", "is required"))?;
+    Ok((user_id, credential(raw, "/credential")?))
+}
+
+/// Checks what a customer shall confirm: the amount, and the user's id.
+pub(crate) fn confirmation(body: ConfirmationBody<'_>) -> Result<(Money, String), Problem> {
+    let amount = required_amount(body.amount, currency(body.currency.as_ref())?)?;
+    Ok((amount, user_id(body.user_id)?))
+}
+
+/// What a browser's `PublicKeyCredential.toJSON` wrote.
+pub(super) fn credential<T: DeserializeOwned>(raw: &RawValue, pointer: &'static str) -> Result<T, Problem> {
+    serde_json::from_str(raw.get()).map_err(|_| {
+        Problem::field(pointer, "must be a credential as `PublicKeyCredential.toJSON` writes it")
+    })
+}
+
+fn user_id(text: Option<Text<'_>>) -> Result<String, Problem> {
+    let text = text.ok_or_else(|| Problem::field("/user_id", "is required"))?;
+    if is_user_id(text.as_str()) {
+        Ok(text.0.into_owned())
+    } else {
+        Err(Problem::field("/user_id", USER_ID_RULE))
+    }
 }

@@ -9,7 +9,7 @@ use crate::schemas::{CaptureModeSchema, CurrencySchema, MetadataSchema, MethodSc
 use serde::Serialize;
 use tollgate_core::attempt::Attempt;
 use tollgate_core::failure::Failure;
-use tollgate_core::id::{AttemptId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{AttemptId, MerchantId, PasskeyId, PaymentId, RefundId};
 use tollgate_core::ledger::{Entry, Posting};
 use tollgate_core::method::CaptureMode;
 use tollgate_core::payment::Payment;
@@ -99,6 +99,9 @@ pub(crate) struct PaymentView<'a> {
     /// Reasons why a person looks at it, such as `outcome_unknown`.
     #[schema(value_type = Vec<String>)]
     flags: Vec<&'static str>,
+    /// The passkey with which the customer confirmed amount and payee.
+    #[schema(value_type = Option<String>)]
+    confirmed_by: Option<Shown<PasskeyId>>,
     /// The capture or cancellation under way, if any: `capture` or `void`.
     #[schema(value_type = Option<String>)]
     operation_in_progress: Option<&'static str>,
@@ -180,6 +183,7 @@ impl<'a> PaymentView<'a> {
             next_action: NextActionView::new(payment),
             failure: payment.failure.as_ref().map(FailureView::new),
             flags: payment.flags.iter().map(|flag| flag.as_str()).collect(),
+            confirmed_by: terms.confirmed_by.map(Shown),
             operation_in_progress: payment
                 .open_operation
                 .as_ref()

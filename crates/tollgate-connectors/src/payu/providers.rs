@@ -1,8 +1,10 @@
 //! PayU's codes of banks, wallets, lenders and instalments, by ours in [`tollgate_core::directory`].
 //!
-//! Sources: docs.payu.in, Net Banking Codes, Wallet Codes, BNPL Codes, EMI Codes, and PayU's list of
-//! instruments by payment mode. The Wallet Codes of June 2026 leave `PAYTM` and `FREC` out; the list of
-//! instruments and the sample requests still have them.
+//! Sources: docs.payu.in, Net Banking Codes, Wallet Codes and BNPL Codes, as far as they could be read;
+//! about half of the net banking codes, `SIMPL` and the instalment codes come from lists that integrators
+//! have published, and most banks of the instalment codes were told by the codes' names. PayU enables
+//! codes for each account: check them with PayU before going live. The Wallet Codes of June 2026 leave
+//! `PAYTM` and `FREC` out; PayU's sample requests still have them.
 
 /// Net banking (`pg=NB`).
 pub(super) const BANKS: &[(&str, &str)] = &[

@@ -19,6 +19,7 @@ use tollgate_core::event::EventRecord;
 use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{Account, Balance, Posting};
 use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_core::totals::{Totals, TotalsKey};
@@ -61,6 +62,12 @@ impl Store for EmbeddedStore {
             Ok(found)
         })
         .await
+    }
+
+    async fn passkeys(&self, merchant_id: MerchantId, user_id: &str) -> Result<Vec<Passkey>, StoreError> {
+        let prefix = keys::owned(merchant_id, txn::user_digest(user_id));
+        let rows = self.view().snapshot.prefix(&self.tables.passkeys, prefix);
+        rows.map(|row| decode(&row.value()?, "passkey")).collect()
     }
 
     async fn payment(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Option<Payment>, StoreError> {

@@ -5,6 +5,7 @@
 //! | `meta` | name | schema version |
 //! | `merchants` | merchant | `Merchant` |
 //! | `api_keys` | API key | `ApiKey` |
+//! | `passkeys` | merchant, user digest, passkey | `Passkey` |
 //! | `payments` | merchant, payment | `Payment` |
 //! | `attempts` | attempt | `Attempt` |
 //! | `open_attempts` | attempt | – |
@@ -41,6 +42,7 @@ pub(super) struct Tables {
     pub(super) meta: Keyspace,
     pub(super) merchants: Keyspace,
     pub(super) api_keys: Keyspace,
+    pub(super) passkeys: Keyspace,
     pub(super) payments: Keyspace,
     pub(super) attempts: Keyspace,
     pub(super) open_attempts: Keyspace,
@@ -69,6 +71,7 @@ impl Tables {
             meta: open("meta", SMALL)?,
             merchants: open("merchants", SMALL)?,
             api_keys: open("api_keys", SMALL)?,
+            passkeys: open("passkeys", SMALL)?,
             payments: open("payments", LARGE)?,
             attempts: open("attempts", LARGE)?,
             open_attempts: open("open_attempts", SMALL)?,

@@ -20,6 +20,7 @@ use tollgate_core::decide::{Situation, decide};
 use tollgate_core::event::{EventRecord, PaymentEvent};
 use tollgate_core::id::{AttemptId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{self, Account, Balance, Posting};
+use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::{ApplyError, Payment};
 use tollgate_core::refund::{Refund, RefundStatus};
 use tollgate_core::totals::{Totals, TotalsKey};
@@ -86,6 +87,7 @@ pub(super) struct Txn<'a> {
     refunds: HashMap<RefundId, Refund>,
     idempotency: HashMap<[u8; 32], (Keyspace, IdempotencyRecord)>,
     messages: HashSet<[u8; 32]>,
+    passkeys: HashMap<[u8; 48], Passkey>,
     /// Half a command is staged: nothing of this batch may be written.
     broken: bool,
 }
@@ -118,6 +120,7 @@ impl<'a> Txn<'a> {
             refunds: HashMap::new(),
             idempotency: HashMap::new(),
             messages: HashSet::new(),
+            passkeys: HashMap::new(),
             broken: false,
         }
     }
@@ -134,7 +137,27 @@ impl<'a> Txn<'a> {
             Admin::PutCheckout(session) => {
                 self.rows.insert(&self.tables.checkouts, session.id.to_bytes(), encode(session.as_ref())?);
             }
+            Admin::PutPasskey(passkey) => self.put_passkey(passkey)?,
         }
+        Ok(())
+    }
+
+    fn put_passkey(&mut self, passkey: &Passkey) -> Result<(), StoreError> {
+        let key = keys::passkey(passkey.merchant_id, user_digest(&passkey.user_id), passkey.id);
+        let known = match self.passkeys.get(&key) {
+            Some(staged) => Some(staged.clone()),
+            None => match self.tables.passkeys.get(key)? {
+                Some(row) => Some(decode::<Passkey>(&row, "passkey")?),
+                None => None,
+            },
+        };
+        let mut passkey = passkey.clone();
+        if let Some(known) = known {
+            passkey.sign_count = passkey.sign_count.max(known.sign_count);
+            passkey.created_at_ms = known.created_at_ms;
+        }
+        self.rows.insert(&self.tables.passkeys, key, encode(&passkey)?);
+        self.passkeys.insert(key, passkey);
         Ok(())
     }
 
@@ -142,13 +165,14 @@ impl<'a> Txn<'a> {
     pub(super) fn stage(&mut self, commit: Commit) -> Result<Committed, CommitError> {
         let Commit { merchant_id, now_ms, event_id, command, idempotency, message } = commit;
         let message_key = message.map(|message| digest(&[message.as_bytes()]));
+        // The key first: who repeats a request gets its reply, though its confirmation was used by it.
+        if let Some(IdempotencyStep::Begin { key, fingerprint }) = &idempotency {
+            self.require_free_key(merchant_id, key, fingerprint, now_ms)?;
+        }
         if let Some(key) = &message_key
             && (self.messages.contains(key) || self.tables.messages.find(key, now_ms)?.is_some())
         {
             return Err(CommitError::DuplicateMessage);
-        }
-        if let Some(IdempotencyStep::Begin { key, fingerprint }) = &idempotency {
-            self.require_free_key(merchant_id, key, fingerprint, now_ms)?;
         }
         let mut subject = subject(command.as_ref(), idempotency.as_ref())?;
         let settled = command.as_ref().and_then(Command::settled_attempt);

@@ -63,6 +63,7 @@ pub(crate) async fn serve(
         "" => format!("http://{}", listener.local_addr()?),
         url => url.to_owned(),
     };
+    let passkeys = config.passkeys(&public_url)?;
     let engine = Engine::new(EngineOptions {
         store,
         processors,
@@ -75,7 +76,7 @@ pub(crate) async fn serve(
     });
     engine.start();
     let lifecycle = Lifecycle::default();
-    let api = ApiOptions { body_timeout_ms: config.server.body_timeout_ms, demo };
+    let api = ApiOptions { body_timeout_ms: config.server.body_timeout_ms, demo, passkeys: Some(passkeys) };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     let options = ServerOptions {
         connections_max: config.server.connections_max,
