@@ -762,3 +762,43 @@ fn knobs_that_are_wrong_stop_the_start_with_one_sentence() {
     }
     refused(&rig.call("GET", "/api/v1/refunds/x", None), 404, "not_found", None);
 }
+
+#[test]
+fn no_cost_instalments_are_the_merchants_cost() {
+    let mut rig = Rig::start();
+    let payment = rig.pay(&json!({
+        "amount": "10000.00", "currency": "INR", "processor": "razorpay",
+        "payment_method": {
+            "type": "emi", "emi": {"bank": "HDFC", "tenure_months": 6, "no_cost": true},
+            "card": {"number": "4111111111111111", "exp_month": 12, "exp_year": 2040, "cvc": "123"}
+        }
+    }));
+    assert_eq!((&payment["status"], &payment["amount_captured"]), (&json!("completed"), &json!("10000.00")));
+    // The customer pays the price and not a paisa more; the bank lends what that is worth today at 15 %.
+    let plan = &payment["payment_method_details"]["plan"];
+    assert_eq!(5 * minor(&plan["instalment"]) + minor(&plan["last_instalment"]), 1_000_000);
+    assert_eq!((&payment["fee"], &payment["emi_subvention"]), (&json!("200.00"), &json!("423.32")));
+    let booked = rig.payment(&payment["id"])["ledger_entries"].clone();
+    let entry = |account: &str| {
+        let entry = booked.as_array().unwrap().iter().find(|it| it["account"] == account);
+        entry.map(|it| (it["side"].clone(), it["amount"].clone())).unwrap()
+    };
+    assert_eq!(entry("processor_receivable:razorpay"), (json!("debit"), json!("10000.00")));
+    assert_eq!(entry("merchant_payable"), (json!("credit"), json!("9376.68")));
+    assert_eq!(entry("fee_revenue"), (json!("credit"), json!("200.00")));
+    assert_eq!(entry("emi_subvention"), (json!("credit"), json!("423.32")));
+
+    let refund = |amount: Value| {
+        let reply = rig.call("POST", &path_of(&payment, "/refunds"), Some(&amount));
+        assert_eq!(reply.status, 201, "{}", reply.json());
+        rig.payment(&payment["id"])
+    };
+    let half = refund(json!({"amount": "5000.00"}));
+    assert_eq!((&half["fee"], &half["emi_subvention"]), (&json!("100.00"), &json!("211.66")));
+    let whole = refund(json!({}));
+    assert_eq!((&whole["status"], &whole["emi_subvention"]), (&json!("refunded"), &json!("0.00")));
+    for account in get(&rig, "/api/v1/balance")["data"][0]["accounts"].as_array().unwrap() {
+        assert_eq!(account["balance"], "0.00", "{account}");
+    }
+    rig.verify(&["--nothing-open"]);
+}
