@@ -16,6 +16,7 @@ It prints a line for each thing proved and ends with a code other than zero at t
 Protocol: crates/tollgate-sim/examples/proof.rs.
 """
 
+import base64
 import html.parser
 import http.server
 import json
@@ -28,6 +29,7 @@ import sys
 import threading
 import time
 import tomllib
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -149,7 +151,11 @@ class Proof:
         simulator's pages, presses the button of that decision, and stops when it is sent to an
         address that begins with `until`: (address without query, query, body)."""
         if action["type"] == "form":
-            here, body = action["url"], urllib.parse.urlencode(action["fields"])
+            here, body = action["url"], urllib.parse.urlencode([tuple(field) for field in action["fields"]])
+        elif action["type"] == "page":
+            page = Page(base64.b64decode(action["html_base64"]).decode())
+            encoded = urllib.parse.urlencode(page.fields)
+            here, body = page.action, encoded if page.method == "post" else None
         else:
             here, body = action["url"], None
         for _ in range(12):

@@ -302,6 +302,53 @@ pub(crate) struct NetBankingBody<'a> {
     pub(crate) bank: Option<Text<'a>>,
 }
 
+/// `POST /api/v1/checkout/sessions`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct CheckoutBody<'a> {
+    #[serde(borrow)]
+    pub(crate) amount: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) currency: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) payment_methods: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    pub(crate) user_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) customer_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) customer: Option<CustomerBody<'a>>,
+    #[serde(borrow)]
+    pub(crate) description: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) statement_descriptor: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) return_url: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) cancel_url: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) mandate: Option<MandateBody<'a>>,
+    #[serde(borrow)]
+    pub(crate) metadata: Option<Pairs<'a>>,
+    pub(crate) expires_in: Option<u32>,
+}
+
+/// `POST /vault/cards`: a card from the customer's browser.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct VaultBody<'a> {
+    #[serde(borrow)]
+    pub(crate) session: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) number: Option<SecretText<'a>>,
+    pub(crate) exp_month: Option<u8>,
+    pub(crate) exp_year: Option<u16>,
+    #[serde(borrow)]
+    pub(crate) cvc: Option<SecretText<'a>>,
+    #[serde(borrow)]
+    pub(crate) name: Option<Text<'a>>,
+}
+
 /// `POST /api/v1/payments/{id}/capture`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]

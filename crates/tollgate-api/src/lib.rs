@@ -21,11 +21,13 @@ pub mod state;
 pub mod telemetry;
 
 mod input;
+mod pages;
 mod qr_image;
 mod query;
 mod reply;
 mod routes;
 mod schemas;
+mod shelf;
 mod validate;
 mod views;
 
@@ -36,14 +38,14 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, balance, banks, bnpl, cancel, capture, confirmations, create, docs, emi, events, health, list,
-    mandate, metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_qr, qr_codes,
-    recent, refunds, webhooks,
+    analytics, balance, banks, bnpl, cancel, capture, checkout, checkout_page, come_back, confirmations,
+    create, demo, docs, emi, events, hand_over, health, list, mandate, metrics, openapi as openapi_route,
+    passkeys as passkey_routes, payment, payment_qr, qr_codes, recent, refunds, vault, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::SizeAbove;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 /// Replies above this many bytes are compressed for callers that ask for it.
 const COMPRESS_BYTES_MIN: u64 = 1_024;
@@ -71,6 +73,8 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/qr_codes", post(qr_codes::make_qr_code))
         .route("/api/v1/analytics/payments", get(analytics::payment_analytics))
         .route("/api/v1/events", get(events::list_events))
+        .route("/api/v1/checkout/sessions", post(checkout::create_session))
+        .route("/api/v1/checkout/sessions/{id}", get(checkout::get_session))
         .route("/api/v1/balance", get(balance::get_balance))
         .route("/api/v1/webhooks/{processor}", post(webhooks::receive_webhook))
         .route("/health", get(health::health))
@@ -79,14 +83,46 @@ pub fn app(state: AppState) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi_route::openapi))
         .route("/docs", get(docs::docs));
-    finished(routes, state)
+    finished(pages(routes), state)
 }
+
+/// What customers' browsers see.
+fn pages(routes: Router<AppState>) -> Router<AppState> {
+    routes
+        .route("/checkout/{session}", get(checkout_page::show))
+        .route("/checkout/{session}/pay", post(checkout_page::pay))
+        .route("/checkout/{session}/cancel", post(checkout_page::cancel))
+        .route("/checkout/{session}/events", get(checkout_page::events))
+        .route("/vault/cards", post(vault::keep_card))
+        .route("/pay/{merchant}/{payment}", get(hand_over::show))
+        .route("/pay/{merchant}/{payment}/{picture}", get(hand_over::picture))
+        .route("/return/{processor}/{reference}", get(come_back::receive).post(come_back::receive))
+        .route("/demo", get(demo::shop))
+        .route("/demo/pay", post(demo::pay))
+        .route("/demo/receipt", get(demo::receipt))
+}
+
+/// The routes of pages, which the API's document does not have, and their methods: they are counted too.
+const PAGE_ROUTES: [(&str, &[&str]); 11] = [
+    ("/checkout/{session}", &["GET"]),
+    ("/checkout/{session}/pay", &["POST"]),
+    ("/checkout/{session}/cancel", &["POST"]),
+    ("/checkout/{session}/events", &["GET"]),
+    ("/vault/cards", &["POST"]),
+    ("/pay/{merchant}/{payment}", &["GET"]),
+    ("/pay/{merchant}/{payment}/{picture}", &["GET"]),
+    ("/return/{processor}/{reference}", &["GET", "POST"]),
+    ("/demo", &["GET"]),
+    ("/demo/pay", &["POST"]),
+    ("/demo/receipt", &["GET"]),
+];
 
 /// Routes with what every reply has in common around them.
 fn finished(routes: Router<AppState>, state: AppState) -> Router {
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
-        .compress_when(SizeAbove::new(COMPRESS_BYTES_MIN));
+        // A stream of events would wait in the compressor.
+        .compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::SSE));
     routes
         .method_not_allowed_fallback(finish::method_not_allowed)
         .fallback(finish::not_found)

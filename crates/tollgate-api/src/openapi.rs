@@ -5,8 +5,9 @@
 use crate::codes;
 use crate::problem::ProblemBody;
 use crate::routes::{
-    analytics, balance, banks, bnpl, cancel, capture, confirmations, create, docs, emi, events, health, list,
-    mandate, metrics, openapi, passkeys, payment, payment_qr, qr_codes, recent, refunds, webhooks,
+    analytics, balance, banks, bnpl, cancel, capture, checkout, confirmations, create, docs, emi, events,
+    health, list, mandate, metrics, openapi, passkeys, payment, payment_qr, qr_codes, recent, refunds,
+    webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -28,6 +29,8 @@ use utoipa::{Modify, OpenApi};
         cancel::cancel_payment,
         mandate::revoke_mandate,
         recent::recent_payments,
+        checkout::create_session,
+        checkout::get_session,
         refunds::create_refund,
         refunds::get_refund,
         banks::list_banks,
@@ -52,6 +55,7 @@ use utoipa::{Modify, OpenApi};
     components(schemas(ProblemBody, payment::Expand)),
     tags(
         (name = "Payments", description = "Taking money"),
+        (name = "Checkout", description = "Payment pages hosted here"),
         (name = "Refunds", description = "Giving it back"),
         (name = "Methods", description = "How customers can pay"),
         (name = "Confirmations", description = "Customers agree by finger, face or PIN"),

@@ -184,6 +184,61 @@ pub(crate) struct NewPaymentSchema {
     confirmation: Option<String>,
 }
 
+/// A hosted payment page to be opened.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewCheckoutSession, example = json!({
+    "amount": "499.00", "currency": "INR", "description": "Order 7001", "return_url": "https://shop.example/done"
+}))]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct NewCheckoutSchema {
+    /// How much is to be paid.
+    #[schema(value_type = AmountSchema)]
+    amount: AmountSchema,
+    /// In which currency.
+    #[schema(value_type = CurrencySchema)]
+    currency: CurrencySchema,
+    /// The methods to offer, each once; without it all that your account's processors take for the amount.
+    #[schema(value_type = Option<Vec<OfferedMethodSchema>>, max_items = 8)]
+    payment_methods: Option<Vec<OfferedMethodSchema>>,
+    /// Your id of your customer.
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    user_id: Option<String>,
+    /// Another spelling of `user_id`; where both are given they must be equal.
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    customer_id: Option<String>,
+    /// Who pays. Some lenders must know the phone number or e-mail address.
+    customer: Option<NewCustomerSchema>,
+    /// What for; the customer sees it.
+    #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    description: Option<String>,
+    /// What the customer's statement should say.
+    #[schema(pattern = "^[ -~]{1,22}$")]
+    statement_descriptor: Option<String>,
+    /// Where the customer goes after paying; `payment_id` and `status` are added to its query.
+    #[schema(max_length = 2048, pattern = r"^https?://[A-Za-z0-9\[][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*$")]
+    return_url: Option<String>,
+    /// Where the customer goes without paying.
+    #[schema(max_length = 2048, pattern = r"^https?://[A-Za-z0-9\[][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*$")]
+    cancel_url: Option<String>,
+    /// A UPI AutoPay mandate to set up with the payment; the page offers UPI alone then.
+    mandate: Option<MandateSchema>,
+    /// Your own data; the page's payments get it too.
+    #[schema(value_type = Option<MetadataSchema>)]
+    metadata: Option<MetadataSchema>,
+    /// How long a payment can be begun, in seconds; an hour if not given.
+    #[schema(minimum = 5, maximum = 82800, example = 3600)]
+    expires_in: Option<u32>,
+}
+
+schema_type!(
+    /// A method that a hosted page can offer.
+    OfferedMethodSchema as "OfferedMethod" = one_of_names(
+        "A method of a hosted payment page.",
+        crate::validate::offered().map(|family| family.as_str().to_owned())
+    )
+);
+
 /// A UPI AutoPay mandate: later payments name this payment in `payment_method.upi.mandate`.
 #[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -555,3 +610,4 @@ const _: () = assert!(DESCRIPTION_CHARS_MAX == 500 && crate::validate::USER_ID_C
 const _: () = assert!(crate::validate::NAME_CHARS_MAX == 128 && crate::validate::EMAIL_CHARS_MAX == 254);
 const _: () = assert!(crate::validate::URL_CHARS_MAX == 2_048 && crate::validate::DESCRIPTOR_CHARS_MAX == 22);
 const _: () = assert!(crate::validate::RECENT_USERS_MAX == 1_000);
+const _: () = assert!(crate::validate::OPEN_S_MIN == 5 && crate::validate::OPEN_S_MAX == 82_800);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | sends its head slowly, or nothing at all | `head_timeout` for the first request, hyper's header timeout for later ones |
 //! | sends its body slowly | the handler's body timeout ([`crate::body`]) |
-//! | reads its reply slowly, or idles | `idle_timeout` without a request |
+//! | reads its reply slowly, or idles | `idle_timeout` without a request; streams of events may go on |
 //! | opens very many connections | `connections_max`; more wait in the kernel's queue |
 //! | sends huge heads | `head_bytes_max` and `headers_max` |
 
@@ -155,19 +155,32 @@ struct Connection {
     idle_timeout: Duration,
 }
 
-/// What a connection's requests have done so far.
+/// What a connection's requests have done so far. Requests carry it, so that a reply that goes on for long
+/// can say so.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Activity(Arc<Counts>);
+
 #[derive(Debug, Default)]
-struct Activity {
+struct Counts {
     begun: AtomicU64,
     ended: AtomicU64,
 }
 
+impl Activity {
+    /// Counts a request, or a reply that is still being sent, as under way.
+    pub(crate) fn hold(&self) -> UnderWay {
+        self.0.begun.fetch_add(1, Ordering::AcqRel);
+        UnderWay(self.clone())
+    }
+}
+
 /// A request under way; it ends when this is dropped, even when it is cut off.
-struct UnderWay(Arc<Activity>);
+#[derive(Debug)]
+pub(crate) struct UnderWay(Activity);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::AcqRel);
+        self.0.0.ended.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -177,12 +190,12 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        let activity = Arc::new(Activity::default());
+        let activity = Activity::default();
         let inner = TowerToHyperService::new(self.app);
-        let counted = Arc::clone(&activity);
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            counted.begun.fetch_add(1, Ordering::AcqRel);
-            let under_way = UnderWay(Arc::clone(&counted));
+        let counted = activity.clone();
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            let under_way = counted.hold();
+            request.extensions_mut().insert(counted.clone());
             let reply = inner.call(request);
             async move {
                 let reply = reply.await;
@@ -208,8 +221,8 @@ impl Connection {
                     connection.as_mut().graceful_shutdown();
                 }
                 () = look.as_mut() => {
-                    let begun = activity.begun.load(Ordering::Acquire);
-                    let idle = begun == activity.ended.load(Ordering::Acquire);
+                    let begun = activity.0.begun.load(Ordering::Acquire);
+                    let idle = begun == activity.0.ended.load(Ordering::Acquire);
                     if idle && begun == seen {
                         return;
                     }

@@ -3,11 +3,14 @@
 use crate::auth_cache::AuthCache;
 use crate::passkeys::Passkeys;
 use crate::routes::health::ProbeCache;
+use crate::shelf::CardShelf;
 use crate::telemetry::HttpMetrics;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use tollgate_core::id::MerchantId;
 use tollgate_engine::Engine;
 
 /// Where the program stands. Cheap to clone; all clones are one.
@@ -38,6 +41,12 @@ impl Lifecycle {
         }
     }
 
+    /// Whether the end has begun.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.0.load(Ordering::Acquire) == STOPPING
+    }
+
     /// Whether traffic may come.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -50,6 +59,8 @@ impl Lifecycle {
 pub struct ApiOptions {
     /// How long a request's body may take to arrive, in milliseconds.
     pub body_timeout_ms: u64,
+    /// Whose demo shop is at `/demo`; none: there is no such page.
+    pub demo: Option<MerchantId>,
     /// Customers' passkeys; none: payments cannot be confirmed with them.
     pub passkeys: Option<Passkeys>,
 }
@@ -57,7 +68,7 @@ pub struct ApiOptions {
 impl Default for ApiOptions {
     /// Ten seconds for 64 KiB: far below any useful connection.
     fn default() -> Self {
-        Self { body_timeout_ms: 10_000, passkeys: None }
+        Self { body_timeout_ms: 10_000, demo: None, passkeys: None }
     }
 }
 
@@ -73,6 +84,8 @@ struct Inner {
     prometheus: PrometheusHandle,
     http_metrics: HttpMetrics,
     probes: ProbeCache,
+    cards: CardShelf,
+    streams: Arc<Semaphore>,
     options: ApiOptions,
 }
 
@@ -93,6 +106,8 @@ impl AppState {
             prometheus,
             http_metrics: HttpMetrics::new(&crate::openapi::document()),
             probes: ProbeCache::default(),
+            cards: CardShelf::default(),
+            streams: Arc::new(Semaphore::new(crate::pages::live::STREAMS_MAX)),
             options,
         }))
     }
@@ -131,6 +146,20 @@ impl AppState {
 
     pub(crate) fn passkeys(&self) -> Option<&Passkeys> {
         self.0.options.passkeys.as_ref()
+    }
+
+    /// Cards that wait for the form that uses them.
+    pub(crate) fn cards(&self) -> &CardShelf {
+        &self.0.cards
+    }
+
+    /// Places for streams of live state.
+    pub(crate) fn streams(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.streams)
+    }
+
+    pub(crate) fn demo(&self) -> Option<MerchantId> {
+        self.0.options.demo
     }
 
     pub(crate) fn body_timeout(&self) -> Duration {

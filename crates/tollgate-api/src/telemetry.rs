@@ -89,7 +89,7 @@ pub(crate) struct HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Handles for every documented route.
+    /// Handles for every documented route and every page.
     pub(crate) fn new(document: &OpenApi) -> Self {
         let mut routes: HashMap<&'static str, Vec<(Method, RouteMetrics)>> = HashMap::new();
         for (path, item) in &document.paths.paths {
@@ -99,6 +99,13 @@ impl HttpMetrics {
             let documented = methods.into_iter().filter(|(_, _, operation)| operation.is_some());
             let handles = documented.map(|(method, name, _)| (method, RouteMetrics::new(route, name)));
             routes.insert(route, handles.collect());
+        }
+        for (route, methods) in crate::PAGE_ROUTES {
+            let handle = |name: &&'static str| {
+                let method = if *name == "POST" { Method::POST } else { Method::GET };
+                (method, RouteMetrics::new(route, name))
+            };
+            routes.insert(route, methods.iter().map(handle).collect());
         }
         Self {
             routes,

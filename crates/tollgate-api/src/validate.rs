@@ -3,8 +3,11 @@
 //! Every bound here stands in the documented schemas too ([`crate::schemas`]); the two are kept
 //! alike by the tests that send documented and undocumented data to the running service.
 
-mod method;
+mod checkout;
+pub(crate) mod method;
 pub(crate) mod methods;
+
+pub(crate) use checkout::{OPEN_S_MAX, OPEN_S_MIN, checkout, offered};
 
 use crate::codes;
 use crate::input::{

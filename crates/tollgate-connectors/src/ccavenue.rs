@@ -82,6 +82,10 @@ pub struct CcAvenueAccount {
     /// no.
     #[serde(default)]
     pub manual_confirmation: bool,
+    /// Whether CCAvenue's page offers the customer another try after a refusal ("Retry" in the
+    /// account's settings). There a refused order may be paid a minute later, so a refusal is not the
+    /// end of it. It must be said: a wrong default would call payments declined that are paid.
+    pub page_retries: bool,
     /// Where the browser goes when the caller named no return address, since CCAvenue insists on one;
     /// default `https://tollgate.invalid/return`.
     #[serde(default = "default_return_url")]
@@ -136,6 +140,7 @@ pub struct CcAvenue {
     command_url: String,
     api_url: String,
     manual_confirmation: bool,
+    page_retries: bool,
     default_return_url: String,
     capabilities: Capabilities,
 }
@@ -161,6 +166,7 @@ impl CcAvenue {
             access_code: account.access_code,
             api_url: account.api_url,
             manual_confirmation: account.manual_confirmation,
+            page_retries: account.page_retries,
             default_return_url: account.default_return_url,
             capabilities,
         }

@@ -7,7 +7,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `config` | the fields as they are written |
-//! | `compile`, `readings` | the checks; every refusal names its field |
+//! | `compile`, `flows`, `readings` | the checks; every refusal names its field |
 //! | `template`, `placeholder` | requests: values are inserted, never interpreted |
 //! | `reading`, `errors` | replies: JSON pointers, statuses, codes |
 //! | `inbound` | webhooks and the browser's way back |
@@ -18,6 +18,7 @@
 mod compile;
 mod config;
 mod errors;
+mod flows;
 mod inbound;
 mod placeholder;
 mod reading;

@@ -15,6 +15,7 @@ mod form;
 mod json;
 pub mod paytm;
 pub mod payu;
+pub mod phonepe;
 pub mod razorpay;
 pub mod registry;
 pub mod stripe;

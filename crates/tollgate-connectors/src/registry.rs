@@ -5,6 +5,7 @@ use crate::ccavenue::{CcAvenue, CcAvenueAccount};
 use crate::custom::{Custom, CustomAccount};
 use crate::paytm::{Paytm, PaytmAccount};
 use crate::payu::{PayU, PayUAccount};
+use crate::phonepe::{PhonePe, PhonePeAccount};
 use crate::razorpay::{Razorpay, RazorpayAccount};
 use crate::stripe::{Stripe, StripeAccount};
 use serde::Deserialize;
@@ -25,10 +26,12 @@ pub enum Account {
     Stripe(StripeAccount),
     /// Paytm.
     Paytm(PaytmAccount),
+    /// PhonePe.
+    Phonepe(PhonePeAccount),
 }
 
 /// The kinds of processors, as `type` in the configuration.
-pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue", "custom", "stripe", "paytm"];
+pub const KINDS: &[&str] = &["razorpay", "payu", "ccavenue", "custom", "stripe", "paytm", "phonepe"];
 
 impl Account {
     /// The connector speaking for this account.
@@ -41,6 +44,7 @@ impl Account {
             Self::Custom(account) => Box::new(Custom::new(account)),
             Self::Stripe(account) => Box::new(Stripe::new(account)),
             Self::Paytm(account) => Box::new(Paytm::new(account)),
+            Self::Phonepe(account) => Box::new(PhonePe::new(account)),
         }
     }
 }

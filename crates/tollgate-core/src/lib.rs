@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod base62;
 pub mod bnpl;
 pub mod card;
+pub mod checkout;
 pub mod command;
 pub mod currency;
 pub mod decide;

@@ -54,6 +54,9 @@ impl Default for EnquiryOptions {
     }
 }
 
+/// In the place of a number of tries: asked for by a hint about an attempt that is settled.
+const HINTED: u32 = u32::MAX;
+
 /// Most enquiries in the schedule; what does not fit is found again by the next sweep.
 const SCHEDULE_MAX: usize = 200_000;
 
@@ -100,6 +103,17 @@ impl Enquiries {
         due.order.insert((due_ms, id));
         drop(due);
         self.wake.notify_one();
+    }
+
+    /// Plans an enquiry at once: the processor has hinted that something happened. An attempt that is
+    /// settled already is asked about once ([`HINTED`]); the hint may be of late money.
+    pub(crate) fn hurry(&self, id: AttemptId, now_ms: u64, is_settled: bool) {
+        let mut due = self.due.lock();
+        if let Some((due_ms, _)) = due.tries.remove(&id) {
+            due.order.remove(&(due_ms, id));
+        }
+        drop(due);
+        self.put(id, now_ms, if is_settled { HINTED } else { 0 });
     }
 
     /// Takes what is due, at most `count`; and the moment the next one is.
@@ -209,8 +223,9 @@ impl Engine {
     }
 
     async fn enquire(self: &Arc<Self>, id: AttemptId, tries: u32) {
-        match self.enquire_once(id).await {
+        match self.enquire_once(id, tries == HINTED).await {
             Ok(true) => {}
+            Ok(false) if tries == HINTED => {}
             Ok(false) => self.enquiries.schedule(id, self.now_ms(), tries.saturating_add(1)),
             Err(error) => {
                 tracing::warn!(attempt = %id, %error, "an enquiry could not be booked");
@@ -219,12 +234,16 @@ impl Engine {
         }
     }
 
-    /// Asks once. Returns whether the attempt is settled.
-    pub(crate) async fn enquire_once(self: &Arc<Self>, id: AttemptId) -> Result<bool, EngineError> {
+    /// Asks once; about a settled attempt only if there is a hint. Returns whether the attempt is settled.
+    pub(crate) async fn enquire_once(
+        self: &Arc<Self>,
+        id: AttemptId,
+        hinted: bool,
+    ) -> Result<bool, EngineError> {
         let Some(attempt) = self.store.attempt(id).await? else {
             return Ok(true);
         };
-        if !attempt.status.is_watched() {
+        if !attempt.status.is_watched() && !hinted {
             return Ok(true);
         }
         let Some(payment) = self.store.payment(attempt.merchant_id, attempt.payment_id).await? else {
@@ -368,7 +387,7 @@ impl Engine {
         };
         // The customer may have acted in the last moment, or the webhook may have been lost.
         if payment.status == PaymentStatus::RequiresAction
-            && self.enquire_once(payment.charge_attempt_id).await?
+            && self.enquire_once(payment.charge_attempt_id, false).await?
         {
             return Ok(());
         }
@@ -398,6 +417,17 @@ mod tests {
             let (due_ms, _) = *enquiries.due.lock().tries.get(&id).unwrap();
             assert!(due_ms <= longest_ms && due_ms >= longest_ms * 3 / 4, "{tries}: {due_ms}");
         }
+    }
+
+    #[test]
+    fn a_hint_comes_before_the_plan() {
+        let enquiries = Enquiries::new(EnquiryOptions::default());
+        let id = AttemptId::from_u128(7);
+        enquiries.put(id, 9_000, 3);
+        enquiries.hurry(id, 10, false);
+        assert_eq!(enquiries.take_due(10, 9), (vec![(id, 0)], None));
+        enquiries.hurry(id, 20, true);
+        assert_eq!(enquiries.take_due(20, 9), (vec![(id, HINTED)], None));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::processors::{Processor, Processors};
 use crate::request::{IdempotencyKey, NewPayment, NewRefund};
 use crate::sandbox;
 use crate::send::ChargeSecrets;
+use crate::watch::Watchers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -61,6 +62,7 @@ pub struct Engine {
     pub(crate) clock: Clock,
     pub(crate) enquiries: Enquiries,
     pub(crate) public_url: String,
+    pub(crate) watchers: Watchers,
     vault: TransientVault,
     flows: AtomicUsize,
     flows_max: usize,
@@ -102,6 +104,7 @@ impl Engine {
             http: Http::new(options.connect_timeout),
             public_url: options.public_url.trim_end_matches('/').to_owned(),
             clock: options.clock,
+            watchers: Watchers::default(),
             enquiries: Enquiries::new(options.enquiry),
             // A card is held from the request's parsing to the charge's sending: moments.
             vault: TransientVault::new(options.flows_max.saturating_mul(2), 60_000),
@@ -121,6 +124,12 @@ impl Engine {
     #[must_use]
     pub fn vault(&self) -> &TransientVault {
         &self.vault
+    }
+
+    /// Where customers' browsers reach this gateway, without a slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.public_url
     }
 
     /// Now, in milliseconds since the Unix epoch.
@@ -343,7 +352,6 @@ impl Engine {
             let engine = Arc::clone(&flow.0);
             let name = key.as_ref().map(|key| key.key.clone());
             let first = engine
-                .store
                 .commit(Commit {
                     merchant_id,
                     now_ms,
@@ -384,7 +392,6 @@ impl Engine {
     ) -> Result<Answer, EngineError> {
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
         let finished = self
-            .store
             .commit(Commit {
                 merchant_id,
                 now_ms,
@@ -461,7 +468,6 @@ impl Engine {
         let merchant_id = committed.payment.merchant_id;
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
         let finished = self
-            .store
             .commit(Commit {
                 merchant_id,
                 now_ms,
@@ -488,6 +494,15 @@ impl Engine {
         Ok(committed)
     }
 
+    /// Every commit goes through here: whoever watches the payment hears of what changed.
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        let committed = self.store.commit(commit).await?;
+        if committed.event.is_some() {
+            self.watchers.tell(committed.payment.id);
+        }
+        Ok(committed)
+    }
+
     /// A commit that comes from the engine itself.
     pub(crate) async fn commit_later(
         &self,
@@ -499,7 +514,7 @@ impl Engine {
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
         let event_id = EventId::from_parts(parts);
         let command = Some(command);
-        self.store.commit(Commit { merchant_id, now_ms, event_id, command, idempotency, message }).await
+        self.commit(Commit { merchant_id, now_ms, event_id, command, idempotency, message }).await
     }
 
     /// What a settlement leads to: an enquiry if it is still open, the way back for late money.

@@ -63,6 +63,9 @@ impl Engine {
         let payment = self.store.payment(attempt.merchant_id, attempt.payment_id).await?;
         let attempt_id = payment.map_or(id, |payment| meant(&payment, &attempt, &subject.outcome));
         let key = format!("{}:{}", processor.name, message.dedupe_key);
+        // Processors that sign too little say by this that there is something to ask about.
+        let is_hint = matches!(subject.outcome, Outcome::Pending { .. } | Outcome::Unknown(_));
+        let is_settled = !attempt.status.is_watched();
         let command = Command::Settle {
             payment_id: attempt.payment_id,
             attempt_id,
@@ -72,6 +75,9 @@ impl Engine {
         match self.commit_later(attempt.merchant_id, command, None, Some(key)).await {
             Ok(committed) => {
                 self.after_settling(&committed, attempt_id);
+                if is_hint {
+                    self.enquiries.hurry(attempt_id, self.now_ms(), is_settled);
+                }
                 Ok(WebhookReceipt::Applied)
             }
             Err(CommitError::DuplicateMessage) => Ok(WebhookReceipt::Duplicate),
@@ -103,7 +109,7 @@ impl Engine {
                 self.settle(subject, outcome, None, None).await?;
             }
             // A browser may come back before the processor knows: the usual enquiries go on.
-            Callback::Ask => drop(self.enquire_once(id).await?),
+            Callback::Ask => drop(self.enquire_once(id, true).await?),
         }
         let payment = self.store.payment(attempt.merchant_id, attempt.payment_id).await?;
         Ok(payment.ok_or(Refusal::NotFound)?)

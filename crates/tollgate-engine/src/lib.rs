@@ -3,6 +3,7 @@
 //! One way through: commit 1 makes the attempt durable, the connector's request is sent, commit 2
 //! books what came of it. Whatever stays unknown is settled by [`enquiry`], never by sending again.
 
+pub mod checkout;
 pub mod clock;
 pub mod enquiry;
 pub mod error;
@@ -13,11 +14,14 @@ pub mod inbound;
 pub mod login;
 mod mandates;
 pub mod methods;
+pub mod offers;
 mod origin;
 pub mod processors;
 pub mod request;
 mod sandbox;
 mod send;
+pub mod watch;
 
 pub use error::EngineError;
 pub use flow::{Answer, Engine, EngineOptions};
+pub use tollgate_connectors::webhook::CallbackRequest;

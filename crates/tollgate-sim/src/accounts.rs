@@ -6,6 +6,7 @@ use crate::desk::Desk;
 use crate::examplebank::{EXAMPLE, ExampleBankSim};
 use crate::paytm::PaytmSim;
 use crate::payu::PayUSim;
+use crate::phonepe::PhonePeSim;
 use crate::razorpay::RazorpaySim;
 use crate::server::Doorman;
 use crate::stripe::StripeSim;
@@ -74,6 +75,32 @@ pub struct PaytmOptions {
     pub merchant_key: Secret,
 }
 
+/// A PhonePe simulator of the current API.
+#[derive(Debug, Clone)]
+pub struct PhonePeOptions {
+    /// Client id.
+    pub client_id: String,
+    /// Client secret.
+    pub client_secret: Secret,
+    /// Client version.
+    pub client_version: u32,
+    /// Name of the webhook.
+    pub webhook_username: String,
+    /// Password of the webhook.
+    pub webhook_password: Secret,
+}
+
+/// A PhonePe simulator of the legacy API.
+#[derive(Debug, Clone)]
+pub struct PhonePeV1Options {
+    /// Merchant id.
+    pub merchant_id: String,
+    /// Salt key of all signatures.
+    pub salt_key: Secret,
+    /// Number of the salt key.
+    pub salt_index: u32,
+}
+
 /// A simulated processor with the credentials of its one account.
 #[derive(Debug, Clone)]
 pub enum Simulator {
@@ -89,6 +116,10 @@ pub enum Simulator {
     Stripe(StripeOptions),
     /// Paytm.
     Paytm(PaytmOptions),
+    /// PhonePe.
+    Phonepe(PhonePeOptions),
+    /// PhonePe's legacy API, under the name `phonepe_v1`.
+    PhonepeV1(PhonePeV1Options),
 }
 
 impl Simulator {
@@ -120,6 +151,18 @@ impl Simulator {
             Self::Paytm(PaytmOptions {
                 mid: "SIMULATED00000000001".to_owned(),
                 merchant_key: Secret::new("simulated-merkey"),
+            }),
+            Self::Phonepe(PhonePeOptions {
+                client_id: "SIMULATED_CLIENT".to_owned(),
+                client_secret: Secret::new("simulated-client-secret"),
+                client_version: 1,
+                webhook_username: "simulated".to_owned(),
+                webhook_password: Secret::new("simulated-webhook-password"),
+            }),
+            Self::PhonepeV1(PhonePeV1Options {
+                merchant_id: "SIMULATEDMERCHANT".to_owned(),
+                salt_key: Secret::new("simulated-salt-key"),
+                salt_index: 1,
             }),
         ]
     }
@@ -163,7 +206,8 @@ impl Simulator {
                  merchant_id = \"{}\"\n\
                  access_code = \"{}\"\n\
                  working_key = \"{}\"\n\
-                 manual_confirmation = {}\n",
+                 manual_confirmation = {}\n\
+                 page_retries = false\n",
                 account.merchant_id,
                 account.access_code,
                 account.working_key.expose(),
@@ -193,6 +237,32 @@ impl Simulator {
                 account.mid,
                 account.merchant_key.expose()
             ),
+            Self::Phonepe(account) => format!(
+                "[processors.phonepe]\n\
+                 base_url = \"http://{address}\"\n\
+                 client_id = \"{}\"\n\
+                 client_secret = \"{}\"\n\
+                 client_version = {}\n\
+                 webhook_username = \"{}\"\n\
+                 webhook_password = \"{}\"\n",
+                account.client_id,
+                account.client_secret.expose(),
+                account.client_version,
+                account.webhook_username,
+                account.webhook_password.expose()
+            ),
+            Self::PhonepeV1(account) => format!(
+                "[processors.phonepe_v1]\n\
+                 type = \"phonepe\"\n\
+                 version = \"v1\"\n\
+                 base_url = \"http://{address}\"\n\
+                 merchant_id = \"{}\"\n\
+                 salt_key = \"{}\"\n\
+                 salt_index = {}\n",
+                account.merchant_id,
+                account.salt_key.expose(),
+                account.salt_index
+            ),
         }
     }
 
@@ -204,6 +274,8 @@ impl Simulator {
             Self::ExampleBank(_) => crate::examplebank::IDS,
             Self::Stripe(_) => crate::stripe::IDS,
             Self::Paytm(_) => crate::paytm::IDS,
+            Self::Phonepe(_) => crate::phonepe::IDS,
+            Self::PhonepeV1(_) => crate::phonepe::IDS_V1,
         }
     }
 
@@ -216,6 +288,8 @@ impl Simulator {
             Self::ExampleBank(account) => doorman.admit(ExampleBankSim::new(desk, account)),
             Self::Stripe(account) => doorman.admit(StripeSim::new(desk, account)),
             Self::Paytm(account) => doorman.admit(PaytmSim::new(desk, account)),
+            Self::Phonepe(account) => doorman.admit(PhonePeSim::new(desk, account)),
+            Self::PhonepeV1(account) => doorman.admit(PhonePeSim::new_v1(desk, account)),
         }
     }
 }

@@ -289,6 +289,17 @@ impl Books {
         numbers
     }
 
+    /// Looks at every entry, for what a simulator keeps in memory beside its books.
+    pub(crate) fn each(&self, mut see: impl FnMut(u64, &Entry)) {
+        for (index, shard) in self.shards.iter().enumerate() {
+            for (slot, kept) in shard.lock().entries.iter().enumerate() {
+                if let Ok(slot) = u32::try_from(slot) {
+                    see(number_of(index, slot), kept);
+                }
+            }
+        }
+    }
+
     /// Forgets everything, also on disk.
     pub(crate) fn reset(&self) -> Result<(), Refusal> {
         let mut shards: Vec<_> = self.shards.iter().map(Mutex::lock).collect();

@@ -1,8 +1,8 @@
 //! "Example Bank", simulated: the fictitious processor of `examples/custom-processor.toml`, whose head
 //! is its documentation.
 //!
-//! Cards without 3-D Secure succeed at once; UPI, net banking and wallets always wait for their
-//! customer, as real ones do. Replies carry no signature: instead of one that does not hold, the
+//! Cards without 3-D Secure and UPI collect requests succeed at once; UPI links and codes, net banking
+//! and wallets wait for their customer. Replies carry no signature: instead of one that does not hold, the
 //! fault `wrong_signature` answers with another payment's reference.
 
 mod reply;
@@ -331,7 +331,8 @@ impl ExampleBankSim {
     fn send_back(&self, number: u64, url: &str) -> Option<Response> {
         let entry = self.desk.books.get(number)?;
         let id = reply::payment_id(number);
-        let amount = entry.amount_minor.to_string();
+        let taken = entry.status == Status::Captured;
+        let amount = if taken { entry.captured_minor } else { entry.amount_minor }.to_string();
         let code = reply::error_of(&entry).map_or("", |(code, _)| code);
         let fields = [
             ("reference", &*entry.reference),
@@ -423,7 +424,8 @@ pub(crate) const EXAMPLE: &str = include_str!("../../../examples/custom-processo
 const fn method_of(code: &[u8]) -> Option<(Method, bool)> {
     Some(match code {
         b"CARD" => (Method::Card, false),
-        b"UPI_INTENT" | b"UPI_QR" | b"UPI_COLLECT" => (Method::Upi, true),
+        b"UPI_INTENT" | b"UPI_QR" => (Method::Upi, true),
+        b"UPI_COLLECT" => (Method::Upi, false),
         b"NETBANKING" => (Method::NetBanking, true),
         b"WALLET" => (Method::Wallet, true),
         _ => return None,

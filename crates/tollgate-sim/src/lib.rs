@@ -14,6 +14,7 @@ mod instrument;
 pub mod load;
 mod paytm;
 mod payu;
+mod phonepe;
 mod razorpay;
 pub mod server;
 mod stripe;

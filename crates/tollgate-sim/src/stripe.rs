@@ -88,7 +88,7 @@ impl StripeSim {
         if head.method == http::Method::GET {
             let fault = self.desk.fault(&profile, true);
             if let Some(response) = self.desk.strike_before(fault, &profile).await? {
-                return Ok(response);
+                return Ok(struck(&response));
             }
             let response = self.enquire(parts, &head.uri, &profile);
             return self.desk.strike_after(fault, &profile, response).await;
@@ -118,7 +118,7 @@ impl StripeSim {
             _ => None,
         };
         if let Some(response) = self.desk.strike_before(fault, profile).await? {
-            return Ok(response);
+            return Ok(struck(&response));
         }
         let response = match known {
             Known::Saved(saved) => self.again(saved),
@@ -273,6 +273,17 @@ impl Processor for StripeSim {
 
     async fn handle(self: Arc<Self>, request: http::Request<Incoming>) -> Result<Response, HangUp> {
         self.answer(request).await
+    }
+}
+
+/// A fault in Stripe's words.
+fn struck(response: &Response) -> Response {
+    match response.status().as_u16() {
+        429 => {
+            let refused = refused("rate_limit", "Too many requests hit the API too quickly.", "");
+            Refused { status: 429, ..refused }.reply()
+        }
+        status => Refused { status, ..request::BROKEN }.reply(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Whatever comes over the network, no connector panics, and none reads a success in what the
 //! processor cannot have sent. The fuzz targets in `fuzz/` ask the same for as long as one likes.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests stop where they fail")]
+
 mod arbitrary;
 
 use proptest::prelude::*;
@@ -107,8 +109,20 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     (any::<[u8; 3]>(), body).prop_map(|(choice, body)| [&choice[..], &body].concat())
 }
 
+/// A fuzz target each: `cargo fuzz run -s none <account>` in `fuzz/`.
+#[test]
+fn every_connector_has_a_fuzz_target() {
+    let fuzz = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz");
+    let manifest = std::fs::read_to_string(format!("{fuzz}/Cargo.toml")).unwrap();
+    for (name, _) in arbitrary::connectors() {
+        let target = std::fs::read_to_string(format!("{fuzz}/fuzz_targets/{name}.rs")).unwrap();
+        assert!(target.contains(&format!("arbitrary::connector(\"{name}\")")), "{name}");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
     #[test]
     fn no_bytes_make_a_panic_or_a_success(message in message()) {
         thread_local! {

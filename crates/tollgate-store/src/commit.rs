@@ -4,6 +4,7 @@ use crate::error::StoreError;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tollgate_core::attempt::Attempt;
+use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{EventId, MerchantId, PaymentId, RefundId};
@@ -141,4 +142,6 @@ pub enum Admin {
     /// Writes a customer's passkey. One that is there keeps its time of registration and the higher of the
     /// two signature counters: a counter never goes back.
     PutPasskey(Passkey),
+    /// Writes a checkout session.
+    PutCheckout(Box<CheckoutSession>),
 }

@@ -15,9 +15,10 @@ use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord};
 use error::StoreError;
 use query::{Deadline, PaymentFilter, PaymentPage};
 use tollgate_core::attempt::Attempt;
+use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{ApiKeyId, AttemptId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{Account, Balance, Posting};
 use tollgate_core::merchant::{ApiKey, Merchant};
 use tollgate_core::passkey::Passkey;
@@ -71,6 +72,16 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// An attempt, whoever owns it: processors name it by its reference alone.
     async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError>;
+
+    /// A checkout session, whoever owns it: its address proves the right to see it.
+    async fn checkout(&self, id: CheckoutId) -> Result<Option<CheckoutSession>, StoreError>;
+
+    /// The payments of a merchant's checkout session, oldest first.
+    async fn checkout_payments(
+        &self,
+        merchant_id: MerchantId,
+        id: CheckoutId,
+    ) -> Result<Vec<Payment>, StoreError>;
 
     /// A refund.
     async fn refund(&self, merchant_id: MerchantId, id: RefundId) -> Result<Option<Refund>, StoreError>;

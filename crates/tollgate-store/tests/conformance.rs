@@ -6,14 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
+use tollgate_core::checkout::{CheckoutCustomer, CheckoutSecret, CheckoutSession};
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::currency::Currency;
 use tollgate_core::event::PaymentTerms;
 use tollgate_core::failure::{Failure, FailureCode};
-use tollgate_core::id::{AttemptId, EventId, IdParts, MerchantId, PasskeyId, PaymentId, RefundId};
+use tollgate_core::id::{
+    AttemptId, CheckoutId, EventId, IdParts, MerchantId, PasskeyId, PaymentId, RefundId,
+};
 use tollgate_core::ledger::Account;
 use tollgate_core::merchant::{FeePlan, Merchant, Mode};
-use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind, UpiFlow};
+use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodFamily, MethodKind, UpiFlow};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::passkey::Passkey;
@@ -396,6 +399,48 @@ async fn deadlines_and_open_attempts_are_kept() {
 }
 
 #[tokio::test]
+async fn a_checkout_session_has_its_payments() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let (mer, other) = (merchant(store.as_ref()).await, merchant(store.as_ref()).await);
+    let session = CheckoutSession {
+        id: CheckoutId::from_parts(parts(NOW_MS)),
+        merchant_id: mer,
+        secret: CheckoutSecret::new(5),
+        amount: Money::new(500, Currency::INR),
+        methods: vec![MethodFamily::UpiQr],
+        customer: CheckoutCustomer { name: Some("Asha".to_owned()), ..CheckoutCustomer::default() },
+        description: None,
+        statement_descriptor: None,
+        return_url: Some("https://shop.example/done".to_owned()),
+        cancel_url: None,
+        metadata: vec![("order".to_owned(), "7".to_owned())],
+        mandate: None,
+        created_at_ms: NOW_MS,
+        expires_at_ms: NOW_MS + 1_000,
+    };
+    assert_eq!(store.checkout(session.id).await.unwrap(), None);
+    store.administer(Admin::PutCheckout(Box::new(session.clone()))).await.unwrap();
+    assert_eq!(store.checkout(session.id).await.unwrap().as_ref(), Some(&session));
+    assert!(store.checkout_payments(mer, session.id).await.unwrap().is_empty());
+    let mut wanted = Vec::new();
+    for now_ms in [NOW_MS, NOW_MS + 1] {
+        let mut terms = terms(500, "u", CaptureMode::Automatic);
+        terms.checkout = Some(session.id);
+        let begun = store.commit(work(mer, now_ms, create(now_ms, terms))).await.unwrap();
+        wanted.push(begun.payment.id);
+    }
+    completed(store.as_ref(), mer, NOW_MS, 500, "u").await;
+    drop(store);
+    let store = open(folder.path(), 2);
+    let found = store.checkout_payments(mer, session.id).await.unwrap();
+    assert_eq!(found.iter().map(|payment| payment.id).collect::<Vec<_>>(), wanted);
+    assert!(store.checkout_payments(other, session.id).await.unwrap().is_empty());
+    assert_eq!(store.checkout(session.id).await.unwrap(), Some(session));
+    assert_clean(store.as_ref()).await;
+}
+
+#[tokio::test]
 async fn a_second_opener_and_a_newer_store_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), 1);
@@ -410,7 +455,7 @@ async fn a_second_opener_and_a_newer_store_are_refused() {
         database.persist(fjall::PersistMode::SyncAll).unwrap();
     }
     let refusal = EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 3)).unwrap_err();
-    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 1 }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 2 }), "{refusal}");
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         rig.faults(processor, &json!({"pending_end": "never"}));
     }
     let rig = Arc::new(rig);
-    let mut trials = vec![Trial::test("documented", || Ok(documented()?))];
+    let mut trials = vec![Trial::test("documented", documented)];
     for (name, cell, ending) in plan() {
         let rig = Arc::clone(&rig);
         trials.push(Trial::test(name, move || {
@@ -142,6 +142,10 @@ fn complete(rig: &Rig, cell: &Cell) -> Value {
 fn complete_debit(rig: &Rig, cell: &Cell) -> Value {
     let setup = set_up_mandate(rig, cell);
     let debit = pay(rig, cell, json!({"type": "upi", "upi": {"mandate": setup["id"]}}), "asha@shop.example");
+    // Nobody is asked, but the customer's bank takes its time.
+    if debit["status"] == "processing" {
+        rig.decide(&rig.payment(&debit["id"]), true);
+    }
     settled(rig, &debit, "completed")
 }
 

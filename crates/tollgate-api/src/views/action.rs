@@ -1,5 +1,6 @@
 //! What the customer has to do.
 
+use crate::pages::waiting::hand_over_path;
 use serde::Serialize;
 use tollgate_core::outcome::NextAction;
 use tollgate_core::payment::Payment;
@@ -65,20 +66,20 @@ pub(crate) struct FieldView<'a> {
 
 impl<'a> NextActionView<'a> {
     pub(crate) fn new(payment: &'a Payment) -> Option<Self> {
-        let id = payment.id;
+        let page = || hand_over_path(payment.merchant_id, payment.id);
         Some(match payment.next_action.as_ref()? {
             NextAction::Redirect { url } => Self::Redirect { url },
             NextAction::UpiIntent { uri } => Self::UpiIntent { uri },
             NextAction::UpiQr { uri } => {
-                Self::UpiQr { uri, svg: format!("/pay/{id}/qr.svg"), png: format!("/pay/{id}/qr.png") }
+                Self::UpiQr { uri, svg: format!("{}/qr.svg", page()), png: format!("{}/qr.png", page()) }
             }
             NextAction::UpiCollect => Self::UpiCollect,
             NextAction::Form { url, fields } => Self::Form {
-                page: format!("/pay/{id}"),
+                page: page(),
                 url,
                 fields: fields.iter().map(|(name, value)| FieldView { name, value }).collect(),
             },
-            NextAction::Page { .. } => Self::Page { page: format!("/pay/{id}") },
+            NextAction::Page { .. } => Self::Page { page: page() },
         })
     }
 }

@@ -236,13 +236,13 @@ impl<'a> PaymentView<'a> {
 pub(crate) struct CustomerView<'a> {
     /// Full name.
     #[schema(value_type = Option<String>)]
-    name: Option<&'a str>,
+    pub(super) name: Option<&'a str>,
     /// E-mail address.
     #[schema(value_type = Option<String>)]
-    email: Option<&'a str>,
+    pub(super) email: Option<&'a str>,
     /// Phone number.
     #[schema(value_type = Option<String>)]
-    phone: Option<&'a str>,
+    pub(super) phone: Option<&'a str>,
 }
 
 /// Why something did not succeed.

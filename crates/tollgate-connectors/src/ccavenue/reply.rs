@@ -181,6 +181,10 @@ fn state_of(account: &CcAvenue, wanted: &Wanted<'_>, record: &Record<'_>) -> Out
             None => unreadable(),
         },
         State::UnderWay => Outcome::Pending { processor_payment_id: Some(processor_payment_id) },
+        // The customer may be trying again on the same page.
+        State::Unsuccessful if account.page_retries => {
+            Outcome::Pending { processor_payment_id: Some(processor_payment_id) }
+        }
         State::Unsuccessful => codes::unsuccessful(text(&record.order_bank_response)),
         State::Left => declined(FailureCode::CustomerCancelled, "the customer left CCAvenue's page"),
         State::Invalid => declined(FailureCode::ProcessorRejected, "CCAvenue did not accept the order"),

@@ -23,6 +23,7 @@ fn account(manual_confirmation: bool) -> CcAvenue {
         payment_url: "http://page.test/".to_owned(),
         api_url: "http://api.test/".to_owned(),
         manual_confirmation,
+        page_retries: false,
         default_return_url: default_return_url(),
     })
 }
@@ -242,6 +243,16 @@ fn states_of_an_order() {
     // Java writes large numbers with an exponent.
     let large = order("Shipped", "100.5").replace("100.5", "1.2345678E7");
     assert_eq!(read_as(false, &large), captured(1_234_567_800));
+}
+
+#[test]
+fn a_refusal_is_not_the_end_where_the_page_offers_another_try() {
+    let account = CcAvenue { page_retries: true, ..account(false) };
+    let enquiry = Operation::EnquireCharge { charge: handle(inr(10_050)) };
+    let state = |status| done(read(&account, &enquiry, 0, 200, &sealed(&order(status, "0.0"))));
+    assert!(matches!(state("Unsuccessful"), Outcome::Pending { .. }));
+    assert!(matches!(state("Aborted"), Outcome::Declined(_)));
+    assert_eq!(state("Shipped"), captured(10_050));
 }
 
 #[test]

@@ -16,6 +16,9 @@ use std::borrow::Cow;
 use std::fmt;
 use zeroize::Zeroizing;
 
+/// A piece of a filled template, and whether a placeholder filled it.
+type Piece<'s> = (bool, Cow<'s, str>);
+
 /// How deep a template may be nested.
 const DEPTH_MAX: usize = 16;
 /// Reserved up front so that a card number is not left behind in memory by a growing buffer.
@@ -104,10 +107,7 @@ impl Text {
     }
 
     /// The pieces with their values; nothing when a placeholder has none.
-    fn filled<'s, 'a: 's>(
-        &'s self,
-        source: &Source<'a>,
-    ) -> Result<Option<Vec<(bool, Cow<'s, str>)>>, BuildError> {
+    fn filled<'s, 'a: 's>(&'s self, source: &Source<'a>) -> Result<Option<Vec<Piece<'s>>>, BuildError> {
         let mut filled = Vec::with_capacity(self.0.len());
         for part in &self.0 {
             match part {

@@ -4,8 +4,12 @@
 use super::*;
 use crate::{Charge, Customer};
 use proptest::prelude::*;
-use tollgate_core::card::{CardNumber, CardSecret, Cvc};
-use tollgate_core::method::{CaptureMode, Instrument, MethodKind};
+use tollgate_core::bnpl::{BnplKind, BnplPlan};
+use tollgate_core::card::{CardNumber, CardSecret, Cvc, NetworkToken};
+use tollgate_core::emi::EmiPlan;
+use tollgate_core::mandate::{MandateFrequency, MandateTerms};
+use tollgate_core::method::{CaptureMode, Instrument, MethodKind, UpiFlow};
+use tollgate_core::outcome::NextAction;
 
 const REFERENCE: &str = "0NbrhPvkMxYDJYWqCuIRUT";
 const REFUND: &str = "0NbrhPvkMxYDJYWqCuIRUZ";
@@ -20,6 +24,8 @@ fn payu() -> PayU {
         default_email: default_email(),
         default_phone: default_phone(),
         default_name: default_name(),
+        token_requestor_id: Some("40000000001".to_owned()),
+        no_cost_emi: false,
     })
 }
 
@@ -33,12 +39,18 @@ fn charge(instrument: Instrument<'_>, amount_minor: i64, capture: CaptureMode) -
         customer: Customer { name: Some("Asha|Rao"), email: Some("asha@example.com"), ..Customer::default() },
         description: None,
         return_url: None,
+        webhook_url: None,
+        mandate: None,
         statement_descriptor: None,
     }
 }
 
 fn upi_charge() -> Charge<'static> {
-    charge(Instrument::Upi { vpa: Some("success@upi") }, 10_050, CaptureMode::Automatic)
+    charge(
+        Instrument::Upi { flow: UpiFlow::Collect, vpa: Some("success@upi") },
+        10_050,
+        CaptureMode::Automatic,
+    )
 }
 
 fn handle() -> ChargeHandle<'static> {
@@ -134,6 +146,7 @@ fn cards_are_sent_and_never_shown() {
         exp_year: 2030,
         cvc: Some(Cvc::parse("123").unwrap()),
         holder: None,
+        network_token: None,
     };
     let charge = charge(Instrument::Card(&card), 100, CaptureMode::Manual);
     let call = payu().start(&Operation::Charge(charge)).unwrap();
@@ -159,6 +172,8 @@ fn cards_are_sent_and_never_shown() {
         default_email: String::new(),
         default_phone: String::new(),
         default_name: String::new(),
+        token_requestor_id: None,
+        no_cost_emi: false,
     };
     assert!(!format!("{account:?}").contains("hush"));
 }
@@ -206,7 +221,7 @@ fn replies_to_a_charge() {
 
 #[test]
 fn intent_and_bank_page() {
-    let intent = charge(Instrument::Upi { vpa: None }, 10_050, CaptureMode::Automatic);
+    let intent = charge(Instrument::Upi { flow: UpiFlow::Intent, vpa: None }, 10_050, CaptureMode::Automatic);
     let body = format!(
         r#"{{"metaData":{{"txnId":"{REFERENCE}","txnStatus":"pending","unmappedStatus":"pending"}},"result":{{"paymentId":403993715529028543,"amount":"100.50","intentURIData":"pa=m@bank&pn=My Shop&am=100.50&cu=INR"}}}}"#
     );
@@ -376,11 +391,231 @@ proptest! {
     }
 
     #[test]
-    fn the_wire_carries_our_amount(minor in 1..=tollgate_core::money::AMOUNT_MINOR_MAX) {
-        let charge = charge(Instrument::Wallet { provider: "paytm" }, minor, CaptureMode::Automatic);
-        let call = payu().start(&Operation::Charge(charge)).unwrap();
-        prop_assert_eq!(amount_minor(fields(&call).get("amount").unwrap()), Some(minor));
+    fn the_wire_carries_our_amount(
+        minor in 1..=tollgate_core::money::AMOUNT_MINOR_MAX,
+        pick in any::<prop::sample::Index>(),
+    ) {
+        let payu = payu();
+        let family = pick.get(&payu.capabilities().methods).family;
+        let (card, bnpl, emi) = (card(None), bnpl("lazypay"), emi(6));
+        let operation = Operation::Charge(
+            charge(instrument(family, &card, &bnpl, &emi), minor, CaptureMode::Automatic));
+        let sent = |text: &str| amount_minor(text);
+        if family == MethodFamily::UpiAutopay {
+            let Progress::Next(call) = read(&operation, 0, "", 200, verified().as_bytes()) else { panic!() };
+            let var1: serde_json::Value = serde_json::from_str(fields(&call).get("var1").unwrap()).unwrap();
+            prop_assert_eq!(sent(var1["amount"].as_str().unwrap()), Some(minor));
+        } else {
+            let call = payu.start(&operation).unwrap();
+            prop_assert_eq!(sent(fields(&call).get("amount").unwrap()), Some(minor));
+        }
+        let amount = Money::new(minor, Currency::INR);
+        let refund = Operation::Refund { charge: handle(), reference: REFUND, amount };
+        let Progress::Next(call) = read(&refund, 0, "", 200, verified().as_bytes()) else { panic!() };
+        prop_assert_eq!(sent(fields(&call).get("var3").unwrap()), Some(minor));
+        let capture = Operation::Capture { charge: handle(), reference: REFUND, amount };
+        let held = verified().replace("\"captured\"", "\"auth\"");
+        let Progress::Next(call) = read(&capture, 0, "", 200, held.as_bytes()) else { panic!() };
+        prop_assert_eq!(sent(fields(&call).get("var3").unwrap()), Some(minor));
     }
+}
+
+fn verified() -> String {
+    format!(
+        r#"{{"status":1,"msg":"1 out of 1","transaction_details":{{"{REFERENCE}":{{"mihpayid":"403993715521889530","txnid":"{REFERENCE}","amt":"100.50","status":"success","unmappedstatus":"captured"}}}}}}"#
+    )
+}
+
+fn card(token: Option<&str>) -> CardSecret {
+    CardSecret {
+        number: CardNumber::parse("4111111111111111").unwrap(),
+        exp_month: 3,
+        exp_year: 2030,
+        cvc: Some(Cvc::parse("123").unwrap()),
+        holder: None,
+        network_token: token
+            .map(|cryptogram| NetworkToken { cryptogram: Secret::new(cryptogram), eci: None }),
+    }
+}
+
+fn bnpl(provider: &str) -> BnplPlan {
+    BnplPlan { provider: provider.to_owned(), kind: BnplKind::PayLater, schedule: Vec::new() }
+}
+
+fn emi(tenure_months: u8) -> EmiPlan {
+    EmiPlan {
+        bank: "HDFC".to_owned(),
+        tenure_months,
+        annual_rate_bps: 1_500,
+        no_cost: false,
+        instalment_minor: 1,
+        last_instalment_minor: 1,
+        interest_minor: 0,
+        subvention_minor: 0,
+    }
+}
+
+fn instrument<'a>(
+    family: MethodFamily,
+    card: &'a CardSecret,
+    bnpl: &'a BnplPlan,
+    emi: &'a EmiPlan,
+) -> Instrument<'a> {
+    match family {
+        MethodFamily::Card => Instrument::Card(card),
+        MethodFamily::UpiIntent => Instrument::Upi { flow: UpiFlow::Intent, vpa: None },
+        MethodFamily::UpiQr => Instrument::Upi { flow: UpiFlow::Qr, vpa: None },
+        MethodFamily::UpiCollect => Instrument::Upi { flow: UpiFlow::Collect, vpa: Some("success@upi") },
+        MethodFamily::UpiAutopay => {
+            Instrument::UpiAutopay { setup_reference: REFERENCE, setup_processor_payment_id: None }
+        }
+        MethodFamily::Wallet => Instrument::Wallet { provider: "amazon_pay" },
+        MethodFamily::NetBanking => Instrument::NetBanking { bank: "PUNB" },
+        MethodFamily::Bnpl => Instrument::Bnpl { plan: bnpl },
+        MethodFamily::Emi => Instrument::Emi { card, plan: emi },
+    }
+}
+
+#[test]
+fn methods_and_their_codes() {
+    let (plain, token) = (card(None), card(Some("cryptogram==")));
+    let (lender, plan) = (bnpl("simpl"), emi(3));
+    for (instrument, expected) in [
+        (Instrument::Wallet { provider: "amazon_pay" }, ("CASH", "AMZPAY")),
+        (Instrument::NetBanking { bank: "INDB" }, ("NB", "INIB")),
+        (Instrument::Bnpl { plan: &lender }, ("BNPL", "SIMPL")),
+        (Instrument::Emi { card: &plain, plan: &plan }, ("EMI", "EMI")),
+        (Instrument::Upi { flow: UpiFlow::Qr, vpa: None }, ("UPI", "INTENT")),
+    ] {
+        let call = payu().start(&Operation::Charge(charge(instrument, 100, CaptureMode::Automatic))).unwrap();
+        let fields = fields(&call);
+        assert_eq!((fields.get("pg").unwrap(), fields.get("bankcode").unwrap()), expected);
+    }
+    let operation = Operation::Charge(charge(Instrument::Card(&token), 100, CaptureMode::Automatic));
+    let call = payu().start(&operation).unwrap();
+    let sent = fields(&call);
+    assert_eq!((sent.get("ccnum"), sent.get("store_card_token")), (Some(""), Some("4111111111111111")));
+    assert_eq!(sent.get("storecard_token_type"), Some("1"));
+    let info: serde_json::Value = serde_json::from_str(sent.get("additional_info").unwrap()).unwrap();
+    assert_eq!((info["tavv"].as_str(), info["trid"].as_str()), (Some("cryptogram=="), Some("40000000001")));
+
+    let (klarna, five) = (bnpl("klarna"), emi(5));
+    let no_cost = EmiPlan { no_cost: true, ..emi(6) };
+    let refused = |instrument: Instrument<'_>| {
+        payu().start(&Operation::Charge(charge(instrument, 100, CaptureMode::Automatic))).is_err()
+    };
+    assert!(refused(Instrument::Wallet { provider: "google_pay" }));
+    assert!(refused(Instrument::NetBanking { bank: "XXXX" }));
+    assert!(refused(Instrument::Bnpl { plan: &klarna }));
+    assert!(refused(Instrument::Emi { card: &plain, plan: &five }));
+    assert!(refused(Instrument::Emi { card: &plain, plan: &no_cost }));
+}
+
+#[test]
+fn a_mandate_from_set_up_to_its_end() {
+    let terms = MandateTerms {
+        amount_minor_max: 50_000,
+        frequency: MandateFrequency::Quarterly,
+        ends_at_ms: 1_900_000_000_000,
+    };
+    let intent = Instrument::Upi { flow: UpiFlow::Intent, vpa: None };
+    let setup = Operation::Charge(crate::Charge {
+        mandate: Some(&terms),
+        ..charge(intent, 10_050, CaptureMode::Automatic)
+    });
+    let call = payu().start(&setup).unwrap();
+    let sent = fields(&call);
+    assert_eq!((sent.get("si"), sent.get("api_version")), (Some("1"), Some("7")));
+    let details = sent.get("si_details").unwrap();
+    let expected =
+        r#""billingAmount":"500.00","billingCurrency":"INR","billingCycle":"MONTHLY","billingInterval":3"#;
+    assert!(details.contains(expected) && details.contains(r#""paymentEndDate":"2030-03-17""#), "{details}");
+    let chain = sha512_of_joined(&[
+        "gtKFFx",
+        REFERENCE,
+        "100.50",
+        "Payment",
+        "AshaRao",
+        "asha@example.com",
+        "capture",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        details,
+        "4R38IvwiV57FwVpsgOvTXBdLE4tHUXFW",
+    ]);
+    assert_eq!(sent.get("hash"), Some(request::ascii(&chain)));
+    let body = format!(
+        r#"{{"metaData":{{"txnId":"{REFERENCE}","unmappedStatus":"pending"}},"result":{{"paymentId":1,"intentURIData":"pa=m@bank&am=1"}}}}"#
+    );
+    let Outcome::ActionRequired { action: NextAction::UpiIntent { uri }, .. } =
+        done(read(&setup, 0, "", 200, body.as_bytes()))
+    else {
+        panic!()
+    };
+    assert_eq!(uri, "upi://mandate?pa=m@bank&am=1");
+
+    let autopay = Instrument::UpiAutopay { setup_reference: REFERENCE, setup_processor_payment_id: None };
+    let mut own = charge(autopay, 10_050, CaptureMode::Automatic);
+    own.reference = REFUND;
+    let debit = Operation::Charge(own);
+    let call = payu().start(&debit).unwrap();
+    assert_eq!((fields(&call).get("var1"), call.moves_money), (Some(REFERENCE), false));
+    let Progress::Next(call) = read(&debit, 0, "", 200, verified().as_bytes()) else { panic!() };
+    assert!(call.moves_money);
+    let var1 = fields(&call).get("var1").unwrap().to_owned();
+    assert!(var1.contains(r#""authpayuid":"403993715521889530""#) && var1.contains(REFUND), "{var1}");
+    let reply = |status: &str, id: &str| {
+        format!(
+            r#"{{"status":1,"message":"Transaction Processed successfully","details":{{"{REFUND}":{{"transactionid":"{REFUND}","amount":"100.50","payuid":"{id}","status":"{status}","field9":"x"}}}}}}"#
+        )
+    };
+    let class = |status: &str, id: &str| done(read(&debit, 1, "", 200, reply(status, id).as_bytes()));
+    assert!(matches!(class("captured", "403"), Outcome::Captured { amount_minor: 10_050, .. }));
+    assert!(matches!(class("pending", ""), Outcome::Pending { .. }));
+    assert!(matches!(class("failed", "403"), Outcome::Declined(_)));
+    assert!(matches!(class("else", "403"), Outcome::Unknown(_)));
+    let Progress::Next(call) = read(&debit, 1, "", 200, reply("captured", "").as_bytes()) else { panic!() };
+    assert!(call.moves_money && fields(&call).get("var1") == Some(REFUND));
+    let refused = |body: &[u8]| done(read(&debit, 1, "", 200, body));
+    assert!(matches!(refused(br#"{"status":0,"msg":"Invalid Hash."}"#), Outcome::NotTaken(_)));
+    assert!(matches!(refused(br#"{"status":0,"msg":"Duplicate"}"#), Outcome::Unknown(_)));
+
+    let revoke = Operation::RevokeMandate { setup: handle() };
+    let Progress::Next(call) = read(&revoke, 0, "", 200, verified().as_bytes()) else { panic!() };
+    assert_eq!(fields(&call).get("command"), Some("upi_mandate_revoke"));
+    let revoked = |body: &[u8]| done(read(&revoke, 1, "", 200, body));
+    assert_eq!(revoked(br#"{"status":1,"action":"MANDATE_REVOKE","message":"done"}"#), Outcome::Voided);
+    assert_eq!(
+        revoked(br#"{"status":0,"action":"MANDATE_REVOKE","message":"Mandate is not active"}"#),
+        Outcome::Voided
+    );
+    assert!(matches!(revoked(br#"{"status":0,"msg":"Invalid Hash."}"#), Outcome::Declined(_)));
+    assert!(matches!(revoked(br#"{"status":1}"#), Outcome::Unknown(_)));
+}
+
+#[test]
+fn callbacks_are_believed_when_they_are_signed_and_ours() {
+    let read = |reference: &'static str, body: &str| {
+        payu().callback(&CallbackRequest { reference, query: "", body: body.as_bytes() })
+    };
+    let success = webhook_body("success", "captured", "capture");
+    let Ok(Callback::Says(Outcome::Captured { amount_minor: 10_050, .. })) = read(REFERENCE, &success) else {
+        panic!("{:?}", read(REFERENCE, &success));
+    };
+    assert_eq!(read(REFUND, &success), Err(WebhookError::Signature), "another payment's");
+    let raised = success.replace("amount=100.50", "amount=900.50");
+    assert_eq!(read(REFERENCE, &raised), Err(WebhookError::Signature));
+    // How a payment failed is not signed.
+    assert_eq!(read(REFERENCE, &webhook_body("failure", "failed", "capture")), Ok(Callback::Ask));
+    assert_eq!(read(REFERENCE, ""), Ok(Callback::Ask));
+    assert_eq!(read(REFERENCE, "a=b"), Err(WebhookError::Signature));
 }
 
 const REQUEST_HASH: &str = "80d064019d90ee2df3972e11b90206b3231d9bae76401c41ea9cfba034d0a3f882d61d0772284a332ca5ecd722ebbc6a8d4f604b6679930006f5efde0f6e3a34";

@@ -4,8 +4,11 @@
 use super::*;
 use crate::Customer;
 use proptest::prelude::*;
-use tollgate_core::card::{CardNumber, CardSecret, Cvc, Secret};
-use tollgate_core::method::{CaptureMode, Instrument, MethodKind};
+use tollgate_core::bnpl::{BnplKind, BnplPlan};
+use tollgate_core::card::{CardNumber, CardSecret, Cvc, NetworkToken, Secret};
+use tollgate_core::emi::EmiPlan;
+use tollgate_core::mandate::{MandateFrequency, MandateTerms};
+use tollgate_core::method::{CaptureMode, Instrument, MethodKind, UpiFlow};
 use tollgate_core::money::Money;
 
 const REFERENCE: &str = "0NbrhPvkMxYDJYWqCuIRUT";
@@ -20,6 +23,7 @@ fn account() -> RazorpayAccount {
         default_email: "void@razorpay.com".to_owned(),
         default_contact: "+919999999999".to_owned(),
         trust_signed_success: false,
+        no_cost_emi: false,
     }
 }
 
@@ -37,6 +41,8 @@ fn charge(instrument: Instrument<'_>, amount: Money) -> Charge<'_> {
         customer: Customer::default(),
         description: None,
         return_url: None,
+        webhook_url: None,
+        mandate: None,
         statement_descriptor: None,
     }
 }
@@ -46,7 +52,7 @@ fn inr() -> Money {
 }
 
 fn upi_charge() -> Charge<'static> {
-    charge(Instrument::Upi { vpa: Some("success@upi") }, inr())
+    charge(Instrument::Upi { flow: UpiFlow::Collect, vpa: Some("success@upi") }, inr())
 }
 
 fn handle(id: Option<&'static str>) -> ChargeHandle<'static> {
@@ -112,7 +118,7 @@ fn a_charge_from_order_to_captured() {
     assert_eq!(first.request.url, "http://razorpay.test/v1/orders");
     assert!(!first.moves_money);
     let credentials = "Basic cnpwX3Rlc3Rfa2V5OnNlY3JldC1vZi10aGUta2V5";
-    assert!(first.request.headers.contains(&("authorization", credentials.to_owned())));
+    assert!(first.request.headers.contains(&("authorization".into(), credentials.to_owned())));
     let sent = json(&first);
     assert_eq!(sent["receipt"], REFERENCE);
     assert_eq!(sent["notes"]["tollgate_reference"], REFERENCE);
@@ -269,7 +275,7 @@ fn refunds() {
     let id = "pay_G8VQzjPLoAvm6D";
     let refund = Operation::Refund { charge: handle(Some(id)), reference: REFUND, amount };
     let call = razorpay().start(&refund).unwrap();
-    assert!(call.request.headers.contains(&("x-refund-idempotency", REFUND.to_owned())));
+    assert!(call.request.headers.contains(&("x-refund-idempotency".into(), REFUND.to_owned())));
     assert_eq!(json(&call)["receipt"], REFUND);
     let entity = |status: &str| {
         format!(
@@ -305,6 +311,7 @@ fn cards_are_sent_and_never_shown() {
         exp_year: 2030,
         cvc: Some(Cvc::parse("123").unwrap()),
         holder: Some("Asha Rao".to_owned()),
+        network_token: None,
     };
     let operation = Operation::Charge(charge(Instrument::Card(&card), inr()));
     let call = next(read(&operation, 0, "", 200, order(10_050, "INR").as_bytes()));
@@ -347,11 +354,11 @@ fn webhooks() {
 #[test]
 fn accounts_are_read_strictly() {
     let read = |text: &str| serde_json::from_str::<crate::registry::Account>(text);
-    let minimal = r#"{"processor":"razorpay","key_id":"k","key_secret":"s","webhook_secret":"w"}"#;
+    let minimal = r#"{"type":"razorpay","key_id":"k","key_secret":"s","webhook_secret":"w"}"#;
     assert!(read(minimal).is_ok());
     assert!(read(&minimal.replace("\"k\"", "\"k\",\"kye\":1")).is_err());
-    let payu = r#"{"processor":"payu","key":"k","salt":"s"}"#;
-    assert_eq!(read(payu).unwrap().connector().name(), "payu");
+    let payu = r#"{"type":"payu","key":"k","salt":"s"}"#;
+    assert_eq!(read(payu).unwrap().connector().kind(), "payu");
     assert!(read(&payu.replace("\"k\"", "\"k\",\"slat\":1")).is_err());
 }
 
@@ -389,20 +396,246 @@ proptest! {
     #[test]
     fn the_wire_carries_our_amount(
         minor in 1..=tollgate_core::money::AMOUNT_MINOR_MAX,
-        pick in 0..CAPABILITIES.currencies.len(),
+        pick in any::<prop::sample::Index>(),
     ) {
-        let amount = Money::new(minor, CAPABILITIES.currencies[pick]);
-        let operation = Operation::Charge(charge(Instrument::Upi { vpa: None }, amount));
-        match razorpay().start(&operation) {
-            Ok(call) => {
-                let sent = json(&call);
-                prop_assert_eq!(sent["amount"].to_string(), minor.to_string());
-                prop_assert_eq!(sent["currency"].as_str(), Some(amount.currency.code()));
-                let code = amount.currency.code().to_owned();
-                let next = next(read(&operation, 0, "", 200, order(minor, &code).as_bytes()));
-                prop_assert_eq!(json(&next)["amount"].to_string(), minor.to_string());
-            }
-            Err(_) => prop_assert!(amount.currency.exponent() == 3 && minor % 10 != 0),
+        let rules = razorpay();
+        let wanted: Vec<_> = rules.capabilities().methods.iter()
+            .flat_map(|rule| rule.currencies.iter().map(|currency| (rule.family, *currency)))
+            .collect();
+        let (family, currency) = *pick.get(&wanted);
+        let amount = Money::new(minor, currency);
+        let (card, bnpl, emi) = (card(None), bnpl("simpl"), emi(6, false));
+        let charge = charge(instrument(family, &card, &bnpl, &emi), amount);
+        let operation = Operation::Charge(charge);
+        let sent = |call: &Call| (json(call)["amount"].to_string(), json(call)["currency"].clone());
+        let ours = (minor.to_string(), serde_json::Value::from(currency.code()));
+        let Ok(mut call) = razorpay().start(&operation) else {
+            prop_assert!(currency.exponent() == 3 && minor % 10 != 0);
+            return Ok(());
+        };
+        if family == MethodFamily::UpiAutopay {
+            call = next(read(&operation, mandate::SETUP_PAYMENT, "", 200, orders(&set_up()).as_bytes()));
+        }
+        prop_assert_eq!(sent(&call), ours.clone());
+        let (index, carry) = (call.step.index, call.step.carry.unwrap_or_default());
+        let paid = next(read(&operation, index, &carry, 200, order(minor, currency.code()).as_bytes()));
+        prop_assert_eq!(sent(&paid), ours.clone());
+        let id = Some("pay_G8VQzjPLoAvm6D");
+        let capture = Operation::Capture { charge: handle(id), reference: REFUND, amount };
+        prop_assert_eq!(sent(&razorpay().start(&capture).unwrap()), ours);
+        let refund = Operation::Refund { charge: handle(id), reference: REFUND, amount };
+        prop_assert_eq!(json(&razorpay().start(&refund).unwrap())["amount"].to_string(), minor.to_string());
+    }
+}
+
+fn card(token: Option<&str>) -> CardSecret {
+    CardSecret {
+        number: CardNumber::parse("4111111111111111").unwrap(),
+        exp_month: 3,
+        exp_year: 2030,
+        cvc: Some(Cvc::parse("123").unwrap()),
+        holder: None,
+        network_token: token.map(|cryptogram| NetworkToken {
+            cryptogram: Secret::new(cryptogram),
+            eci: Some("05".to_owned()),
+        }),
+    }
+}
+
+fn bnpl(provider: &str) -> BnplPlan {
+    BnplPlan { provider: provider.to_owned(), kind: BnplKind::PayLater, schedule: Vec::new() }
+}
+
+fn emi(tenure_months: u8, no_cost: bool) -> EmiPlan {
+    EmiPlan {
+        bank: "HDFC".to_owned(),
+        tenure_months,
+        annual_rate_bps: 1_500,
+        no_cost,
+        instalment_minor: 1,
+        last_instalment_minor: 1,
+        interest_minor: 0,
+        subvention_minor: 0,
+    }
+}
+
+fn instrument<'a>(
+    family: MethodFamily,
+    card: &'a CardSecret,
+    bnpl: &'a BnplPlan,
+    emi: &'a EmiPlan,
+) -> Instrument<'a> {
+    match family {
+        MethodFamily::Card => Instrument::Card(card),
+        MethodFamily::UpiIntent => Instrument::Upi { flow: UpiFlow::Intent, vpa: None },
+        MethodFamily::UpiQr => Instrument::Upi { flow: UpiFlow::Qr, vpa: None },
+        MethodFamily::UpiCollect => Instrument::Upi { flow: UpiFlow::Collect, vpa: Some("success@upi") },
+        MethodFamily::UpiAutopay => {
+            Instrument::UpiAutopay { setup_reference: REFERENCE, setup_processor_payment_id: None }
+        }
+        MethodFamily::Wallet => Instrument::Wallet { provider: "amazon_pay" },
+        MethodFamily::NetBanking => Instrument::NetBanking { bank: "PUNB" },
+        MethodFamily::Bnpl => Instrument::Bnpl { plan: bnpl },
+        MethodFamily::Emi => Instrument::Emi { card, plan: emi },
+    }
+}
+
+/// The payment that has set a mandate up.
+fn set_up() -> String {
+    payment("captured", true, "").replacen(
+        "\"id\":",
+        "\"customer_id\":\"cust_1Aa00000000001\",\"token_id\":\"token_1Aa00000000001\",\"id\":",
+        1,
+    )
+}
+
+#[test]
+fn methods_and_their_codes() {
+    let (plain, token) = (card(None), card(Some("cryptogram==")));
+    let (lender, plan) = (bnpl("simpl"), emi(9, false));
+    let body = |instrument| {
+        let operation = Operation::Charge(charge(instrument, inr()));
+        json(&next(read(&operation, 0, "", 200, order(10_050, "INR").as_bytes())))
+    };
+    let wallet = body(Instrument::Wallet { provider: "amazon_pay" });
+    assert_eq!((wallet["method"].as_str(), wallet["wallet"].as_str()), (Some("wallet"), Some("amazonpay")));
+    let bank = body(Instrument::NetBanking { bank: "BARB" });
+    assert_eq!((bank["method"].as_str(), bank["bank"].as_str()), (Some("netbanking"), Some("BARB_R")));
+    let later = body(Instrument::Bnpl { plan: &lender });
+    assert_eq!((later["method"].as_str(), later["provider"].as_str()), (Some("paylater"), Some("getsimpl")));
+    let emi = body(Instrument::Emi { card: &plain, plan: &plan });
+    assert_eq!((emi["method"].as_str(), emi["emi_duration"].as_u64()), (Some("emi"), Some(9)));
+    assert_eq!(emi["card"]["number"], "4111111111111111");
+    assert!(emi["card"].get("tokenised").is_none());
+    let tokenised = body(Instrument::Card(&token));
+    assert_eq!(tokenised["card"]["tokenised"], true);
+    assert_eq!(tokenised["card"]["cryptogram_value"], "cryptogram==");
+
+    let (unknown, five, six) = (bnpl("klarna"), super::tests::emi(5, false), super::tests::emi(6, true));
+    let refused =
+        |instrument: Instrument<'_>| razorpay().start(&Operation::Charge(charge(instrument, inr()))).is_err();
+    assert!(refused(Instrument::Wallet { provider: "google_pay" }));
+    assert!(refused(Instrument::NetBanking { bank: "XXXX" }));
+    assert!(refused(Instrument::Bnpl { plan: &unknown }));
+    assert!(refused(Instrument::Emi { card: &plain, plan: &five }));
+    assert!(refused(Instrument::Emi { card: &plain, plan: &six }));
+    let own = Razorpay::new(RazorpayAccount { no_cost_emi: true, ..account() });
+    assert!(
+        own.start(&Operation::Charge(charge(Instrument::Emi { card: &plain, plan: &six }, inr()))).is_ok()
+    );
+    assert!(
+        !format!("{:?}", razorpay().start(&Operation::Charge(charge(Instrument::Card(&token), inr()))))
+            .contains("cryptogram==")
+    );
+}
+
+#[test]
+fn a_mandate_from_set_up_to_its_end() {
+    let terms = MandateTerms {
+        amount_minor_max: 50_000,
+        frequency: MandateFrequency::Monthly,
+        ends_at_ms: 1_900_000_000_000,
+    };
+    let qr = Instrument::Upi { flow: UpiFlow::Qr, vpa: None };
+    let setup = Operation::Charge(Charge { mandate: Some(&terms), ..charge(qr, inr()) });
+    let call = razorpay().start(&setup).unwrap();
+    assert!(call.request.url.ends_with("/v1/customers") && !call.moves_money);
+    let made = next(read(
+        &setup,
+        mandate::CUSTOMER,
+        "",
+        200,
+        br#"{"id":"cust_1Aa00000000001","entity":"customer"}"#,
+    ));
+    let sent = json(&made);
+    assert_eq!(sent["customer_id"], "cust_1Aa00000000001");
+    assert_eq!(sent["token"]["max_amount"], 50_000);
+    assert_eq!(
+        (sent["token"]["frequency"].as_str(), sent["token"]["expire_at"].as_u64()),
+        (Some("monthly"), Some(1_900_000_000))
+    );
+    let carry = made.step.carry.unwrap();
+    let paid = next(read(&setup, mandate::SETUP_ORDER, &carry, 200, order(10_050, "INR").as_bytes()));
+    assert!(paid.request.url.ends_with("/v1/payments/create/upi") && paid.moves_money);
+    assert_eq!(
+        (json(&paid)["recurring"].as_str(), json(&paid)["customer_id"].as_str()),
+        (Some("1"), Some("cust_1Aa00000000001"))
+    );
+    let linked = br#"{"razorpay_payment_id":"pay_1","link":"upi://mandate?pa=a@b"}"#;
+    let uri = "upi://mandate?pa=a@b".to_owned();
+    let action = NextAction::UpiQr { uri };
+    let expected = Outcome::ActionRequired { processor_payment_id: Some("pay_1".to_owned()), action };
+    assert_eq!(done(read(&setup, 1, "order_1", 200, linked)), expected);
+
+    let debit = Instrument::UpiAutopay { setup_reference: REFERENCE, setup_processor_payment_id: None };
+    let debit = Operation::Charge(charge(debit, inr()));
+    assert!(razorpay().start(&debit).unwrap().request.url.contains("receipt="));
+    let ordered = next(read(&debit, mandate::SETUP_PAYMENT, "", 200, orders(&set_up()).as_bytes()));
+    let carry = ordered.step.carry.unwrap();
+    let debited = next(read(&debit, mandate::DEBIT_ORDER, &carry, 200, order(10_050, "INR").as_bytes()));
+    assert!(debited.request.url.ends_with("/v1/payments/create/recurring") && debited.moves_money);
+    assert_eq!(
+        (json(&debited)["token"].as_str(), json(&debited)["recurring"].as_bool()),
+        (Some("token_1Aa00000000001"), Some(true))
+    );
+    let none = done(read(
+        &debit,
+        mandate::SETUP_PAYMENT,
+        "",
+        200,
+        orders(&payment("captured", true, "")).as_bytes(),
+    ));
+    assert!(matches!(none, Outcome::NotTaken(_)), "{none:?}");
+
+    let revoke = Operation::RevokeMandate { setup: handle(None) };
+    let cancel = next(read(&revoke, 0, "", 200, orders(&set_up()).as_bytes()));
+    assert!(
+        cancel.request.url.ends_with("/v1/customers/cust_1Aa00000000001/tokens/token_1Aa00000000001/cancel")
+    );
+    assert!(cancel.moves_money && cancel.request.method == crate::wire::HttpMethod::Put);
+    let carry = cancel.step.carry.unwrap();
+    let initiated = br#"{"status":"cancellation_initiated"}"#;
+    assert_eq!(done(read(&revoke, 1, &carry, 200, initiated)), Outcome::Voided);
+    assert!(matches!(done(read(&revoke, 1, &carry, 500, b"")), Outcome::Unknown(_)));
+    let looked = next(read(&revoke, 1, &carry, 400, b"{}"));
+    assert!(looked.request.url.ends_with("/tokens/token_1Aa00000000001"));
+    let token =
+        |status| format!(r#"{{"id":"token_1Aa00000000001","recurring_details":{{"status":"{status}"}}}}"#);
+    assert_eq!(done(read(&revoke, 2, &carry, 200, token("cancelled").as_bytes())), Outcome::Voided);
+    assert!(matches!(
+        done(read(&revoke, 2, &carry, 200, token("confirmed").as_bytes())),
+        Outcome::Declined(_)
+    ));
+}
+
+/// The signature's vector: HMAC-SHA256 of `order_IluGWxBm9U8zJ8|pay_29QQoUBi66xm2f` with the key secret.
+#[test]
+fn callbacks_only_say_that_asking_is_worth_while() {
+    let read = |body: &str| {
+        razorpay().callback(&CallbackRequest { reference: REFERENCE, query: "", body: body.as_bytes() })
+    };
+    let key = HmacKey::new(b"secret-of-the-key");
+    let mut signature = String::new();
+    for candidate in SIGNED.split('"') {
+        if candidate.len() == 64 {
+            signature = candidate.to_owned();
         }
     }
+    let (order, payment) = signed_ids();
+    assert!(key.verifies(&[order.as_bytes(), b"|", payment.as_bytes()], &signature));
+    let body =
+        format!("razorpay_payment_id={payment}&razorpay_order_id={order}&razorpay_signature={signature}");
+    assert_eq!(read(&body), Ok(Callback::Ask));
+    assert_eq!(
+        read(&body.replace("razorpay_payment_id=pay_", "razorpay_payment_id=pay_x")),
+        Err(WebhookError::Signature)
+    );
+    assert_eq!(read("error%5Bcode%5D=BAD_REQUEST_ERROR"), Ok(Callback::Ask));
+    assert_eq!(read(""), Ok(Callback::Ask));
+}
+
+/// Order and payment of [`SIGNED`].
+fn signed_ids() -> (&'static str, &'static str) {
+    let find = |prefix: &str| SIGNED.split('"').find(|part| part.starts_with(prefix)).unwrap();
+    (find("order_"), find("pay_"))
 }

@@ -241,7 +241,7 @@ pub(super) fn refused_confirmation(response: &HttpResponse<'_>, payment_id: &str
         let locked = error.as_ref().and_then(ApiError::verdict) == Some(Doubtful);
         return if locked { unknown("the payment intent is locked by another request") } else { throttled() };
     }
-    let (400 | 401 | 402 | 403 | 404, Some(error)) = (response.status, error) else {
+    let (400..=404, Some(error)) = (response.status, error) else {
         return unknown("the payment was neither confirmed nor refused in a documented way");
     };
     let doubtful = || Outcome::Unknown(error.failure(FailureCode::OutcomeUnknown));

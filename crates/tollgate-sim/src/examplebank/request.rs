@@ -95,7 +95,7 @@ pub(super) struct PaymentRequest {
     pub(super) currency: [u8; 3],
     pub(super) manual: bool,
     pub(super) method: Method,
-    /// Whether it always waits for its customer.
+    /// Whether it waits for its customer whatever the instrument says.
     pub(super) waits: bool,
     pub(super) return_url: Option<String>,
     pub(super) behaviour: Behaviour,
@@ -133,6 +133,7 @@ impl PaymentRequest {
         {
             behaviour = instrument::of_name(email);
         }
+        let waits = waits && !email.is_some_and(instrument::is_frictionless);
         let upi_currency = method == Method::Card || written.currency == Currency::INR;
         let right = is_reference(&written.reference)
             && (1..=AMOUNT_MINOR_MAX).contains(&written.amount)

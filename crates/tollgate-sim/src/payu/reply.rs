@@ -246,7 +246,7 @@ pub(super) fn error_of(entry: &Entry) -> (&'static str, &'static str) {
         Failure::Insufficient => ("E706", "Insufficient funds"),
         Failure::Expired => ("E311", "Expired card"),
         Failure::Blocked => ("E325", "Restricted card"),
-        Failure::Risk => ("E307", "Bank denied transaction due to risk"),
+        Failure::Risk => ("E338", "Transaction denied because one or more risk rules failed"),
         Failure::Cancelled => ("E1605", "Transaction cancelled by user"),
         Failure::Doubtful => ("E209", "Bank response is not received"),
     }

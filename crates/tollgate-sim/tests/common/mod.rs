@@ -6,6 +6,7 @@
     clippy::panic,
     unreachable_pub,
     missing_docs,
+    dead_code,
     reason = "a test may stop where it stands"
 )]
 

@@ -1,7 +1,7 @@
 //! Storage keys: fixed-width, big-endian, so that byte order is the order rows are read in.
 
 use tollgate_core::currency::Currency;
-use tollgate_core::id::{MerchantId, PasskeyId, PaymentId};
+use tollgate_core::id::{CheckoutId, MerchantId, PasskeyId, PaymentId};
 use tollgate_core::ledger::Account;
 use tollgate_core::method::MethodKind;
 use tollgate_core::totals::TotalsKey;
@@ -43,6 +43,14 @@ pub(super) fn passkey(merchant_id: MerchantId, user: [u8; 16], id: PasskeyId) ->
     let mut key = [0; 48];
     key[..32].copy_from_slice(&owned(merchant_id, user));
     key[32..].copy_from_slice(&id.to_bytes());
+    key
+}
+
+/// Checkout session and payment.
+pub(super) fn checkout_payment(id: CheckoutId, payment_id: PaymentId) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(&id.to_bytes());
+    key[16..].copy_from_slice(&payment_id.to_bytes());
     key
 }
 

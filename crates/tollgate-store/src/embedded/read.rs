@@ -13,9 +13,10 @@ use fjall::{Keyspace, Readable, Snapshot};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tollgate_core::attempt::Attempt;
+use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{ApiKeyId, AttemptId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{Account, Balance, Posting};
 use tollgate_core::merchant::{ApiKey, Merchant};
 use tollgate_core::passkey::Passkey;
@@ -92,6 +93,29 @@ impl Store for EmbeddedStore {
 
     async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
         row(&self.tables.attempts, &id.to_bytes(), "attempt")
+    }
+
+    async fn checkout(&self, id: CheckoutId) -> Result<Option<CheckoutSession>, StoreError> {
+        row(&self.tables.checkouts, &id.to_bytes(), "checkout session")
+    }
+
+    async fn checkout_payments(
+        &self,
+        merchant_id: MerchantId,
+        id: CheckoutId,
+    ) -> Result<Vec<Payment>, StoreError> {
+        let view = self.view();
+        let mut payments = Vec::new();
+        for row in view.snapshot.prefix(&self.tables.checkout_payments, id.to_bytes()) {
+            let key = row.key()?;
+            let payment_id = keys::bytes16(&key, 16).ok_or(StoreError::Corrupt("checkout index"))?;
+            payments.extend(view.row(
+                &self.tables.payments,
+                &keys::owned(merchant_id, payment_id),
+                "payment",
+            )?);
+        }
+        Ok(payments)
     }
 
     async fn refund(&self, merchant_id: MerchantId, id: RefundId) -> Result<Option<Refund>, StoreError> {

@@ -17,6 +17,8 @@
 //! | `payment_events` | merchant, payment, version | sequence |
 //! | `merchant_events` | merchant, sequence | – |
 //! | `user_payments` | merchant, user digest, payment | – |
+//! | `checkouts` | checkout session | `CheckoutSession` |
+//! | `checkout_payments` | checkout session, payment | – |
 //! | `deadlines` | time, payment | merchant |
 //! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
 //! | `messages_<day>` | digest | – |
@@ -52,6 +54,8 @@ pub(super) struct Tables {
     pub(super) payment_events: Keyspace,
     pub(super) merchant_events: Keyspace,
     pub(super) user_payments: Keyspace,
+    pub(super) checkouts: Keyspace,
+    pub(super) checkout_payments: Keyspace,
     pub(super) deadlines: Keyspace,
     pub(super) idempotency: Windows,
     pub(super) messages: Windows,
@@ -79,6 +83,8 @@ impl Tables {
             payment_events: open("payment_events", LARGE)?,
             merchant_events: open("merchant_events", LARGE)?,
             user_payments: open("user_payments", LARGE)?,
+            checkouts: open("checkouts", SMALL)?,
+            checkout_payments: open("checkout_payments", SMALL)?,
             deadlines: open("deadlines", SMALL)?,
             idempotency: Windows::open(&database, "idempotency_", idempotency_ms)?,
             messages: Windows::open(&database, "messages_", MESSAGES_MS)?,

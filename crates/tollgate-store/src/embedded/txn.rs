@@ -135,6 +135,9 @@ impl<'a> Txn<'a> {
                 self.rows.insert(&self.tables.api_keys, key.id.to_bytes(), encode(key)?);
             }
             Admin::PutPasskey(passkey) => self.put_passkey(passkey)?,
+            Admin::PutCheckout(session) => {
+                self.rows.insert(&self.tables.checkouts, session.id.to_bytes(), encode(session.as_ref())?);
+            }
         }
         Ok(())
     }
@@ -359,6 +362,10 @@ impl<'a> Txn<'a> {
         if let (None, Some(user_id)) = (before, &payment.terms.user_id) {
             let key = keys::user_payment(merchant_id, user_digest(user_id), payment_id);
             self.rows.insert(&self.tables.user_payments, key, []);
+        }
+        if let (None, Some(checkout)) = (before, payment.terms.checkout) {
+            let key = keys::checkout_payment(checkout, payment_id);
+            self.rows.insert(&self.tables.checkout_payments, key, []);
         }
         if expired_before_ms != payment.expires_at_ms {
             if let Some(at_ms) = expired_before_ms {

@@ -36,6 +36,7 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
     let key = key_of(store.as_ref(), &args.folder, &SHOP).await?;
     key_of(store.as_ref(), &args.folder, &LOAD).await?;
+    let shop = store.merchants().await?.into_iter().find(|merchant| merchant.name == SHOP.name);
 
     let wanted = args.listen.unwrap_or(config.server.listen);
     let listener = TcpListener::bind(wanted)
@@ -61,7 +62,7 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
         simulators.places().map(|(name, address)| format!("{name} http://{address}")).collect();
     print!("{}", greeting(address, &places.join("\n                 "), &key));
     std::io::stdout().flush()?;
-    serve(&config, store, listener, stop).await?;
+    serve(&config, store, listener, stop, shop.map(|merchant| merchant.id)).await?;
     drop(stop_simulators);
     simulators.wait().await;
     Ok(ExitCode::SUCCESS)
@@ -128,6 +129,7 @@ fn add_accounts(config: &mut Config, accounts: &str) -> Result<(), Failure> {
 fn greeting(address: SocketAddr, simulators: &str, key: &str) -> String {
     format!(
         r#"Tollgate is ready at http://{address}
+  demo shop      http://{address}/demo
   API reference  http://{address}/docs
   health         http://{address}/health/detailed
   simulators     {simulators}

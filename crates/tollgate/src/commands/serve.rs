@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tollgate_api::{ApiOptions, AppState, Lifecycle, ServerOptions};
+use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
@@ -29,7 +30,7 @@ pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
     let listener = TcpListener::bind(config.server.listen)
         .await
         .map_err(|error| format!("{} cannot be listened on: {error}", config.server.listen))?;
-    serve(&config, store, listener, stop).await?;
+    serve(&config, store, listener, stop, None).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -43,12 +44,14 @@ pub(crate) fn open_store(config: &Config) -> Result<EmbeddedStore, Failure> {
     Ok(EmbeddedStore::open(options)?)
 }
 
-/// Serves on a listener until `stop` is done, then finishes what is under way.
+/// Serves on a listener until `stop` is done, then finishes what is under way. `demo` is the account of
+/// the demo shop, where there is one.
 pub(crate) async fn serve(
     config: &Config,
     store: Arc<dyn Store>,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
+    demo: Option<MerchantId>,
 ) -> Result<(), Failure> {
     let processors = config.processors()?;
     if processors.iter().next().is_none() {
@@ -73,7 +76,7 @@ pub(crate) async fn serve(
     });
     engine.start();
     let lifecycle = Lifecycle::default();
-    let api = ApiOptions { body_timeout_ms: config.server.body_timeout_ms, passkeys: Some(passkeys) };
+    let api = ApiOptions { body_timeout_ms: config.server.body_timeout_ms, demo, passkeys: Some(passkeys) };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     let options = ServerOptions {
         connections_max: config.server.connections_max,

@@ -57,8 +57,9 @@ impl Cell {
     fn new(processor: &'static str, rule: &MethodRule, partial_refund: bool) -> Self {
         let inr = rule.currencies.contains(&Currency::INR);
         let currency = if inr { Currency::INR } else { rule.currencies[0] };
-        // 4,321.10 where that is allowed; instalments want more than a few hundred rupees.
-        let minor = 432_110_i64.clamp(rule.amount_minor_min, rule.amount_minor_max);
+        // Instalments want thousands of rupees; lenders and mandates of these tests stop before.
+        let wanted = if rule.family == MethodFamily::Emi { 432_110_i64 } else { 32_110 };
+        let minor = wanted.clamp(rule.amount_minor_min, rule.amount_minor_max);
         let text = |minor| Money::new(minor, currency).to_major_text();
         Self {
             processor,

@@ -1,0 +1,14 @@
+//! What `phonepe_v1` reads from the network.
+#![no_main]
+
+#[path = "../../crates/tollgate-sim/tests/arbitrary/mod.rs"]
+mod arbitrary;
+
+use std::cell::LazyCell;
+use tollgate_connectors::Connector;
+
+thread_local! {
+    static CONNECTOR: LazyCell<Box<dyn Connector>> = LazyCell::new(|| arbitrary::connector("phonepe_v1"));
+}
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| CONNECTOR.with(|connector| arbitrary::check(connector.as_ref(), data)));
