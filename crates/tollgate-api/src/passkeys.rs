@@ -148,11 +148,10 @@ impl Passkeys {
         public_key(&options, expires_at_ms)
     }
 
-    /// Checks a new passkey.
+    /// Checks a new passkey; one that is known gives the same passkey again.
     pub(crate) fn register(
         &self,
         owner: Owner<'_>,
-        known: &[Passkey],
         answer: &RegisterPublicKeyCredential,
         now_ms: u64,
     ) -> Result<Passkey, Rejected> {
@@ -161,7 +160,7 @@ impl Passkeys {
             Refused::Expired => Rejected::Expired,
             Refused::Foreign => Rejected::Wrong("the challenge was not given out for this user"),
         })?;
-        let (_, state) = self.registration(owner, owner.user_id, known)?;
+        let (_, state) = self.registration(owner, owner.user_id, &[])?;
         let state: RegistrationState = with_challenge(&state, &challenge)?;
         let credential = self.core.register_credential(answer, &state, None).map_err(rejected)?;
         let unwritable = |_| Rejected::Wrong("the credential cannot be kept");

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::{Rig, call, free_port, refused};
+use support::{Rig, call, free_port, minor, refused};
 
 const PAYMENTS: &str = "/api/v1/payments";
 

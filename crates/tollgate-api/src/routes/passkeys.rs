@@ -105,7 +105,7 @@ pub(crate) async fn register_passkey(
     let owner = Owner { merchant_id: caller.id(), user_id: &user_id };
     let store = state.engine().store();
     let known = store.passkeys(caller.id(), &user_id).await?;
-    let passkey = passkeys(&state)?.register(owner, &known, &answer, state.engine().now_ms());
+    let passkey = passkeys(&state)?.register(owner, &answer, state.engine().now_ms());
     let passkey = passkey.map_err(|rejected| {
         let why = match rejected {
             Rejected::Wrong(why) => why,
