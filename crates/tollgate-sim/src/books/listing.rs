@@ -173,7 +173,7 @@ fn write_line(line: &impl Serialize, out: &mut Vec<u8>) {
 /// [`BooksError`] when the folder cannot be read or holds a journal that is not one.
 pub fn read_dir(path: &Path) -> Result<Vec<BookEntry>, BooksError> {
     let mut found = Vec::new();
-    for ids in [crate::razorpay::IDS, crate::payu::IDS] {
+    for ids in crate::accounts::Simulator::standard().iter().map(crate::accounts::Simulator::ids) {
         let books = Books::open(ids, None)?;
         journal::replay(path, ids.processor, |line| books.replay(line))?;
         for (shard_index, shard) in books.shards.iter().enumerate() {
