@@ -268,7 +268,8 @@ async fn the_code_of_a_payment() {
     };
     commit(1, Command::Create { payment_id, terms: Box::new(terms), attempt }).await.unwrap();
     let path = format!("/api/v1/payments/{payment_id}/qr");
-    assert_eq!(shop.get(&format!("{path}.svg")).await.problem(), "not_found");
+    let none = shop.get(&format!("{path}.svg")).await;
+    assert_eq!((none.status, none.problem().as_str()), (StatusCode::CONFLICT, "no_qr_code"));
     commit(2, Command::Settle { payment_id, attempt_id, outcome: asked, next: None }).await.unwrap();
     let svg = shop.get(&format!("{path}.svg")).await;
     assert_eq!((svg.status, svg.header("content-type")), (StatusCode::OK, "image/svg+xml"));
