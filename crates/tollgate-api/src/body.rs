@@ -107,6 +107,10 @@ pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
         return Err(Problem::new(&codes::INVALID_JSON)
             .because(format!("the body is nested deeper than {DEPTH_MAX} levels")));
     }
+    // A list would be read as the fields in their order.
+    if text.trim_start().starts_with('[') {
+        return Err(Problem::new(&codes::INVALID_FIELD).because("the body must be an object"));
+    }
     serde_json::from_str(text).map_err(|error| explain::<T>(text, &error))
 }
 
@@ -275,6 +279,15 @@ mod tests {
         }
         let problem = parse::<Outer>(b"{\"list\":\"\xff\"}").unwrap_err();
         assert_eq!(problem.code(), &codes::INVALID_JSON);
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        #[derive(Debug, Deserialize)]
+        struct Nothing {}
+        let problem = parse::<Nothing>(b" []").unwrap_err();
+        assert_eq!(problem.code(), &codes::INVALID_FIELD);
+        let Nothing {} = parse(b"{}").unwrap();
     }
 
     #[test]
