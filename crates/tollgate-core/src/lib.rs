@@ -29,6 +29,7 @@ pub mod outcome;
 pub mod passkey;
 pub mod payment;
 pub mod refund;
+pub mod risk;
 pub mod totals;
 pub mod transition;
 pub mod upi_link;

@@ -1,110 +1,137 @@
 //! The vault: the only place that holds card data.
 //!
-//! Today it holds a card for the length of one payment request, in memory alone: the API deposits
-//! what the customer typed and passes on a token; the engine hands the token to the call that sends
-//! the charge, which withdraws the card once. Nothing is written to disk, and what is not withdrawn
-//! in time is wiped. Everything else in Tollgate sees brand, BIN, last four digits and expiry.
+//! Everything else in Tollgate sees a token, brand, BIN, last four digits, expiry and a keyed
+//! fingerprint. [`CardVault`] is what the rest of the gateway may ask of a vault.
 
-use parking_lot::Mutex;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use tollgate_core::card::CardSecret;
+mod held;
+mod token;
 
-/// Names a card that is held for one request. Useless outside this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CardToken(u64);
+use async_trait::async_trait;
+use std::fmt::Debug;
+use tollgate_core::card::{CardSecret, Cvc};
+use tollgate_core::id::{MerchantId, PaymentId};
+use tollgate_core::method::CardSummary;
 
-/// The vault cannot take another card.
+pub use held::{HeldCards, MemoryVault};
+pub use token::{CardToken, CvcToken, Fingerprint};
+
+/// Why the vault did not do what it was asked. Carries nothing of a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the vault holds as many cards as it may")]
-pub struct VaultFull;
-
-/// Cards held for requests under way.
-#[derive(Debug)]
-pub struct TransientVault {
-    held: Mutex<HashMap<CardToken, (u64, CardSecret)>>,
-    next: AtomicU64,
-    cards_max: usize,
-    hold_ms: u64,
+pub enum VaultError {
+    /// It holds as many cards as it may; try again later.
+    #[error("the vault holds as many cards as it may")]
+    Full,
+    /// This merchant has no such token: never made, used up, its time over, deleted, or another merchant's.
+    #[error("there is no such card token")]
+    NotFound,
+    /// What is stored cannot be read: it was altered, or its key is not the right one.
+    #[error("the card cannot be decrypted")]
+    Unreadable,
+    /// The merchant's cards have been destroyed.
+    #[error("the merchant's cards have been destroyed")]
+    Shredded,
+    /// The vault is a process of its own: clear cards neither enter nor leave it here.
+    #[error("clear cards do not pass through this process")]
+    Apart,
+    /// The vault or its master key cannot be reached; nothing was done.
+    #[error("the vault is not available")]
+    Unavailable,
 }
 
-impl TransientVault {
-    /// A vault for at most `cards_max` cards at once, each for at most `hold_ms` milliseconds.
-    #[must_use]
-    pub fn new(cards_max: usize, hold_ms: u64) -> Self {
-        Self { held: Mutex::new(HashMap::new()), next: AtomicU64::new(1), cards_max, hold_ms }
-    }
+/// What a card is taken out for. Recorded with every withdrawal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To send this payment's charge.
+    Charge(PaymentId),
+}
 
-    /// Takes a card into keeping.
+/// A card in the vault, as the rest of the gateway sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardOnFile {
+    /// Names it.
+    pub token: CardToken,
+    /// Its masked form.
+    pub summary: CardSummary,
+    /// The same for the same number, whatever its token; says nothing without the vault's key.
+    pub fingerprint: Fingerprint,
+    /// Whether it is stored, to be used for many payments; otherwise it is held in memory for one.
+    pub stored: bool,
+}
+
+/// What may be asked of a vault. Every token is bound to its merchant: with another one it is
+/// [`VaultError::NotFound`].
+#[async_trait]
+pub trait CardVault: Send + Sync + Debug {
+    /// Takes a clear card into memory for one payment or for [`CardVault::store`].
     ///
     /// # Errors
-    /// [`VaultFull`], after what was forgotten has been wiped.
-    pub fn deposit(&self, card: CardSecret, now_ms: u64) -> Result<CardToken, VaultFull> {
-        let mut held = self.held.lock();
-        if held.len() >= self.cards_max {
-            held.retain(|_, (until_ms, _)| *until_ms > now_ms);
-        }
-        if held.len() >= self.cards_max {
-            return Err(VaultFull);
-        }
-        let token = CardToken(self.next.fetch_add(1, Ordering::Relaxed));
-        held.insert(token, (now_ms.saturating_add(self.hold_ms), card));
-        Ok(token)
-    }
+    /// [`VaultError::Full`], [`VaultError::Apart`], [`VaultError::Unavailable`].
+    async fn hold(
+        &self,
+        merchant_id: MerchantId,
+        card: CardSecret,
+        now_ms: u64,
+    ) -> Result<CardOnFile, VaultError>;
 
-    /// Hands a card out, once. `None` if it was handed out before or its time is over.
-    pub fn withdraw(&self, token: CardToken, now_ms: u64) -> Option<CardSecret> {
-        let (until_ms, card) = self.held.lock().remove(&token)?;
-        (until_ms > now_ms).then_some(card)
-    }
+    /// Takes a security code, typed again for a stored card, into memory for one payment.
+    ///
+    /// # Errors
+    /// As [`CardVault::hold`].
+    async fn hold_cvc(&self, merchant_id: MerchantId, cvc: Cvc, now_ms: u64) -> Result<CvcToken, VaultError>;
 
-    /// How many cards are held.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.held.lock().len()
-    }
+    /// Stores a held card, encrypted and without its security code, under a token for many payments. A
+    /// card that this merchant has stored before keeps its token; a changed expiry is taken over.
+    /// The held card stays as it is.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`], [`VaultError::Shredded`], [`VaultError::Unavailable`].
+    async fn store(
+        &self,
+        merchant_id: MerchantId,
+        held: CardToken,
+        now_ms: u64,
+    ) -> Result<CardOnFile, VaultError>;
 
-    /// Whether none is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.held.lock().is_empty()
-    }
-}
+    /// What a token names.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] and whatever reading may meet.
+    async fn describe(
+        &self,
+        merchant_id: MerchantId,
+        token: CardToken,
+        now_ms: u64,
+    ) -> Result<CardOnFile, VaultError>;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tollgate_core::card::CardNumber;
+    /// Hands the clear card out, and records that and why. A held card is bound to the first payment
+    /// that withdraws it: that payment may again, for its next processor; no other may.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`] and whatever reading may meet; failures are recorded too.
+    async fn withdraw(
+        &self,
+        merchant_id: MerchantId,
+        token: CardToken,
+        cvc: Option<CvcToken>,
+        purpose: Purpose,
+        now_ms: u64,
+    ) -> Result<CardSecret, VaultError>;
 
-    fn card() -> CardSecret {
-        CardSecret {
-            number: CardNumber::parse("4111111111111111").unwrap(),
-            exp_month: 12,
-            exp_year: 2030,
-            cvc: None,
-            holder: None,
-            network_token: None,
-        }
-    }
+    /// Wipes a held card and a held security code: their payment has been sent. Stored cards stay.
+    async fn release(&self, merchant_id: MerchantId, token: CardToken, cvc: Option<CvcToken>);
 
-    #[test]
-    fn a_card_is_handed_out_once() {
-        let vault = TransientVault::new(2, 1_000);
-        let token = vault.deposit(card(), 0).unwrap();
-        assert_eq!(vault.withdraw(token, 10).unwrap().number.last4(), "1111");
-        assert!(vault.withdraw(token, 10).is_none());
-        assert!(vault.is_empty());
-    }
+    /// Deletes a stored or held card.
+    ///
+    /// # Errors
+    /// [`VaultError::NotFound`], [`VaultError::Unavailable`].
+    async fn delete(&self, merchant_id: MerchantId, token: CardToken, now_ms: u64) -> Result<(), VaultError>;
 
-    #[test]
-    fn bounds_hold() {
-        let vault = TransientVault::new(1, 1_000);
-        let late = vault.deposit(card(), 0).unwrap();
-        assert_eq!(vault.deposit(card(), 500), Err(VaultFull));
-        let fresh = vault.deposit(card(), 1_000).unwrap();
-        assert!(vault.withdraw(late, 1_000).is_none());
-        assert!(vault.withdraw(fresh, 1_999).is_some());
-        let lapsed = vault.deposit(card(), 2_000).unwrap();
-        assert!(vault.withdraw(lapsed, 3_000).is_none());
-    }
+    /// Destroys the key of all cards that a merchant has stored, for good.
+    ///
+    /// # Errors
+    /// [`VaultError::Unavailable`].
+    async fn shred(&self, merchant_id: MerchantId, now_ms: u64) -> Result<(), VaultError>;
+
+    /// How many cards are held in this process's memory.
+    fn held(&self) -> usize;
 }
