@@ -115,12 +115,22 @@ codes! {
         "`detail` says what the processor of this payment cannot do.";
     IDEMPOTENCY_KEY_REUSED 422 "idempotency_key_reused" "The idempotency key was used with another request"
         "Use a new key for a new request.";
+    CARD_TOKEN_UNKNOWN 422 "card_token_unknown" "There is no such card token"
+        "It was never made, was used, its time is over, its card was deleted, or it is another account's.";
+    CARD_NOT_ACCEPTED_HERE 422 "card_not_accepted_here" "This address takes no card numbers"
+        "Cards are sent to the vault's own address: ask `POST /api/v1/card_sessions` for it, and pay with the token it gives.";
+    CARDS_DESTROYED 422 "cards_destroyed" "This account's cards have been destroyed"
+        "They cannot be brought back.";
+    CARD_UNREADABLE 500 "card_unreadable" "The card cannot be decrypted"
+        "Quote `request_id` to support; the vault's audit has the cause.";
     INTERNAL 500 "internal_error" "Something went wrong on our side"
         "Repeat the request with the same idempotency key; quote `request_id` to support.";
     OVERLOADED 503 "overloaded" "Too much is under way"
         "Repeat the request after `Retry-After` seconds.";
     PROCESSOR_UNAVAILABLE 503 "processor_unavailable" "The processor cannot be asked right now"
         "Nothing was changed that can be told. Repeat the request after `Retry-After` seconds.";
+    VAULT_UNAVAILABLE 503 "vault_unavailable" "The card vault cannot be used right now"
+        "Nothing was charged. Repeat the request after `Retry-After` seconds.";
     STORE_UNAVAILABLE 503 "store_unavailable" "The store cannot be used right now"
         "Repeat the request with the same idempotency key after `Retry-After` seconds.";
 }

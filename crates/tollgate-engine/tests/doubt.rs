@@ -34,6 +34,7 @@ use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::audit::audit;
 use tollgate_store::commit::{Admin, StoredReply};
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
+use tollgate_vault::MemoryVault;
 
 const START_MS: u64 = 1_790_000_000_000;
 const DAY_MS: u64 = 86_400_000;
@@ -162,6 +163,8 @@ async fn bench(addresses: &[SocketAddr]) -> Bench {
     let clock_ms = Arc::new(AtomicU64::new(START_MS));
     let engine = Engine::new(EngineOptions {
         store,
+        vault: Arc::new(MemoryVault::new(20, 60_000)),
+        desk: None,
         processors: Processors::new(processors.collect()),
         clock: Clock::Manual(Arc::clone(&clock_ms)),
         public_url: "http://127.0.0.1:1".to_owned(),
