@@ -61,6 +61,8 @@ codes! {
         "Only an authorized payment, or one that waits for its customer, can be cancelled.";
     PAYMENT_NOT_REFUNDABLE 409 "payment_not_refundable" "The payment cannot be refunded"
         "Only captured money can be refunded.";
+    NOT_IN_REVIEW 409 "not_in_review" "The payment waits for no review"
+        "It was decided before, or never needed one.";
     OPERATION_IN_PROGRESS 409 "operation_in_progress" "Another operation on this payment is under way"
         "Try again when the payment has changed.";
     INSUFFICIENT_BALANCE 409 "insufficient_balance" "The balance does not cover the refund"

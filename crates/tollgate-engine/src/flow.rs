@@ -239,6 +239,7 @@ impl Engine {
             mandate: new.mandate,
             confirmed_by: new.confirmation.as_ref().map(|confirmation| confirmation.passkey_id),
             checkout: new.checkout,
+            risk: None,
         };
         let command = Command::Create {
             payment_id: PaymentId::from_parts(parts),

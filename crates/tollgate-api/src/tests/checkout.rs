@@ -154,6 +154,7 @@ impl Api {
             mandate: None,
             confirmed_by: None,
             checkout,
+            risk: None,
         };
         let attempt = AttemptStart {
             id: AttemptId::from_u128(id + 1),

@@ -251,6 +251,7 @@ async fn the_code_of_a_payment() {
         mandate: None,
         confirmed_by: None,
         checkout: None,
+        risk: None,
     };
     let attempt =
         AttemptStart { id: attempt_id, processor: ProcessorName::new("table"), amount_minor: 12_550 };
