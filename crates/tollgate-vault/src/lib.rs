@@ -4,6 +4,7 @@
 //! fingerprint. [`CardVault`] is what the rest of the gateway may ask of a vault.
 
 mod held;
+mod session;
 mod token;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::method::CardSummary;
 
 pub use held::{HeldCards, MemoryVault};
+pub use session::{CardSession, SessionError};
 pub use token::{CardToken, CvcToken, Fingerprint};
 
 /// Why the vault did not do what it was asked. Carries nothing of a card.
