@@ -3,6 +3,9 @@
 //! `TOLLGATE_SERVER__LISTEN=0.0.0.0:8000` sets `listen` in `[server]`; two underscores go one level
 //! down. Every knob is documented here; `docs/configuration.md` shows the whole file.
 
+mod fraud;
+
+use fraud::Fraud;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) engine: Engine,
     pub(crate) enquiry: Enquiry,
     pub(crate) passkeys: PasskeySettings,
+    pub(crate) fraud: Fraud,
     pub(crate) log: Log,
     /// Processor accounts by name.
     pub(crate) processors: BTreeMap<String, toml::Table>,
@@ -261,6 +265,7 @@ impl Config {
             ("enquiry.longest_ms", self.enquiry.longest_ms, 1, 86_400_000),
             ("enquiry.concurrency", self.enquiry.concurrency as u64, 1, 10_000),
         ];
+        self.fraud.validate()?;
         let url = &self.server.public_url;
         if !url.is_empty() && probe_address(url).is_none() {
             return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));
