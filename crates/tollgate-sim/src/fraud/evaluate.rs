@@ -9,8 +9,8 @@ use tollgate_core::currency::Currency;
 use tollgate_core::method::MethodKind;
 use tollgate_core::money::Money;
 use tollgate_core::risk::{
-    Calibration, FEATURES, MODEL_FORMAT, MODEL_VERSION, Model, ModelError, ModelFile, Policy, Score, Signals,
-    assess,
+    Calibration, FEATURE_COUNT, FEATURES, MODEL_FORMAT, MODEL_VERSION, Model, ModelError, ModelFile, Policy,
+    Score, Signals, assess,
 };
 
 /// The gateway's default thresholds.
@@ -24,9 +24,20 @@ const RIVAL_RULES: &str = r#"{"rules": [
   {"name": "fast address", "when": {"fact": "feature.ip_5m", "ge": 41}, "then": {"add": 0.4}},
   {"name": "declined again and again", "when": {"fact": "feature.device_declines", "ge": 2}, "then": {"add": 0.4}},
   {"name": "card from elsewhere", "when": {"fact": "feature.ip_country", "eq": 3}, "then": {"add": 0.3}},
-  {"name": "new device, high amount", "when": {"all": [
+  {"name": "new device with a high amount", "when": {"all": [
      {"fact": "feature.device_age", "eq": 1}, {"fact": "feature.amount_vs_customer", "ge": 158}]}, "then": {"add": 0.4}}
 ]}"#;
+
+/// A rival could not be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a rival of the model cannot be built: {0}")]
+pub struct RivalError(String);
+
+impl From<ModelError> for RivalError {
+    fn from(error: ModelError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// The measures of one way to score.
 #[derive(Debug, Clone)]
@@ -91,17 +102,21 @@ pub struct Evaluated {
 /// Measures a model on the test part.
 ///
 /// # Errors
-/// [`ModelError`] if the rivals' empty model is refused, which a test rules out.
-pub fn evaluate(model: &Model, split: &Split<'_>) -> Result<Evaluated, ModelError> {
+/// [`RivalError`] if a rival cannot be built, which a test rules out.
+pub fn evaluate(model: &Model, split: &Split<'_>) -> Result<Evaluated, RivalError> {
     let test = split.test;
     let scored = |score: &dyn Fn(&Row) -> f64| -> Vec<Scored> {
         test.iter().map(|row| (score(row), row.fraud)).collect()
     };
     let own = scored(&|row| model.evaluate(&row.features).probability);
-    let amount = |row: &Row| f64::from(row.features[0]) / 16.0;
-    let learnt: Vec<Scored> = split.train.iter().map(|row| (amount(row), row.fraud)).collect();
-    let Calibration { slope, offset } = boost::calibrate(&learnt);
-    let by_amount = scored(&|row| 1.0 / (1.0 + (-(slope * amount(row) + offset)).exp()));
+    let only_amount = |row: &Row| {
+        let mut features = [0; FEATURE_COUNT];
+        features[0] = row.features[0];
+        Row { features, ..*row }
+    };
+    let learnt: Vec<Row> = split.train.iter().map(only_amount).collect();
+    let amounts = Model::from_file(&boost::train(&learnt, &boost::Training::default(), "amounts"))?;
+    let by_amount = scored(&|row| amounts.evaluate(&only_amount(row).features).probability);
     let rules = rules_only(test)?;
     let patterns = Pattern::ALL.map(|pattern| {
         let scores: Vec<f64> =
@@ -123,7 +138,7 @@ pub fn evaluate(model: &Model, split: &Split<'_>) -> Result<Evaluated, ModelErro
 }
 
 /// The rivals' rules over a model that knows nothing.
-fn rules_only(rows: &[Row]) -> Result<Vec<Scored>, ModelError> {
+fn rules_only(rows: &[Row]) -> Result<Vec<Scored>, RivalError> {
     let empty = Model::from_file(&ModelFile {
         format: MODEL_FORMAT.to_owned(),
         version: MODEL_VERSION,
@@ -133,7 +148,7 @@ fn rules_only(rows: &[Row]) -> Result<Vec<Scored>, ModelError> {
         trees: Vec::new(),
         calibration: Calibration { slope: 1.0, offset: 0.0 },
     })?;
-    let policy = Policy::from_json(RIVAL_RULES).unwrap_or_default();
+    let policy = Policy::from_json(RIVAL_RULES).map_err(|error| RivalError(error.to_string()))?;
     let signals = Signals::bare(0, 1, Money::new(1, Currency::INR), MethodKind::Card);
     let score = |row: &Row| {
         let score: Score = assess(&policy, &signals, &row.features, &empty).score;

@@ -52,10 +52,10 @@ pub fn generate(seed: u64, payments: u64) -> Vec<LabelledPayment> {
         let mut episode = Episode::new(&mut population, &mut dice, case);
         let kind = episode.dice.unit();
         made.extend(match kind {
-            kind if kind < 0.12 => episode.card_testing(),
-            kind if kind < 0.52 => episode.stolen_card(),
-            kind if kind < 0.80 => episode.account_takeover(),
-            kind if kind < 0.90 => episode.many_cards(),
+            kind if kind < 0.04 => episode.card_testing(),
+            kind if kind < 0.54 => episode.stolen_card(),
+            kind if kind < 0.88 => episode.account_takeover(),
+            kind if kind < 0.94 => episode.many_cards(),
             _ => episode.mule_vpa(),
         });
     }

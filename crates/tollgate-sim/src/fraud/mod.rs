@@ -22,7 +22,7 @@ pub use bench::{BenchReport, bench};
 pub use boost::{Training, calibrate, train};
 pub use csv::{COLUMNS, CsvError, from_csv, to_csv};
 pub use dataset::{Row, Split, rows, split};
-pub use evaluate::{Evaluated, Measures, PatternRecall, THRESHOLDS, evaluate};
+pub use evaluate::{Evaluated, Measures, PatternRecall, RivalError, THRESHOLDS, evaluate};
 pub use feedback::read_feedback;
 pub use generate::{PAYMENTS_MAX, generate};
 pub use measure::{
