@@ -58,6 +58,16 @@ impl Shard {
         }
     }
 
+    #[cfg(test)]
+    pub(super) const fn allocated_bytes(&self) -> usize {
+        let sketches = self.sketch_5m.cells_allocated()
+            + self.sketch_1h.cells_allocated()
+            + self.sketch_24h.cells_allocated();
+        let tables =
+            self.seen.words_allocated() + self.spreads.words_allocated() + self.profiles.words_allocated();
+        sketches * size_of::<u64>() + tables * size_of::<u32>()
+    }
+
     const fn sketch(&mut self, window: Window) -> &mut Sketch {
         match window {
             Window::FiveMinutes => &mut self.sketch_5m,

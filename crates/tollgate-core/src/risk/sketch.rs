@@ -29,6 +29,11 @@ impl Sketch {
         Self { cells: vec![0; width * DEPTH], width, window_s }
     }
 
+    #[cfg(test)]
+    pub(super) const fn cells_allocated(&self) -> usize {
+        self.cells.capacity()
+    }
+
     /// The faded count of a name.
     pub(super) fn count(&self, key: u64, now: Tick) -> f64 {
         let counts = self.places(key).map(|place| self.faded(place, now));

@@ -249,3 +249,24 @@ impl std::fmt::Debug for RiskState {
 fn seconds(now: Tick, first: Tick) -> u32 {
     now.seconds_since(first) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_within_the_stated_bound() {
+        for options in [
+            RiskOptions::small(),
+            RiskOptions::default(),
+            RiskOptions { seen: 70_000, ..RiskOptions::small() },
+        ] {
+            let state = RiskState::new(options, 1);
+            let parts: usize = state.shards.iter().map(|shard| shard.lock().unwrap().allocated_bytes()).sum();
+            let own = state.shards.capacity() * size_of::<Mutex<Shard>>() + size_of::<RiskState>();
+            let (all, stated) = (parts + own, RiskState::memory_bytes(options));
+            assert!(all <= stated && all + 64 * 1_024 >= stated, "{all} of {stated}");
+        }
+        assert_eq!(RiskState::memory_bytes(RiskOptions::default()) / 1_024 / 1_024, 162);
+    }
+}

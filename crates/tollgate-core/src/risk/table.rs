@@ -28,6 +28,11 @@ impl<const N: usize> Table<N> {
         Self { words: vec![0; sets * WAYS * N], sets }
     }
 
+    #[cfg(test)]
+    pub(super) const fn words_allocated(&self) -> usize {
+        self.words.capacity()
+    }
+
     /// The slot of a key, if it is known.
     pub(super) fn find(&self, key: u64) -> Option<&[u32; N]> {
         let tag = tag_of(key);
