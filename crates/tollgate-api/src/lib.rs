@@ -20,6 +20,7 @@ pub mod server;
 pub mod state;
 pub mod telemetry;
 
+mod client;
 mod input;
 mod pages;
 mod qr_image;
@@ -31,6 +32,7 @@ mod shelf;
 mod validate;
 mod views;
 
+pub use client::ClientAddress;
 pub use server::{ServerOptions, serve};
 pub use state::{ApiOptions, AppState, Lifecycle};
 
@@ -39,8 +41,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
     analytics, balance, banks, bnpl, cancel, capture, checkout, checkout_page, come_back, confirmations,
-    create, demo, docs, emi, events, fraud, hand_over, health, list, mandate, metrics, openapi as openapi_route,
-    passkeys as passkey_routes, payment, payment_qr, qr_codes, recent, refunds, vault, webhooks,
+    create, demo, docs, emi, events, fraud, hand_over, health, list, mandate, metrics,
+    openapi as openapi_route, passkeys as passkey_routes, payment, payment_qr, qr_codes, recent, refunds,
+    vault, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;

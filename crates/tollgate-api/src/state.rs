@@ -1,6 +1,7 @@
 //! What every handler can reach, and where the program stands between start and stop.
 
 use crate::auth_cache::AuthCache;
+use crate::client::ClientAddress;
 use crate::passkeys::Passkeys;
 use crate::routes::health::ProbeCache;
 use crate::shelf::CardShelf;
@@ -61,6 +62,8 @@ pub struct ApiOptions {
     pub body_timeout_ms: u64,
     /// Whose demo shop is at `/demo`; none: there is no such page.
     pub demo: Option<MerchantId>,
+    /// How the addresses of customers' browsers are told.
+    pub client_address: ClientAddress,
     /// Customers' passkeys; none: payments cannot be confirmed with them.
     pub passkeys: Option<Passkeys>,
 }
@@ -68,7 +71,7 @@ pub struct ApiOptions {
 impl Default for ApiOptions {
     /// Ten seconds for 64 KiB: far below any useful connection.
     fn default() -> Self {
-        Self { body_timeout_ms: 10_000, demo: None, passkeys: None }
+        Self { body_timeout_ms: 10_000, demo: None, client_address: ClientAddress::Unknown, passkeys: None }
     }
 }
 
@@ -156,6 +159,10 @@ impl AppState {
 
     pub(crate) fn demo(&self) -> Option<MerchantId> {
         self.0.options.demo
+    }
+
+    pub(crate) fn client_address(&self) -> ClientAddress {
+        self.0.options.client_address
     }
 
     pub(crate) fn passkeys(&self) -> Option<&Passkeys> {

@@ -242,7 +242,8 @@ impl Engine {
         let mut able = match gate {
             Gate::Open(able) => able,
             Gate::Blocked => {
-                let failure = Failure::new(FailureCode::FraudDetected, "the fraud check declines the payment");
+                let failure =
+                    Failure::new(FailureCode::FraudDetected, "the fraud check declines the payment");
                 let command = Command::Block { payment_id, attempt_id, terms, failure };
                 let rest = move |engine: Arc<Self>, begun| async move { engine.block(begun, in_hand).await };
                 return self.run(subject, command, (key, message), render, rest).await;
@@ -506,7 +507,11 @@ impl Engine {
     }
 
     /// Remembers the reply under the caller's key when no settlement did.
-    pub(crate) async fn finish(&self, begun: &Begun, committed: Committed) -> Result<StoredReply, EngineError> {
+    pub(crate) async fn finish(
+        &self,
+        begun: &Begun,
+        committed: Committed,
+    ) -> Result<StoredReply, EngineError> {
         let refund_id = committed.refund.as_ref().map(|refund| refund.id);
         let Some(step) = begun.finish_at(committed.payment.id, refund_id) else {
             return Ok(begun.reply(committed));

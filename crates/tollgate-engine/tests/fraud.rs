@@ -21,7 +21,8 @@ use tollgate_store::Store;
 use tollgate_store::commit::Commit;
 use tollgate_store::query::RiskList;
 
-const REVIEW_ALL: &str = r#"{"rules": [{"name": "all", "when": {"fact": "amount", "gt": 0}, "then": "review"}]}"#;
+const REVIEW_ALL: &str =
+    r#"{"rules": [{"name": "all", "when": {"fact": "amount", "gt": 0}, "then": "review"}]}"#;
 
 impl Bench {
     async fn put(&self, policy: &str) {
@@ -97,11 +98,7 @@ async fn rejected_money_goes_back_once_and_again_after_a_failure() {
     assert_eq!((payment.status, payment.terms.capture), (PaymentStatus::Completed, CaptureMode::Automatic));
     assert_eq!(payment.review.as_ref().unwrap().state, ReviewState::Waiting);
     let decision = (false, Some("not the customer".to_owned()));
-    bench
-        .engine
-        .review(bench.merchant.id, payment.id, decision, None, support::render)
-        .await
-        .unwrap();
+    bench.engine.review(bench.merchant.id, payment.id, decision, None, support::render).await.unwrap();
     let failed = bench.payment(payment.id).await;
     assert_eq!((failed.status, failed.refunds.len()), (PaymentStatus::Completed, 1));
     assert_eq!(failed.review.as_ref().unwrap().note.as_deref(), Some("not the customer"));

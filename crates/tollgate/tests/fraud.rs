@@ -78,8 +78,14 @@ fn a_blocked_payment_is_a_declined_payment_and_nobody_is_charged() {
     assert_eq!((first.status, again.status), (201, 201), "{}", first.json());
     assert_eq!((&first.body, again.header("idempotent-replayed")), (&again.body, Some("true")));
     let declined = first.json();
-    assert_eq!((&declined["status"], &declined["failure"]["code"]), (&json!("declined"), &json!("FRAUD_DETECTED")));
-    assert_eq!((&declined["risk"]["verdict"], &declined["risk"]["rules"]), (&json!("block"), &json!(["too big"])));
+    assert_eq!(
+        (&declined["status"], &declined["failure"]["code"]),
+        (&json!("declined"), &json!("FRAUD_DETECTED"))
+    );
+    assert_eq!(
+        (&declined["risk"]["verdict"], &declined["risk"]["rules"]),
+        (&json!("block"), &json!(["too big"]))
+    );
     assert_eq!(declined["risk"]["review"], Value::Null);
     assert!(declined["risk"]["card_fingerprint"].as_str().unwrap().starts_with("fp_"));
     for (field, value, list) in [("ip", "203.0.113.7", "ips"), ("device_id", "stolen", "devices")] {
@@ -165,7 +171,10 @@ fn reviews_take_the_money_or_let_it_go() {
     let mut body = payment("30.00", "INR", &json!({"type": "upi", "upi": {"vpa": "success@upi"}}));
     body["processor"] = json!("payu");
     let taken = pay(&rig, key, &body);
-    assert_eq!((&taken["risk"]["verdict"], &taken["risk"]["holds_capture"]), (&json!("review"), &json!(false)));
+    assert_eq!(
+        (&taken["risk"]["verdict"], &taken["risk"]["holds_capture"]),
+        (&json!("review"), &json!(false))
+    );
     let taken = rig.becomes(key, &taken["id"], "completed", |payment| payment["status"] == "completed");
     let ids: Vec<_> =
         list(&rig, key, "/api/v1/fraud/reviews").iter().map(|payment| payment["id"].clone()).collect();
@@ -175,7 +184,10 @@ fn reviews_take_the_money_or_let_it_go() {
     assert_eq!((first.status, first.json()["status"].as_str()), (200, Some("completed")));
     assert_eq!((&first.body, again.header("idempotent-replayed")), (&again.body, Some("true")));
     let done = first.json();
-    assert_eq!((&done["risk"]["review"]["state"], &done["risk"]["review"]["note"]), (&json!("approved"), &json!("looked at")));
+    assert_eq!(
+        (&done["risk"]["review"]["state"], &done["risk"]["review"]["note"]),
+        (&json!("approved"), &json!("looked at"))
+    );
     refused(&review(&rig, key, &approved, "reject"), 409, "not_in_review", None);
     assert_eq!(review(&rig, key, &rejected, "reject").json()["status"], "cancelled");
     let refunded = review(&rig, key, &taken["id"], "reject");
@@ -222,16 +234,27 @@ fn policies_are_read_checked_and_tried_out() {
     let path = "/api/v1/fraud/policy";
     assert_eq!(rig.call("GET", path, None).json()["is_default"], false);
     let default = rig.call("DELETE", path, None).json();
-    assert_eq!((&default["is_default"], &default["policy"]["thresholds"]["block_above"]), (&json!(true), &json!(0.8)));
+    assert_eq!(
+        (&default["is_default"], &default["policy"]["thresholds"]["block_above"]),
+        (&json!(true), &json!(0.8))
+    );
     for (policy, field) in [
         (json!({"thresholds": {"block_above": 2}}), "/thresholds/block_above"),
         (json!({"middle": "pray"}), "/middle"),
         (json!({"lists": {"block": {"ips": ["here"]}}}), "/lists/block/ips/0"),
-        (json!({"rules": [{"name": "a", "when": {"fact": "mood", "eq": "bad"}, "then": "block"}]}), "/rules/0/when/fact"),
+        (
+            json!({"rules": [{"name": "a", "when": {"fact": "mood", "eq": "bad"}, "then": "block"}]}),
+            "/rules/0/when/fact",
+        ),
         (json!({"4111111111111111": 1}), "/411111**********"),
     ] {
         refused(&rig.call("PUT", path, Some(&policy)), 422, "invalid_field", Some(field));
-        refused(&rig.call("POST", &format!("{path}/dry_run"), Some(&policy)), 422, "invalid_field", Some(field));
+        refused(
+            &rig.call("POST", &format!("{path}/dry_run"), Some(&policy)),
+            422,
+            "invalid_field",
+            Some(field),
+        );
     }
     assert_eq!(rig.call("GET", path, None).json()["is_default"], true);
     for amount in ["10.00", "20.00", "30.00"] {
@@ -243,21 +266,25 @@ fn policies_are_read_checked_and_tried_out() {
     assert_eq!(run["after"], json!({"allow": 1, "step_up": 0, "review": 2, "block": 0}));
     assert_eq!(run["before"]["allow"], 3);
     let example = &run["examples"][0];
-    assert_eq!((&example["before"], &example["after"], &example["rules"]), (&json!("allow"), &json!("review"), &json!(["big"])));
+    assert_eq!(
+        (&example["before"], &example["after"], &example["rules"]),
+        (&json!("allow"), &json!("review"), &json!(["big"]))
+    );
     // Nothing was changed by it.
     assert_eq!(rig.call("GET", path, None).json()["is_default"], true);
     let agent = json!({"rules": [{"name": "a", "when": {"not": {"fact": "user_agent", "exists": true}}, "then": "block"}]});
     let run = rig.call("POST", &format!("{path}/dry_run"), Some(&agent)).json();
     assert_eq!((&run["payments"], &run["not_judged"]), (&json!(0), &json!(3)));
     // A policy of 10,000 addresses fits.
-    let many: Vec<String> = (0..10_000).map(|n| format!("10.{}.{}.{}", n / 5_000, n / 100 % 50, n % 100)).collect();
+    let many: Vec<String> =
+        (0..10_000).map(|n| format!("10.{}.{}.{}", n / 5_000, n / 100 % 50, n % 100)).collect();
     let reply = rig.call("PUT", path, Some(&json!({"lists": {"block": {"ips": many}}})));
     assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
 }
 
 #[test]
 fn labels_become_a_file_to_train_with() {
-    let rig = Rig::start();
+    let mut rig = Rig::start();
     let (bad, good) =
         (rig.pay(&payment("10.00", "INR", &card(CARD))), rig.pay(&payment("20.00", "INR", &card(CARD))));
     let label = |payment: &Value, fraud: bool| {
@@ -279,8 +306,16 @@ fn labels_become_a_file_to_train_with() {
     assert!(lines[0]["score"].as_f64().unwrap() < 1.0 && !lines[0]["model"].as_str().unwrap().is_empty());
     let file = rig.path("feedback.ndjson");
     std::fs::write(&file, &text).unwrap();
-    let rows = tollgate_sim::fraud::read_feedback(&text, 1.0).unwrap();
-    assert_eq!(rows.iter().map(|row| row.fraud).collect::<Vec<_>>(), [false, true]);
+    // The trained model is the next start's.
+    let (file, model) = (file.display().to_string(), rig.path("model.json").display().to_string());
+    let train =
+        ["fraud", "train", "--payments", "4000", "--feedback", &file, "--name", "ours", "--out", &model];
+    let output = rig.tollgate(&train);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    rig.stop();
+    rig.set("TOLLGATE_FRAUD__MODEL", &model);
+    rig.serve();
+    assert_eq!(rig.pay(&payment("10.00", "INR", &card(CARD)))["risk"]["model"], "ours");
 }
 
 #[test]
@@ -291,7 +326,10 @@ fn a_payment_that_cannot_be_scored_goes_on_as_the_policy_says() {
     rig.serve();
     let done = rig.pay(&payment("10.00", "INR", &card(CARD)));
     assert_eq!((&done["status"], &done["risk"]["verdict"]), (&json!("completed"), &json!("allow")));
-    assert_eq!((&done["risk"]["fallback"], &done["risk"]["score"]), (&json!("scoring_over_budget"), &Value::Null));
+    assert_eq!(
+        (&done["risk"]["fallback"], &done["risk"]["score"]),
+        (&json!("scoring_over_budget"), &Value::Null)
+    );
     put_policy(&rig, &rig.key, &json!({"on_failure": "review"}));
     let held = rig.pay(&payment("10.00", "INR", &card(CARD)));
     assert_eq!((&held["status"], &held["risk"]["verdict"]), (&json!("authorized"), &json!("review")));
@@ -310,7 +348,8 @@ fn velocity_counts_payments_not_requests_and_outlives_a_restart() {
     put_policy(&rig, &key, &json!({"rules": [{"name": "third", "when": third, "then": "block"}]}));
     let body = payment("10.00", "INR", &card(CARD));
     for _ in 0..4 {
-        let reply = rig.call_as(&key, "POST", "/api/v1/payments", &[("idempotency-key", "same")], Some(&body));
+        let reply =
+            rig.call_as(&key, "POST", "/api/v1/payments", &[("idempotency-key", "same")], Some(&body));
         assert_eq!(reply.json()["risk"]["verdict"], "allow");
     }
     assert_eq!(pay(&rig, &key, &body)["risk"]["verdict"], "allow");
@@ -342,7 +381,10 @@ fn a_bad_file_stops_the_start_with_a_clear_sentence() {
     let output = rig.tollgate(&["serve"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
-    assert!(said.contains("fraud.ip_countries: ") && said.contains("line 2: the country is not two letters"), "{said}");
+    assert!(
+        said.contains("fraud.ip_countries: ") && said.contains("line 2: the country is not two letters"),
+        "{said}"
+    );
     // With the right table the country is known, and lists of countries work.
     std::fs::write(&table, "from,to,country\n192.0.2.0,192.0.2.255,XY\n").unwrap();
     rig.serve();
@@ -350,5 +392,8 @@ fn a_bad_file_stops_the_start_with_a_clear_sentence() {
     let mut body = payment("10.00", "INR", &card(CARD));
     body["customer"] = json!({"ip": "192.0.2.9"});
     let declined = rig.pay(&body);
-    assert_eq!((&declined["risk"]["verdict"], &declined["risk"]["ip_country"]), (&json!("block"), &json!("XY")));
+    assert_eq!(
+        (&declined["risk"]["verdict"], &declined["risk"]["ip_country"]),
+        (&json!("block"), &json!("XY"))
+    );
 }

@@ -156,7 +156,8 @@ impl Engine {
         if terms.confirmed_by.is_some() {
             return Ok(Some(self.route(terms, asked)));
         }
-        let absent = terms.checkout.is_some() || matches!(terms.instrument, InstrumentSummary::UpiAutopay { .. });
+        let absent =
+            terms.checkout.is_some() || matches!(terms.instrument, InstrumentSummary::UpiAutopay { .. });
         let Some(user_id) = terms.user_id.as_deref().filter(|_| !absent) else {
             return Ok(None);
         };

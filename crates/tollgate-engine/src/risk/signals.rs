@@ -15,12 +15,13 @@ pub(super) fn of<'a>(
     now_ms: u64,
 ) -> Signals<'a> {
     let country = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
-    let card = terms.instrument.card().zip(screening.card_fingerprint).map(|(card, fingerprint)| CardSignals {
-        brand: card.brand,
-        bin: &card.bin,
-        fingerprint,
-        country: country(&screening.card_country),
-    });
+    let card =
+        terms.instrument.card().zip(screening.card_fingerprint).map(|(card, fingerprint)| CardSignals {
+            brand: card.brand,
+            bin: &card.bin,
+            fingerprint,
+            country: country(&screening.card_country),
+        });
     Signals {
         merchant_country,
         card,

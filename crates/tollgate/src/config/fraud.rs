@@ -99,9 +99,7 @@ impl Fraud {
             budget: Duration::from_micros(self.budget_us),
             model: match read("model", &self.model)? {
                 None => Model::built_in().clone(),
-                Some(text) => {
-                    Model::from_json(&text).map_err(|error| wrong("model", &self.model, &error))?
-                }
+                Some(text) => Model::from_json(&text).map_err(|error| wrong("model", &self.model, &error))?,
             },
             ip_places: match read("ip_countries", &self.ip_countries)? {
                 None => IpPlaces::default(),
@@ -149,7 +147,9 @@ mod tests {
         let named = |knob: &str| format!("{knob} = {:?}", file.display().to_string());
         assert!(refusal(&named("model")).starts_with("fraud.model: "), "{}", refusal(&named("model")));
         std::fs::write(&file, "1.2.3.4,1.2.3.5").unwrap();
-        assert!(refusal(&named("ip_countries")).ends_with("line 1: it must have three fields: from, to, country"));
+        assert!(
+            refusal(&named("ip_countries")).ends_with("line 1: it must have three fields: from, to, country")
+        );
         assert!(refusal(&named("card_countries")).contains("line 1: "));
         assert!(refusal(&named("model")).contains("the model file is not usable"));
         assert_eq!(

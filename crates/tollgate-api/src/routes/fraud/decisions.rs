@@ -55,8 +55,7 @@ pub(crate) async fn review_payment(
     };
     let note = validate::note(body.note)?;
     let key = submission.key;
-    let said =
-        state.engine().review(caller.id(), id, (approved, note), key.clone(), render::reviewed).await;
+    let said = state.engine().review(caller.id(), id, (approved, note), key.clone(), render::reviewed).await;
     submission::answer(&state, &caller, key.as_ref(), said).await
 }
 
