@@ -48,7 +48,7 @@ impl Engine {
     ) -> Result<Answer, EngineError> {
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
         let command = Command::Review { payment_id, approved, note };
-        self.run((merchant_id, parts, now_ms), command, (key, None), render, |engine, begun| async move {
+        self.run((merchant_id, parts, now_ms), command, (key, None), render, move |engine, begun| async move {
             let decided = begun.committed.clone();
             let done = engine.carry_out(&decided.payment).await.unwrap_or_else(|error| {
                 tracing::warn!(payment = %payment_id, %error, "a review's decision will be carried out later");
