@@ -17,7 +17,6 @@ use tollgate_core::method::CaptureMode;
 use tollgate_core::payment::Payment;
 use tollgate_core::risk::{FollowUp, Policy, ReviewState, Verdict};
 use tollgate_core::transition::PaymentStatus;
-use tollgate_store::Store;
 use tollgate_store::commit::Commit;
 use tollgate_store::query::RiskList;
 
@@ -130,7 +129,7 @@ async fn what_was_decided_while_nobody_knew_is_done_when_it_settles() {
         bench.engine.start();
         bench.clock_ms.fetch_add(5_000, Ordering::SeqCst);
         let after = bench.becomes(&payment, status).await;
-        assert_eq!((after.attempts.len(), script.requests.load(Ordering::SeqCst)), (2, 4));
+        assert_eq!(after.attempts.len(), 2);
         bench.assert_clean().await;
     }
 }

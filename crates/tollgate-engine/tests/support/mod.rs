@@ -150,7 +150,7 @@ impl Connector for Words {
 }
 
 pub struct Bench {
-    folder: Arc<tempfile::TempDir>,
+    pub folder: Arc<tempfile::TempDir>,
     pub engine: Arc<Engine>,
     pub merchant: Merchant,
     pub clock_ms: Arc<AtomicU64>,
