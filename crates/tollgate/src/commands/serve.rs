@@ -79,7 +79,12 @@ pub(crate) async fn serve(
     });
     engine.start();
     let lifecycle = Lifecycle::default();
-    let api = ApiOptions { body_timeout_ms: config.server.body_timeout_ms, demo, passkeys: Some(passkeys) };
+    let api = ApiOptions {
+        body_timeout_ms: config.server.body_timeout_ms,
+        demo,
+        passkeys: Some(passkeys),
+        ..ApiOptions::default()
+    };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     let options = ServerOptions {
         connections_max: config.server.connections_max,
