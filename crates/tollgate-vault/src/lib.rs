@@ -3,7 +3,18 @@
 //! Everything else in Tollgate sees a token, brand, BIN, last four digits, expiry and a keyed
 //! fingerprint. [`CardVault`] is what the rest of the gateway may ask of a vault.
 
+mod audit;
+mod disk;
+mod envelope;
 mod held;
+mod keyring;
+mod local;
+pub mod master;
+mod open;
+mod rotate;
+mod rows;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use async_trait::async_trait;
@@ -12,7 +23,12 @@ use tollgate_core::card::{CardSecret, Cvc};
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::method::CardSummary;
 
+pub use audit::{AuditAction, AuditFault, AuditPurpose, AuditRecord, AuditResult};
+pub use envelope::Key;
 pub use held::{HeldCards, MemoryVault};
+pub use local::{LocalVault, VaultStatus};
+pub use open::{OpenError, VaultOptions};
+pub use rotate::{RotationError, RotationPhase, RotationProgress, Watch};
 pub use token::{CardToken, CvcToken, Fingerprint};
 
 /// Why the vault did not do what it was asked. Carries nothing of a card.
