@@ -1,6 +1,8 @@
 //! Sealing: XChaCha20-Poly1305 with a random 192-bit nonce in front, so that nonces never need to be
 //! counted. What a ciphertext belongs to is bound to it as associated data.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use std::fmt;
@@ -30,6 +32,20 @@ impl Key {
     #[must_use]
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
+    }
+
+    /// Of a text: 64 hexadecimal digits, or base64 with or without padding; none unless it is 32 bytes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let mut bytes = Zeroizing::new([0_u8; 48]);
+        let length = if text.len() == 64 {
+            hex::decode_to_slice(text, bytes.get_mut(..32)?).ok()?;
+            32
+        } else {
+            STANDARD_NO_PAD.decode_slice(text.trim_end_matches('='), bytes.as_mut_slice()).ok()?
+        };
+        Self::from_slice(bytes.get(..length)?)
     }
 
     /// Its bytes, for wrapping and key derivation alone.

@@ -11,6 +11,7 @@ mod keyring;
 mod local;
 pub mod master;
 mod open;
+pub mod remote;
 mod rotate;
 mod rows;
 #[cfg(test)]

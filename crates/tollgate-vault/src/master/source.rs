@@ -2,7 +2,6 @@
 
 use super::{LocalMaster, MasterError, MasterKey, Pkcs11Config, Pkcs11Master};
 use crate::envelope::Key;
-use base64::Engine;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -79,28 +78,13 @@ impl MasterSource {
             Self::Command(words) => run_command(words)?,
             Self::Pkcs11(config) => return Ok(Arc::new(Pkcs11Master::open(config)?)),
         };
-        let key = parse_key(&text).ok_or_else(|| {
+        let key = Key::parse(&text).ok_or_else(|| {
             MasterError::Source(format!(
                 "{self} does not hold a master key: 32 bytes as base64 or as 64 hexadecimal digits"
             ))
         })?;
         Ok(Arc::new(LocalMaster::new(key)))
     }
-}
-
-/// 32 bytes as 64 hexadecimal digits or as base64, with or without padding.
-fn parse_key(text: &str) -> Option<Key> {
-    use base64::engine::general_purpose::STANDARD_NO_PAD;
-    let text = text.trim();
-    let mut bytes = Zeroizing::new([0_u8; 32]);
-    if text.len() == 64 {
-        hex::decode_to_slice(text, bytes.as_mut_slice()).ok()?;
-        return Key::from_slice(bytes.as_slice());
-    }
-    let mut room = Zeroizing::new([0_u8; 48]);
-    let text = text.trim_end_matches('=');
-    let length = STANDARD_NO_PAD.decode_slice(text, room.as_mut_slice()).ok()?;
-    Key::from_slice(room.get(..length)?)
 }
 
 fn read_bounded(mut from: impl Read) -> std::io::Result<Zeroizing<String>> {
@@ -179,12 +163,12 @@ mod tests {
     #[test]
     fn keys_are_read_as_hex_and_base64() {
         for text in [HEX, BASE64, BASE64.trim_end_matches('='), &format!(" {HEX}\n")] {
-            let key = parse_key(text).unwrap();
+            let key = Key::parse(text).unwrap();
             assert_eq!(key.expose()[..3], [0, 1, 2]);
             assert_eq!(key.expose()[31], 31);
         }
         for text in ["", "00", &HEX[2..], &BASE64[4..], &format!("{BASE64}{BASE64}"), "x"] {
-            assert!(parse_key(text).is_none(), "{text}");
+            assert!(Key::parse(text).is_none(), "{text}");
         }
     }
 
