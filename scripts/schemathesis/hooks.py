@@ -66,6 +66,8 @@ BEYOND_THE_SCHEMA_AT = {
     ("/user_id", "has no passkey"),
     ("/credential", "must be a credential as `PublicKeyCredential.toJSON` writes it"),
     # depends on the day
+    # plans are in one currency
+    ("/currency", "instalments are in INR alone"),
     ("/mandate/ends_at", "must be an RFC 3339 moment within the next thirty years"),
     # parameters that need or exclude one another
     ("currency", "is required with an amount"),

@@ -142,10 +142,7 @@ fn explain<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> 
         match message.rsplit_once(", expected ") {
             Some((_, wanted)) => {
                 let wanted = wanted.rsplit_once(" at line ").map_or(wanted, |(text, _)| text);
-                match wanted {
-                    "u8" | "u16" => "must be a whole number within its bounds".to_owned(),
-                    wanted => format!("must be {wanted}"),
-                }
+                format!("must be {wanted}")
             }
             None => "is not valid".to_owned(),
         }
@@ -234,12 +231,13 @@ pub fn wipe(body: Bytes) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::Whole;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Inner {
         #[serde(rename = "month")]
-        _month: u8,
+        _month: Whole<u8>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -269,6 +267,22 @@ mod tests {
         assert_eq!(field, "/411111**********");
         let (_, field, detail) = refused(r#"{"list":[],"list":[]}"#);
         assert_eq!((field.as_str(), detail.as_str()), ("", "the body is there twice"));
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_with_a_point() {
+        for (json, taken) in [
+            ("1", true),
+            ("1.0", true),
+            ("255e0", true),
+            ("1.5", false),
+            ("256", false),
+            ("-1.0", false),
+            ("1e300", false),
+        ] {
+            let json = format!(r#"{{"list":[{{"month":{json}}}]}}"#);
+            assert_eq!(parse::<Outer>(json.as_bytes()).is_ok(), taken, "{json}");
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ codes! {
         "Only an authorized payment, or one that waits for its customer, can be cancelled.";
     PAYMENT_NOT_REFUNDABLE 409 "payment_not_refundable" "The payment cannot be refunded"
         "Only captured money can be refunded.";
+    NOT_IN_REVIEW 409 "not_in_review" "The payment waits for no review"
+        "It was decided before, or never needed one.";
     OPERATION_IN_PROGRESS 409 "operation_in_progress" "Another operation on this payment is under way"
         "Try again when the payment has changed.";
     INSUFFICIENT_BALANCE 409 "insufficient_balance" "The balance does not cover the refund"
@@ -115,12 +117,22 @@ codes! {
         "`detail` says what the processor of this payment cannot do.";
     IDEMPOTENCY_KEY_REUSED 422 "idempotency_key_reused" "The idempotency key was used with another request"
         "Use a new key for a new request.";
+    CARD_TOKEN_UNKNOWN 422 "card_token_unknown" "There is no such card token"
+        "It was never made, was used, its time is over, its card was deleted, or it is another account's.";
+    CARD_NOT_ACCEPTED_HERE 422 "card_not_accepted_here" "This address takes no card numbers"
+        "Cards are sent to the vault's own address: ask `POST /api/v1/card_sessions` for it, and pay with the token it gives.";
+    CARDS_DESTROYED 422 "cards_destroyed" "This account's cards have been destroyed"
+        "They cannot be brought back.";
+    CARD_UNREADABLE 500 "card_unreadable" "The card cannot be decrypted"
+        "Quote `request_id` to support; the vault's audit has the cause.";
     INTERNAL 500 "internal_error" "Something went wrong on our side"
         "Repeat the request with the same idempotency key; quote `request_id` to support.";
     OVERLOADED 503 "overloaded" "Too much is under way"
         "Repeat the request after `Retry-After` seconds.";
     PROCESSOR_UNAVAILABLE 503 "processor_unavailable" "The processor cannot be asked right now"
         "Nothing was changed that can be told. Repeat the request after `Retry-After` seconds.";
+    VAULT_UNAVAILABLE 503 "vault_unavailable" "The card vault cannot be used right now"
+        "Nothing was charged. Repeat the request after `Retry-After` seconds.";
     STORE_UNAVAILABLE 503 "store_unavailable" "The store cannot be used right now"
         "Repeat the request with the same idempotency key after `Retry-After` seconds.";
 }

@@ -73,6 +73,45 @@ impl Drop for SecretText<'_> {
     }
 }
 
+/// A whole number. JSON does not tell `12` from `12.0`, and some writers write every number with a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whole<T>(pub(crate) T);
+
+impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WholeVisitor<T>(std::marker::PhantomData<T>);
+
+        impl<T: TryFrom<u64>> Visitor<'_> for WholeVisitor<T> {
+            type Value = Whole<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number within its bounds")
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Whole<T>, E> {
+                let unexpected = serde::de::Unexpected::Unsigned(value);
+                T::try_from(value).map(Whole).map_err(|_| E::invalid_value(unexpected, &self))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Whole<T>, E> {
+                // Up to here every whole number has a float of its own.
+                const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+                if value.fract() == 0.0 && (0.0..EXACT_MAX).contains(&value) {
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "just checked"
+                    )]
+                    return self.visit_u64(value as u64);
+                }
+                Err(E::invalid_value(serde::de::Unexpected::Float(value), &self))
+            }
+        }
+
+        deserializer.deserialize_u64(WholeVisitor(std::marker::PhantomData))
+    }
+}
+
 /// Text pairs in the order sent.
 #[derive(Debug, Default)]
 pub(crate) struct Pairs<'a>(pub(crate) Vec<(Text<'a>, Text<'a>)>);
@@ -222,8 +261,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for MethodBody<'a> {
 pub(crate) struct CardBody<'a> {
     #[serde(borrow)]
     pub(crate) number: Option<SecretText<'a>>,
-    pub(crate) exp_month: Option<u8>,
-    pub(crate) exp_year: Option<u16>,
+    pub(crate) exp_month: Option<Whole<u8>>,
+    pub(crate) exp_year: Option<Whole<u16>>,
     #[serde(borrow)]
     pub(crate) cvc: Option<SecretText<'a>>,
     #[serde(borrow)]
@@ -258,7 +297,7 @@ pub(crate) struct BnplBody<'a> {
 pub(crate) struct EmiBody<'a> {
     #[serde(borrow)]
     pub(crate) bank: Option<Text<'a>>,
-    pub(crate) tenure_months: Option<u8>,
+    pub(crate) tenure_months: Option<Whole<u8>>,
     pub(crate) no_cost: Option<bool>,
 }
 
@@ -330,7 +369,7 @@ pub(crate) struct CheckoutBody<'a> {
     pub(crate) mandate: Option<MandateBody<'a>>,
     #[serde(borrow)]
     pub(crate) metadata: Option<Pairs<'a>>,
-    pub(crate) expires_in: Option<u32>,
+    pub(crate) expires_in: Option<Whole<u32>>,
 }
 
 /// `POST /vault/cards`: a card from the customer's browser.
@@ -341,8 +380,8 @@ pub(crate) struct VaultBody<'a> {
     pub(crate) session: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) number: Option<SecretText<'a>>,
-    pub(crate) exp_month: Option<u8>,
-    pub(crate) exp_year: Option<u16>,
+    pub(crate) exp_month: Option<Whole<u8>>,
+    pub(crate) exp_year: Option<Whole<u16>>,
     #[serde(borrow)]
     pub(crate) cvc: Option<SecretText<'a>>,
     #[serde(borrow)]
@@ -422,7 +461,7 @@ mod tests {
         let object: PaymentBody<'_> =
             body::parse(br#"{"payment_method":{"type":"card","card":{"exp_month":12}}}"#).unwrap();
         let Some(MethodBody::Details(details)) = object.payment_method else { panic!("details") };
-        assert_eq!(details.card.unwrap().exp_month, Some(12));
+        assert_eq!(details.card.unwrap().exp_month, Some(Whole(12)));
         for (json, pointer) in [
             (r#"{"payment_method":5}"#, "/payment_method"),
             (r#"{"payment_method":[]}"#, "/payment_method"),

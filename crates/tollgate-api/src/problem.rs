@@ -177,6 +177,7 @@ impl From<Refusal> for Problem {
             Refusal::InsufficientBalance => Self::new(&codes::INSUFFICIENT_BALANCE),
             Refusal::TooManyOperations => Self::new(&codes::TOO_MANY_OPERATIONS),
             Refusal::NoMandate => Self::new(&codes::NO_MANDATE),
+            Refusal::NotInReview => Self::new(&codes::NOT_IN_REVIEW),
         };
         problem.because(text)
     }

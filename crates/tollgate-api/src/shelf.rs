@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use tollgate_core::base62;
 use tollgate_core::id::CheckoutId;
 use tollgate_core::method::CardSummary;
-use tollgate_vault::CardToken;
+use tollgate_engine::desk::CardInHand;
 
 /// How long a card waits, in milliseconds: as long as the vault holds it.
 const WAIT_MS: u64 = 60_000;
@@ -18,7 +18,7 @@ const CARDS_MAX: usize = 10_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Shelved {
     /// Where the vault holds it.
-    pub(crate) card: CardToken,
+    pub(crate) card: CardInHand,
     /// Its masked form.
     pub(crate) summary: CardSummary,
 }
@@ -38,7 +38,7 @@ impl CardShelf {
         id: CheckoutId,
         shelved: Shelved,
         now_ms: u64,
-    ) -> Result<(String, Option<CardToken>), ShelfFull> {
+    ) -> Result<(String, Option<CardInHand>), ShelfFull> {
         let random: u128 = rand::random();
         let mut waiting = self.0.lock();
         if waiting.len() >= CARDS_MAX {
@@ -70,33 +70,36 @@ impl CardShelf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_core::card::{CardNumber, CardSecret};
-    use tollgate_vault::TransientVault;
+    use tollgate_core::card::CardBrand;
+    use tollgate_vault::{CardToken, Fingerprint};
 
     #[test]
     fn a_card_is_taken_once_by_its_own_session_and_in_time() {
-        let vault = TransientVault::new(10, 60_000);
-        let deposit = || {
-            let card = CardSecret {
-                number: CardNumber::parse("4111111111111111").unwrap(),
+        let shelved = |token| Shelved {
+            card: CardInHand {
+                token: CardToken::from_random(token),
+                cvc: None,
+                fingerprint: Fingerprint::from_random(1),
+            },
+            summary: CardSummary {
+                brand: CardBrand::Visa,
+                bin: "411111".to_owned(),
+                last4: "1111".to_owned(),
                 exp_month: 12,
                 exp_year: 2030,
-                cvc: None,
-                holder: None,
-                network_token: None,
-            };
-            let summary = CardSummary::of(&card);
-            Shelved { card: vault.deposit(card, 0).unwrap(), summary }
+                network_token: false,
+            },
         };
         let (a, b) = (CheckoutId::from_u128(1), CheckoutId::from_u128(2));
         let shelf = CardShelf::default();
-        let (token, replaced) = shelf.put(a, deposit(), 0).unwrap();
+        let (token, replaced) = shelf.put(a, shelved(1), 0).unwrap();
         assert!(replaced.is_none() && shelf.take(b, &token, 1).is_none() && shelf.take(a, "x", 1).is_none());
         assert!(shelf.take(a, &token, 1).is_some());
         assert!(shelf.take(a, &token, 1).is_none());
-        let (token, _) = shelf.put(a, deposit(), 0).unwrap();
-        let (next, replaced) = shelf.put(a, deposit(), 0).unwrap();
-        assert!(replaced.is_some() && shelf.take(a, &token, 1).is_none());
+        let (token, _) = shelf.put(a, shelved(2), 0).unwrap();
+        let (next, replaced) = shelf.put(a, shelved(3), 0).unwrap();
+        assert_eq!(replaced, Some(shelved(2).card));
+        assert!(shelf.take(a, &token, 1).is_none());
         assert!(shelf.take(a, &next, WAIT_MS).is_none());
     }
 }

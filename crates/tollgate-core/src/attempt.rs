@@ -17,6 +17,12 @@ impl ProcessorName {
         Self(Arc::from(name))
     }
 
+    /// Stands where no processor was asked.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new("none")
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

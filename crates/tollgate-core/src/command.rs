@@ -2,6 +2,7 @@
 
 use crate::attempt::AttemptStart;
 use crate::event::{Flag, PaymentTerms};
+use crate::failure::Failure;
 use crate::id::{AttemptId, PaymentId, RefundId};
 use crate::outcome::Outcome;
 
@@ -78,6 +79,33 @@ pub enum Command {
         /// The payment.
         payment_id: PaymentId,
     },
+    /// Record a payment that the fraud check declines: nothing is sent.
+    Block {
+        /// The new payment's id.
+        payment_id: PaymentId,
+        /// The id its first charge attempt would have had.
+        attempt_id: AttemptId,
+        /// What it is.
+        terms: Box<PaymentTerms>,
+        /// Why.
+        failure: Failure,
+    },
+    /// Decide a payment's review.
+    Review {
+        /// The payment.
+        payment_id: PaymentId,
+        /// Whether it is genuine.
+        approved: bool,
+        /// What the reviewer wrote.
+        note: Option<String>,
+    },
+    /// Say whether a payment was fraud.
+    Label {
+        /// The payment.
+        payment_id: PaymentId,
+        /// Whether it was.
+        fraud: bool,
+    },
     /// Ask for a person's eye.
     Flag {
         /// The payment.
@@ -102,6 +130,9 @@ impl Command {
             | Self::Refund { payment_id, .. }
             | Self::Return { payment_id, .. }
             | Self::RevokeMandate { payment_id }
+            | Self::Block { payment_id, .. }
+            | Self::Review { payment_id, .. }
+            | Self::Label { payment_id, .. }
             | Self::Flag { payment_id, .. } => *payment_id,
         }
     }
@@ -184,6 +215,9 @@ pub enum Refusal {
     /// The payment set no mandate up.
     #[error("the payment set no mandate up")]
     NoMandate,
+    /// The payment waits for no review.
+    #[error("the payment waits for no review")]
+    NotInReview,
     /// An id was used twice.
     #[error("the id is taken")]
     IdTaken,

@@ -11,6 +11,7 @@ use crate::money::{AMOUNT_MINOR_MAX, proportion_minor};
 use crate::outcome::Outcome;
 use crate::payment::Payment;
 use crate::refund::Refund;
+use crate::risk::{Review, ReviewState};
 use crate::transition::PaymentStatus;
 
 /// What a command is decided upon.
@@ -43,9 +44,27 @@ pub fn decide(situation: &Situation<'_>, command: Command) -> Result<Option<Paym
         }
         return Ok(Some(PaymentEvent::Created { terms, attempt }));
     }
+    if let Command::Block { terms, attempt_id, failure, .. } = command {
+        if situation.payment.is_some() {
+            return Err(Refusal::IdTaken);
+        }
+        if terms.amount.minor <= 0 {
+            return Err(Refusal::AmountNotPositive);
+        }
+        return Ok(Some(PaymentEvent::Blocked { terms, attempt_id, failure }));
+    }
     let payment = situation.payment.ok_or(Refusal::NotFound)?;
     match command {
-        Command::Create { .. } => Err(Refusal::IdTaken),
+        Command::Create { .. } | Command::Block { .. } => Err(Refusal::IdTaken),
+        Command::Review { approved, note, .. } => match &payment.review {
+            Some(Review { state: ReviewState::Waiting, .. }) => {
+                Ok(Some(PaymentEvent::Reviewed { approved, note }))
+            }
+            _ => Err(Refusal::NotInReview),
+        },
+        Command::Label { fraud, .. } => {
+            Ok((payment.labelled_fraud != Some(fraud)).then_some(PaymentEvent::Labelled { fraud }))
+        }
         Command::Settle { outcome, next, .. } => {
             let attempt = situation.attempt.ok_or(Refusal::NotFound)?;
             let refund = situation.refund.map(|refund| refund.id);

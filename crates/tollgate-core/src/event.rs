@@ -9,6 +9,7 @@ use crate::merchant::FeePlan;
 use crate::method::{CaptureMode, InstrumentSummary, MethodKind};
 use crate::money::{Money, proportion_minor};
 use crate::outcome::NextAction;
+use crate::risk::Screening;
 use serde::{Deserialize, Serialize};
 
 /// Why a payment needs a person's eye. The order is stored: append, never reorder.
@@ -76,6 +77,8 @@ pub struct PaymentTerms {
     pub confirmed_by: Option<PasskeyId>,
     /// The checkout session it was made in.
     pub checkout: Option<CheckoutId>,
+    /// Its fraud check.
+    pub risk: Option<Box<Screening>>,
 }
 
 impl PaymentTerms {
@@ -310,6 +313,27 @@ pub enum PaymentEvent {
     },
     /// The mandate that this payment set up allows no further debits.
     MandateRevoked,
+    /// It began and was declined at once by the fraud check: nothing was sent to a processor.
+    Blocked {
+        /// What it is.
+        terms: Box<PaymentTerms>,
+        /// The id its first charge attempt would have had.
+        attempt_id: AttemptId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A person has looked at it.
+    Reviewed {
+        /// Whether it is genuine.
+        approved: bool,
+        /// What the reviewer wrote.
+        note: Option<String>,
+    },
+    /// The merchant says whether it was fraud.
+    Labelled {
+        /// Whether it was.
+        fraud: bool,
+    },
 }
 
 impl PaymentEvent {
@@ -342,6 +366,10 @@ impl PaymentEvent {
             Self::ReturnFailed { .. } => "payment.return_failed",
             Self::Flagged { .. } => "payment.flagged",
             Self::MandateRevoked => "mandate.revoked",
+            Self::Blocked { .. } => "payment.blocked",
+            Self::Reviewed { approved: true, .. } => "review.approved",
+            Self::Reviewed { .. } => "review.rejected",
+            Self::Labelled { .. } => "payment.labelled",
         }
     }
 

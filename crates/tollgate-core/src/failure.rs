@@ -34,6 +34,10 @@ pub enum FailureCode {
     OutcomeUnknown,
     /// No processor is able to take this payment.
     NoProcessor,
+    /// The risk score or a rule of the merchant's refused it; nothing was sent to a processor.
+    FraudDetected,
+    /// The card vault could not be reached; nothing was sent to a processor.
+    VaultUnavailable,
 }
 
 impl FailureCode {
@@ -55,6 +59,8 @@ impl FailureCode {
             Self::AmountMismatch => "amount_mismatch",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::NoProcessor => "no_processor",
+            Self::FraudDetected => "FRAUD_DETECTED",
+            Self::VaultUnavailable => "vault_unavailable",
         }
     }
 
@@ -65,13 +71,14 @@ impl FailureCode {
             Self::InstrumentInvalid
             | Self::AuthenticationFailed
             | Self::CustomerCancelled
+            | Self::FraudDetected
             | Self::AmountMismatch => FailureClass::HardDecline,
             Self::CardDeclined
             | Self::InsufficientFunds
             | Self::LimitExceeded
             | Self::ProcessorRiskDeclined
             | Self::IssuerUnavailable => FailureClass::SoftDecline,
-            Self::ProcessorRejected | Self::NoProcessor => FailureClass::OurFault,
+            Self::ProcessorRejected | Self::NoProcessor | Self::VaultUnavailable => FailureClass::OurFault,
             Self::ProcessorRateLimited | Self::ProcessorUnavailable => FailureClass::Retryable,
             Self::OutcomeUnknown => FailureClass::Unknown,
         }

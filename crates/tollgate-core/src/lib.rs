@@ -30,6 +30,7 @@ pub mod passkey;
 pub mod payment;
 pub mod refund;
 pub mod risk;
+pub mod saved_card;
 pub mod totals;
 pub mod transition;
 pub mod upi_link;

@@ -42,7 +42,7 @@ pub enum NextAction {
 /// The difference that promise 1 hangs on: [`Outcome::NotTaken`] and [`Outcome::Declined`] are
 /// said only when the processor *provably* did not take the money; everything doubtful is
 /// [`Outcome::Unknown`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The money is reserved, not taken.
     Authorized {

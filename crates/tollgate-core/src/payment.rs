@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::id::{AttemptId, MerchantId, PaymentId, RefundId};
 use crate::money::Money;
 use crate::outcome::NextAction;
+use crate::risk::{Review, ReviewState, Verdict};
 use crate::transition::{self, IllegalTransition, PaymentStatus, Trigger};
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +98,10 @@ pub struct Payment {
     pub updated_at_ms: u64,
     /// When the mandate it set up was revoked.
     pub mandate_revoked_at_ms: Option<u64>,
+    /// A person's look at it, where the fraud check wants one.
+    pub review: Option<Review>,
+    /// Whether it was fraud, where the merchant has said so.
+    pub labelled_fraud: Option<bool>,
 }
 
 /// An event does not fit the payment. Never happens to events made by `decide`; found by `verify`
@@ -118,25 +123,29 @@ impl Payment {
     /// The payment its first event makes.
     ///
     /// # Errors
-    /// [`ApplyError::Beginning`] unless the event is `created`.
+    /// [`ApplyError::Beginning`] unless the event is `created` or `blocked`.
     pub fn begin(
         id: PaymentId,
         merchant_id: MerchantId,
         event: &PaymentEvent,
         at_ms: u64,
     ) -> Result<Self, ApplyError> {
-        let PaymentEvent::Created { terms, attempt } = event else {
-            return Err(ApplyError::Beginning);
+        let none = ProcessorName::none();
+        let (terms, processor, attempt_id) = match event {
+            PaymentEvent::Created { terms, attempt } => (terms, &attempt.processor, attempt.id),
+            PaymentEvent::Blocked { terms, attempt_id, .. } => (terms, &none, *attempt_id),
+            _ => return Err(ApplyError::Beginning),
         };
+        let review = terms.risk.as_ref().is_some_and(|risk| risk.assessment.verdict == Verdict::Review);
         let mut payment = Self {
             id,
             merchant_id,
             version: 1,
             status: PaymentStatus::Pending,
             terms: PaymentTerms::clone(terms),
-            processor: attempt.processor.clone(),
+            processor: processor.clone(),
             processor_payment_id: None,
-            charge_attempt_id: attempt.id,
+            charge_attempt_id: attempt_id,
             authorized_minor: 0,
             captured_minor: 0,
             refunded_minor: 0,
@@ -146,6 +155,8 @@ impl Payment {
             subvention_minor: 0,
             subvention_returned_minor: 0,
             mandate_revoked_at_ms: None,
+            review: review.then_some(Review { state: ReviewState::Waiting, decided_at_ms: None, note: None }),
+            labelled_fraud: None,
             late: Vec::new(),
             open_operation: None,
             next_action: None,
@@ -157,7 +168,14 @@ impl Payment {
             created_at_ms: at_ms,
             updated_at_ms: at_ms,
         };
-        payment.open(attempt, AttemptKind::Charge, false);
+        match event {
+            PaymentEvent::Blocked { failure, .. } => {
+                payment.step(Trigger::Decline)?;
+                payment.failure = Some(failure.clone());
+            }
+            PaymentEvent::Created { attempt, .. } => payment.open(attempt, AttemptKind::Charge, false),
+            _ => return Err(ApplyError::Beginning),
+        }
         payment.check_limits()?;
         Ok(payment)
     }
@@ -197,7 +215,9 @@ impl Payment {
 
     fn apply_event(&mut self, event: &PaymentEvent, at_ms: u64) -> Result<(), ApplyError> {
         match event {
-            PaymentEvent::Created { .. } => return Err(ApplyError::Beginning),
+            PaymentEvent::Created { .. } | PaymentEvent::Blocked { .. } => {
+                return Err(ApplyError::Beginning);
+            }
             PaymentEvent::FailedOver { next, .. } => {
                 self.processor = next.processor.clone();
                 self.processor_payment_id = None;
@@ -275,6 +295,11 @@ impl Payment {
             }
             PaymentEvent::Flagged { flag, .. } => self.raise(*flag),
             PaymentEvent::MandateRevoked => self.mandate_revoked_at_ms = Some(at_ms),
+            PaymentEvent::Reviewed { approved, note } => {
+                let state = if *approved { ReviewState::Approved } else { ReviewState::Rejected };
+                self.review = Some(Review { state, decided_at_ms: Some(at_ms), note: note.clone() });
+            }
+            PaymentEvent::Labelled { fraud } => self.labelled_fraud = Some(*fraud),
             refund_or_return => self.apply_money_back(refund_or_return)?,
         }
         Ok(())
@@ -511,6 +536,9 @@ impl PaymentEvent {
             | Self::RefundStarted { .. }
             | Self::ReturnStarted { .. }
             | Self::MandateRevoked
+            | Self::Blocked { .. }
+            | Self::Reviewed { .. }
+            | Self::Labelled { .. }
             | Self::Flagged { .. } => return None,
         };
         Some(AttemptUpdate { attempt_id: *attempt_id, status, processor_id, failure })

@@ -3,5 +3,7 @@
 //! Pure: counters, rules and model are plain data here; the engine owns their state and the clock.
 
 mod assessment;
+mod screening;
 
 pub use assessment::{Assessment, Fallback, REASONS_MAX, Reason, Score, Verdict};
+pub use screening::{Review, ReviewState, Screening};

@@ -4,6 +4,7 @@
 //! leave a charge half-done.
 
 use crate::clock::Clock;
+use crate::desk::CardDesk;
 use crate::enquiry::Enquiries;
 use crate::error::EngineError;
 use crate::exchange::Http;
@@ -11,7 +12,7 @@ use crate::ids;
 use crate::processors::{Processor, Processors};
 use crate::request::{IdempotencyKey, NewPayment, NewRefund};
 use crate::sandbox;
-use crate::send::ChargeSecrets;
+use crate::send::{CardSource, ChargeSecrets};
 use crate::watch::Watchers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +31,7 @@ use tollgate_core::payment::Payment;
 use tollgate_store::Store;
 use tollgate_store::commit::{Commit, CommitError, Committed, IdempotencyStep, Render, StoredReply};
 use tollgate_store::error::StoreError;
-use tollgate_vault::TransientVault;
+use tollgate_vault::CardVault;
 
 /// What the engine is made of.
 #[derive(Debug)]
@@ -39,6 +40,10 @@ pub struct EngineOptions {
     pub store: Arc<dyn Store>,
     /// Processor accounts.
     pub processors: Processors,
+    /// The card vault.
+    pub vault: Arc<dyn CardVault>,
+    /// Who sends the charges that need a clear card, when the vault is a process of its own.
+    pub desk: Option<Arc<dyn CardDesk>>,
     /// The clock.
     pub clock: Clock,
     /// Where customers' browsers and processors reach this gateway, e.g. `https://pay.example.com`.
@@ -63,7 +68,8 @@ pub struct Engine {
     pub(crate) enquiries: Enquiries,
     pub(crate) public_url: String,
     pub(crate) watchers: Watchers,
-    vault: TransientVault,
+    pub(crate) vault: Arc<dyn CardVault>,
+    pub(crate) desk: Option<Arc<dyn CardDesk>>,
     flows: AtomicUsize,
     flows_max: usize,
     failover_max: usize,
@@ -106,8 +112,8 @@ impl Engine {
             clock: options.clock,
             watchers: Watchers::default(),
             enquiries: Enquiries::new(options.enquiry),
-            // A card is held from the request's parsing to the charge's sending: moments.
-            vault: TransientVault::new(options.flows_max.saturating_mul(2), 60_000),
+            vault: options.vault,
+            desk: options.desk,
             flows: AtomicUsize::new(0),
             flows_max: options.flows_max,
             failover_max: options.failover_max,
@@ -120,9 +126,9 @@ impl Engine {
         &self.store
     }
 
-    /// Where clear cards are held for the length of a request.
+    /// The card vault.
     #[must_use]
-    pub fn vault(&self) -> &TransientVault {
+    pub fn vault(&self) -> &Arc<dyn CardVault> {
         &self.vault
     }
 
@@ -210,9 +216,10 @@ impl Engine {
             return Err(EngineError::NoProcessor);
         };
         let card = match instrument.card {
-            Some(token) => Some(self.vault.withdraw(token, now_ms).ok_or(EngineError::Overloaded)?),
-            None if merchant.mode == Mode::Sandbox => sandbox::card(&instrument.summary),
-            None => None,
+            Some(card) => CardSource::Vault(card),
+            None if merchant.mode == Mode::Sandbox => sandbox::card(&instrument.summary)
+                .map_or(CardSource::None, |card| CardSource::Test(Box::new(card))),
+            None => CardSource::None,
         };
         let secrets = ChargeSecrets { card, ip: new.customer.ip, user_agent: new.customer.user_agent, setup };
         let terms = PaymentTerms {
@@ -232,6 +239,7 @@ impl Engine {
             mandate: new.mandate,
             confirmed_by: new.confirmation.as_ref().map(|confirmation| confirmation.passkey_id),
             checkout: new.checkout,
+            risk: None,
         };
         let command = Command::Create {
             payment_id: PaymentId::from_parts(parts),
@@ -412,11 +420,31 @@ impl Engine {
         rest: Vec<ProcessorName>,
         secrets: ChargeSecrets,
     ) -> Result<StoredReply, EngineError> {
-        let mut rest = rest.into_iter();
         let mut payment = Arc::clone(&begun.committed.payment);
+        let merchant_id = payment.merchant_id;
+        let card = match &secrets.card {
+            CardSource::Vault(card) => Some(*card),
+            CardSource::None | CardSource::Test(_) => None,
+        };
+        let said = self.charge_at_each(&begun, &mut payment, rest, secrets).await;
+        if let Some(card) = card {
+            // Whatever came of it, its security code is not kept.
+            self.vault.release(merchant_id, card.token, card.cvc).await;
+        }
+        said
+    }
+
+    async fn charge_at_each(
+        self: &Arc<Self>,
+        begun: &Begun,
+        payment: &mut Arc<Payment>,
+        rest: Vec<ProcessorName>,
+        secrets: ChargeSecrets,
+    ) -> Result<StoredReply, EngineError> {
+        let mut rest = rest.into_iter();
         loop {
             let attempt_id = payment.charge_attempt_id;
-            let outcome = self.send_charge(&payment, &secrets).await;
+            let outcome = self.send_charge(payment, &secrets).await;
             let next = match &outcome {
                 Outcome::NotTaken(failure) if may_fail_over(failure) => rest.next(),
                 _ => None,
@@ -435,12 +463,12 @@ impl Engine {
                 .as_ref()
                 .is_some_and(|record| matches!(record.event, PaymentEvent::FailedOver { .. }));
             if failed_over {
-                payment = settled.payment;
+                *payment = settled.payment;
                 continue;
             }
             if goes_on {
                 // A webhook settled it in between: the reply is still to be remembered.
-                return self.finish(&begun, settled).await;
+                return self.finish(begun, settled).await;
             }
             return Ok(begun.reply(settled));
         }

@@ -5,6 +5,7 @@
 
 pub mod checkout;
 pub mod clock;
+pub mod desk;
 pub mod enquiry;
 pub mod error;
 pub mod exchange;

@@ -1,10 +1,10 @@
 //! What the API asks of the engine: validated, typed, without any clear card.
 
+use crate::desk::CardInHand;
 use tollgate_core::id::{CheckoutId, PasskeyId};
 use tollgate_core::mandate::MandateTerms;
 use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind};
 use tollgate_core::money::Money;
-use tollgate_vault::CardToken;
 
 /// A new payment.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub struct NewInstrument {
     /// Its masked form, which is stored.
     pub summary: InstrumentSummary,
     /// Where the vault holds the clear card.
-    pub card: Option<CardToken>,
+    pub card: Option<CardInHand>,
 }
 
 /// The customer of a new payment.

@@ -1,24 +1,113 @@
 //! What is sent to processors: the operation of an attempt, put together from what is stored and
 //! what is secret.
 
+use crate::desk::{CardInHand, CardOrder};
+use crate::exchange::Http;
 use crate::flow::Engine;
 use crate::mandates::MandateInUse;
 use crate::origin::Origin;
+use crate::processors::Processor;
 use tollgate_connectors::{Charge, Customer, Operation};
 use tollgate_core::attempt::{Attempt, AttemptKind};
 use tollgate_core::card::CardSecret;
+use tollgate_core::event::PaymentTerms;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::method::{Instrument, InstrumentSummary};
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
+use tollgate_vault::{Purpose, VaultError};
 
 /// What a charge needs beside its payment, for the length of the call.
 pub(crate) struct ChargeSecrets {
-    pub(crate) card: Option<CardSecret>,
+    pub(crate) card: CardSource,
     pub(crate) ip: Option<String>,
     pub(crate) user_agent: Option<String>,
     /// The mandate that is debited.
     pub(crate) setup: Option<MandateInUse>,
+}
+
+/// Where a charge's clear card comes from.
+pub(crate) enum CardSource {
+    /// It needs none.
+    None,
+    /// The vault.
+    Vault(CardInHand),
+    /// The public test card.
+    Test(Box<CardSecret>),
+}
+
+/// A charge with all that its request says.
+pub(crate) struct ChargeView<'a> {
+    pub(crate) reference: &'a str,
+    pub(crate) terms: &'a PaymentTerms,
+    pub(crate) public_url: &'a str,
+    pub(crate) card: Option<&'a CardSecret>,
+    pub(crate) ip: Option<&'a str>,
+    pub(crate) user_agent: Option<&'a str>,
+    pub(crate) setup: Option<&'a MandateInUse>,
+}
+
+impl ChargeView<'_> {
+    /// Sends it.
+    pub(crate) async fn send(&self, http: &Http, processor: &Processor) -> Outcome {
+        let terms = self.terms;
+        let Some(instrument) = self.instrument() else {
+            return Outcome::NotTaken(Failure::new(FailureCode::InstrumentInvalid, "the card is gone"));
+        };
+        let return_url = format!("{}/return/{}/{}", self.public_url, processor.name, self.reference);
+        let webhook_url = format!("{}/api/v1/webhooks/{}", self.public_url, processor.name);
+        let operation = Operation::Charge(Charge {
+            reference: self.reference,
+            amount: terms.amount,
+            capture: terms.capture,
+            method: terms.method,
+            instrument,
+            customer: Customer {
+                id: terms.user_id.as_deref(),
+                name: terms.customer_name.as_deref(),
+                email: terms.customer_email.as_deref(),
+                phone: terms.customer_phone.as_deref(),
+                ip: self.ip,
+                user_agent: self.user_agent,
+            },
+            description: terms.description.as_deref(),
+            return_url: Some(&return_url),
+            webhook_url: Some(&webhook_url),
+            mandate: terms.mandate.as_ref(),
+            statement_descriptor: terms.statement_descriptor.as_deref(),
+        });
+        http.perform(processor, &operation).await
+    }
+
+    /// The instrument as connectors see it; none if its clear part is missing.
+    fn instrument(&self) -> Option<Instrument<'_>> {
+        Some(match &self.terms.instrument {
+            InstrumentSummary::Card(_) => Instrument::Card(self.card?),
+            InstrumentSummary::Emi { plan, .. } => Instrument::Emi { card: self.card?, plan },
+            InstrumentSummary::Upi { flow, vpa } => Instrument::Upi { flow: *flow, vpa: vpa.as_deref() },
+            InstrumentSummary::Wallet { provider } => Instrument::Wallet { provider },
+            InstrumentSummary::NetBanking { bank } => Instrument::NetBanking { bank },
+            InstrumentSummary::Bnpl { plan } => Instrument::Bnpl { plan },
+            InstrumentSummary::UpiAutopay { .. } => {
+                let setup = self.setup?;
+                Instrument::UpiAutopay {
+                    setup_reference: &setup.reference,
+                    setup_processor_payment_id: setup.processor_payment_id.as_deref(),
+                }
+            }
+        })
+    }
+}
+
+/// The outcome when the vault gave no card: nothing was sent.
+pub(crate) fn no_card(error: VaultError) -> Outcome {
+    let code = match error {
+        VaultError::Full | VaultError::Unavailable | VaultError::Apart => FailureCode::VaultUnavailable,
+        VaultError::NotFound | VaultError::Unreadable | VaultError::Shredded => {
+            FailureCode::InstrumentInvalid
+        }
+    };
+    Outcome::NotTaken(Failure::new(code, error.to_string()))
 }
 
 impl Engine {
@@ -29,34 +118,48 @@ impl Engine {
                 "the processor is not configured",
             ));
         };
-        let terms = &payment.terms;
-        let Some(instrument) = instrument(&terms.instrument, secrets) else {
-            return Outcome::NotTaken(Failure::new(FailureCode::InstrumentInvalid, "the card is gone"));
-        };
         let reference = payment.charge_attempt_id.reference();
-        let return_url = format!("{}/return/{}/{reference}", self.public_url, processor.name);
-        let webhook_url = format!("{}/api/v1/webhooks/{}", self.public_url, processor.name);
-        let operation = Operation::Charge(Charge {
+        let withdrawn;
+        let card = match (&secrets.card, &self.desk) {
+            (CardSource::None, _) => None,
+            (CardSource::Test(card), _) => Some(&**card),
+            (CardSource::Vault(card), Some(desk)) => {
+                let order = CardOrder {
+                    processor: payment.processor.clone(),
+                    merchant_id: payment.merchant_id,
+                    payment_id: payment.id,
+                    reference,
+                    terms: Box::new(payment.terms.clone()),
+                    card: *card,
+                    ip: secrets.ip.clone(),
+                    user_agent: secrets.user_agent.clone(),
+                };
+                return desk.charge(order).await;
+            }
+            (CardSource::Vault(card), None) => {
+                let purpose = Purpose::Charge(payment.id);
+                let merchant_id = payment.merchant_id;
+                let taken =
+                    self.vault.withdraw(merchant_id, card.token, card.cvc, purpose, self.now_ms()).await;
+                match taken {
+                    Ok(card) => {
+                        withdrawn = card;
+                        Some(&withdrawn)
+                    }
+                    Err(error) => return no_card(error),
+                }
+            }
+        };
+        let view = ChargeView {
             reference: &reference,
-            amount: terms.amount,
-            capture: terms.capture,
-            method: terms.method,
-            instrument,
-            customer: Customer {
-                id: terms.user_id.as_deref(),
-                name: terms.customer_name.as_deref(),
-                email: terms.customer_email.as_deref(),
-                phone: terms.customer_phone.as_deref(),
-                ip: secrets.ip.as_deref(),
-                user_agent: secrets.user_agent.as_deref(),
-            },
-            description: terms.description.as_deref(),
-            return_url: Some(&return_url),
-            webhook_url: Some(&webhook_url),
-            mandate: terms.mandate.as_ref(),
-            statement_descriptor: terms.statement_descriptor.as_deref(),
-        });
-        self.http.perform(processor, &operation).await
+            terms: &payment.terms,
+            public_url: &self.public_url,
+            card,
+            ip: secrets.ip.as_deref(),
+            user_agent: secrets.user_agent.as_deref(),
+            setup: secrets.setup.as_ref(),
+        };
+        view.send(&self.http, processor).await
     }
 
     /// Sends a capture, void, refund or return.
@@ -80,23 +183,4 @@ impl Engine {
         };
         self.http.perform(processor, &operation).await
     }
-}
-
-/// The instrument as connectors see it; none if its clear part is missing.
-fn instrument<'a>(summary: &'a InstrumentSummary, secrets: &'a ChargeSecrets) -> Option<Instrument<'a>> {
-    Some(match summary {
-        InstrumentSummary::Card(_) => Instrument::Card(secrets.card.as_ref()?),
-        InstrumentSummary::Emi { plan, .. } => Instrument::Emi { card: secrets.card.as_ref()?, plan },
-        InstrumentSummary::Upi { flow, vpa } => Instrument::Upi { flow: *flow, vpa: vpa.as_deref() },
-        InstrumentSummary::Wallet { provider } => Instrument::Wallet { provider },
-        InstrumentSummary::NetBanking { bank } => Instrument::NetBanking { bank },
-        InstrumentSummary::Bnpl { plan } => Instrument::Bnpl { plan },
-        InstrumentSummary::UpiAutopay { .. } => {
-            let setup = secrets.setup.as_ref()?;
-            Instrument::UpiAutopay {
-                setup_reference: &setup.reference,
-                setup_processor_payment_id: setup.processor_payment_id.as_deref(),
-            }
-        }
-    })
 }

@@ -340,7 +340,8 @@ async fn audit_outbox(store: &dyn Store, report: &mut AuditReport) -> Result<(),
             if record.sequence != last + 1 {
                 report.problem(|| format!("the outbox has a gap before {}", record.sequence));
             }
-            created += u64::from(matches!(record.event, PaymentEvent::Created { .. }));
+            let begins = matches!(record.event, PaymentEvent::Created { .. } | PaymentEvent::Blocked { .. });
+            created += u64::from(begins);
             last = record.sequence;
         }
     }

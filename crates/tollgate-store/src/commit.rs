@@ -12,6 +12,7 @@ use tollgate_core::merchant::{ApiKey, Merchant};
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
+use tollgate_core::saved_card::SavedCard;
 
 /// One unit of work, done whole or not at all.
 #[derive(Debug, Clone)]
@@ -144,4 +145,20 @@ pub enum Admin {
     /// Writes a customer's passkey. One that is there keeps its time of registration and the higher of the
     /// two signature counters: a counter never goes back.
     PutPasskey(Passkey),
+    /// Writes a merchant's fraud policy, as JSON; none: the default applies again.
+    PutRiskPolicy {
+        /// Whose.
+        merchant_id: MerchantId,
+        /// The policy.
+        policy: Option<String>,
+    },
+    /// Writes a card on file; it replaces the one of the same token.
+    PutSavedCard(Box<SavedCard>),
+    /// Removes a card on file.
+    RemoveSavedCard {
+        /// Whose.
+        merchant_id: MerchantId,
+        /// Its token.
+        token: [u8; 16],
+    },
 }

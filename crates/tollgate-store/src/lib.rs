@@ -13,7 +13,7 @@ pub mod query;
 use async_trait::async_trait;
 use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord};
 use error::StoreError;
-use query::{Deadline, PaymentFilter, PaymentPage};
+use query::{Deadline, PaymentFilter, PaymentPage, RiskList};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
@@ -24,6 +24,7 @@ use tollgate_core::merchant::{ApiKey, Merchant};
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
+use tollgate_core::saved_card::SavedCard;
 use tollgate_core::totals::{Totals, TotalsKey};
 
 /// A durable store of merchants, payments and their books.
@@ -69,6 +70,29 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         merchant_id: MerchantId,
         users: Vec<String>,
     ) -> Result<Vec<Option<Payment>>, StoreError>;
+
+    /// A merchant's fraud policy, as JSON.
+    async fn risk_policy(&self, merchant_id: MerchantId) -> Result<Option<String>, StoreError>;
+
+    /// A merchant's payments of a fraud list, newest first, made before `before`.
+    async fn risk_payments(
+        &self,
+        merchant_id: MerchantId,
+        list: RiskList,
+        before: Option<PaymentId>,
+        limit: usize,
+    ) -> Result<Vec<Payment>, StoreError>;
+
+    /// A merchant's card on file, by its token.
+    async fn saved_card(
+        &self,
+        merchant_id: MerchantId,
+        token: [u8; 16],
+    ) -> Result<Option<SavedCard>, StoreError>;
+
+    /// The cards on file of a merchant's customer, in the order of their tokens.
+    async fn saved_cards(&self, merchant_id: MerchantId, user_id: &str)
+    -> Result<Vec<SavedCard>, StoreError>;
 
     /// An attempt, whoever owns it: processors name it by its reference alone.
     async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError>;

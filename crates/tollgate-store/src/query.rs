@@ -81,3 +81,14 @@ pub struct Deadline {
     /// Which.
     pub payment_id: PaymentId,
 }
+
+/// The lists that the fraud check keeps of a merchant's payments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RiskList {
+    /// They wait for a person's look.
+    Review,
+    /// Something was found: stepped up, reviewed, declined or not scored.
+    Alerts,
+    /// The merchant has said whether they were fraud.
+    Labelled,
+}

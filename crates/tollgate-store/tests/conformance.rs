@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
+use tollgate_core::card::CardBrand;
 use tollgate_core::checkout::{CheckoutCustomer, CheckoutSecret, CheckoutSession};
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::currency::Currency;
@@ -16,19 +17,21 @@ use tollgate_core::id::{
 };
 use tollgate_core::ledger::Account;
 use tollgate_core::merchant::{FeePlan, Merchant, Mode};
-use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodFamily, MethodKind, UpiFlow};
+use tollgate_core::method::{CaptureMode, CardSummary, InstrumentSummary, MethodFamily, MethodKind, UpiFlow};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
+use tollgate_core::risk::{Assessment, ReviewState, Score, Screening, Verdict};
+use tollgate_core::saved_card::{Consent, SavedCard};
 use tollgate_core::transition::PaymentStatus;
 use tollgate_store::Store;
 use tollgate_store::audit::audit;
 use tollgate_store::commit::{Admin, Commit, CommitError, Committed, IdempotencyStep, StoredReply};
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tollgate_store::error::StoreError;
-use tollgate_store::query::PaymentFilter;
+use tollgate_store::query::{PaymentFilter, RiskList};
 
 const NOW_MS: u64 = 1_790_000_000_000;
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -79,6 +82,7 @@ fn terms(amount_minor: i64, user: &str, capture: CaptureMode) -> Box<PaymentTerm
         mandate: None,
         confirmed_by: None,
         checkout: None,
+        risk: None,
     })
 }
 
@@ -551,4 +555,119 @@ async fn a_confirmation_is_used_once_but_its_request_may_be_repeated() {
     let page = store.payments(shop, PaymentFilter { limit: 10, ..PaymentFilter::default() }).await.unwrap();
     assert_eq!(page.payments.len(), 2);
     assert_clean(store.as_ref()).await;
+}
+
+fn screening(verdict: Verdict) -> Box<Screening> {
+    let assessment = Assessment {
+        score: Score::from_ten_thousandths(6_000),
+        verdict,
+        model: "test".to_owned(),
+        rules: Vec::new(),
+        reasons: Vec::new(),
+        features: vec![1, 2, 3],
+        fallback: None,
+    };
+    Box::new(Screening {
+        assessment,
+        ip: None,
+        device_id: None,
+        card_fingerprint: Some([7; 16]),
+        ip_country: None,
+        card_country: None,
+        holds_capture: true,
+    })
+}
+
+#[tokio::test]
+async fn fraud_lists_follow_their_payments() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let (ours, theirs) = (merchant(&*store).await, merchant(&*store).await);
+    let mut terms = terms(10_000, "u", CaptureMode::Manual);
+    terms.risk = Some(screening(Verdict::Review));
+    let reviewed = store.commit(work(ours, NOW_MS, create(NOW_MS, terms.clone()))).await.unwrap().payment;
+    terms.risk = Some(screening(Verdict::Block));
+    let block = Command::Block {
+        payment_id: PaymentId::from_parts(parts(NOW_MS + 1)),
+        attempt_id: AttemptId::from_parts(parts(NOW_MS + 1)),
+        terms: terms.clone(),
+        failure: Failure::new(FailureCode::FraudDetected, "the risk is too high"),
+    };
+    let blocked = store.commit(work(ours, NOW_MS + 1, block)).await.unwrap();
+    assert!(blocked.attempt.is_none() && blocked.payment.attempts.is_empty());
+    assert_eq!(blocked.payment.status, PaymentStatus::Declined);
+    terms.risk = Some(screening(Verdict::Allow));
+    let plain = store.commit(work(ours, NOW_MS, create(NOW_MS + 2, terms))).await.unwrap().payment;
+    let on = async |merchant_id, list, before| -> Vec<PaymentId> {
+        let found = store.risk_payments(merchant_id, list, before, 10).await.unwrap();
+        found.into_iter().map(|payment| payment.id).collect()
+    };
+    assert_eq!(on(ours, RiskList::Alerts, None).await, [blocked.payment.id, reviewed.id]);
+    assert_eq!(on(ours, RiskList::Alerts, Some(blocked.payment.id)).await, [reviewed.id]);
+    assert_eq!(on(ours, RiskList::Review, None).await, [reviewed.id]);
+    assert!(on(theirs, RiskList::Alerts, None).await.is_empty());
+
+    let review = |payment_id| Command::Review { payment_id, approved: false, note: None };
+    let refused = store.commit(work(ours, NOW_MS, review(plain.id))).await.unwrap_err();
+    assert!(matches!(refused, CommitError::Refused(Refusal::NotInReview)));
+    let decided = store.commit(work(ours, NOW_MS + 5, review(reviewed.id))).await.unwrap().payment;
+    assert_eq!(decided.review.as_ref().unwrap().state, ReviewState::Rejected);
+    assert!(on(ours, RiskList::Review, None).await.is_empty());
+    assert_eq!(on(ours, RiskList::Alerts, None).await.len(), 2);
+    let again = store.commit(work(ours, NOW_MS + 6, review(reviewed.id))).await.unwrap_err();
+    assert!(matches!(again, CommitError::Refused(Refusal::NotInReview)));
+
+    let label = |fraud| Command::Label { payment_id: plain.id, fraud };
+    store.commit(work(ours, NOW_MS + 7, label(true))).await.unwrap();
+    let unchanged = store.commit(work(ours, NOW_MS + 8, label(true))).await.unwrap();
+    assert!(unchanged.event.is_none());
+    store.commit(work(ours, NOW_MS + 9, label(false))).await.unwrap();
+    assert_eq!(on(ours, RiskList::Labelled, None).await, [plain.id]);
+    let report = audit(&*store, &mut |_, _| {}).await.unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+#[tokio::test]
+async fn policies_and_cards_on_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let (ours, theirs) = (merchant(&*store).await, merchant(&*store).await);
+    let put =
+        |policy: Option<&str>| Admin::PutRiskPolicy { merchant_id: ours, policy: policy.map(str::to_owned) };
+    store.administer(put(Some("{}"))).await.unwrap();
+    assert_eq!(store.risk_policy(ours).await.unwrap().as_deref(), Some("{}"));
+    assert_eq!(store.risk_policy(theirs).await.unwrap(), None);
+    store.administer(put(None)).await.unwrap();
+    assert_eq!(store.risk_policy(ours).await.unwrap(), None);
+
+    let card = |user: &str, token: u8| SavedCard {
+        token: [token; 16],
+        merchant_id: ours,
+        user_id: user.to_owned(),
+        summary: CardSummary {
+            brand: CardBrand::Visa,
+            bin: "411111".to_owned(),
+            last4: "1111".to_owned(),
+            exp_month: 1,
+            exp_year: 2040,
+            network_token: true,
+        },
+        fingerprint: [9; 16],
+        consent: Consent { given_at_ms: NOW_MS, ip: None, terms: "v1".to_owned() },
+        created_at_ms: NOW_MS,
+    };
+    for saved in [card("a", 2), card("a", 1), card("b", 3)] {
+        store.administer(Admin::PutSavedCard(Box::new(saved))).await.unwrap();
+    }
+    assert_eq!(store.saved_cards(ours, "a").await.unwrap(), [card("a", 1), card("a", 2)]);
+    assert!(store.saved_cards(theirs, "a").await.unwrap().is_empty());
+    assert!(store.saved_card(theirs, [1; 16]).await.unwrap().is_none());
+    // The same card, now another customer's.
+    store.administer(Admin::PutSavedCard(Box::new(card("b", 2)))).await.unwrap();
+    assert_eq!(store.saved_cards(ours, "a").await.unwrap(), [card("a", 1)]);
+    let remove = Admin::RemoveSavedCard { merchant_id: ours, token: [1; 16] };
+    store.administer(remove.clone()).await.unwrap();
+    store.administer(remove).await.unwrap();
+    assert!(store.saved_cards(ours, "a").await.unwrap().is_empty());
+    assert!(store.saved_card(ours, [2; 16]).await.unwrap().is_some());
 }

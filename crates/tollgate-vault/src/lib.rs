@@ -14,6 +14,7 @@ mod open;
 pub mod remote;
 mod rotate;
 mod rows;
+mod session;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -30,6 +31,7 @@ pub use held::{HeldCards, MemoryVault};
 pub use local::{LocalVault, VaultStatus};
 pub use open::{OpenError, VaultOptions};
 pub use rotate::{RotationError, RotationPhase, RotationProgress, Watch};
+pub use session::{CardSession, SessionError};
 pub use token::{CardToken, CvcToken, Fingerprint};
 
 /// Why the vault did not do what it was asked. Carries nothing of a card.

@@ -23,6 +23,7 @@ use tollgate_core::method::{InstrumentSummary, MethodFamily, MethodKind, UpiFlow
 use tollgate_core::transition::PaymentStatus;
 use tollgate_engine::EngineError;
 use tollgate_engine::checkout::{Checkout, CheckoutChoice};
+use tollgate_engine::flow::Answer;
 use tollgate_engine::offers::Offer;
 use tollgate_engine::request::NewInstrument;
 
@@ -94,9 +95,9 @@ pub(crate) async fn pay(
         fingerprint: fingerprint(&chosen),
     };
     let said = engine.pay_checkout(&open, choice, render::created).await;
-    if let (Err(_), Some(card)) = (&said, card) {
+    if let (Err(_) | Ok(Answer { replayed: true, .. }), Some(card)) = (&said, card) {
         // What was refused before its charge has left the card in the vault.
-        drop(engine.vault().withdraw(card, engine.now_ms()));
+        engine.vault().release(open.merchant.id, card.token, card.cvc).await;
     }
     Ok(match said {
         Ok(_) => see_other(&format!("{shown_at}?chosen")),

@@ -1,10 +1,9 @@
 //! `POST /api/v1/payments`: takes a payment.
 
-use super::confirmations;
 use super::submission::{self, Submission};
+use super::{cards, confirmations};
 use crate::auth::Caller;
 use crate::body;
-use crate::codes;
 use crate::input::PaymentBody;
 use crate::problem::{CreateProblems, Problem};
 use crate::render;
@@ -15,6 +14,8 @@ use crate::views::payment::PaymentView;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use tollgate_core::passkey::Passkey;
+use tollgate_engine::desk::CardInHand;
+use tollgate_engine::flow::Answer;
 use tollgate_engine::request::NewPayment;
 use tollgate_store::commit::Admin;
 
@@ -52,16 +53,16 @@ pub(crate) async fn create_payment(
             return submission::refuse(&state, &caller, submission.key.as_ref(), problem).await;
         }
     };
-    let card = new.instrument.as_ref().and_then(|instrument| instrument.card);
+    let (merchant_id, card) = (caller.id(), new.instrument.as_ref().and_then(|instrument| instrument.card));
     if card.is_some() {
         body::wipe(submission.body);
     }
     let key = submission.key;
     let engine = state.engine();
     let said = engine.create_payment(&caller.merchant, new, key.clone(), render::created).await;
-    if let (Err(_), Some(token)) = (&said, card) {
+    if let (Err(_) | Ok(Answer { replayed: true, .. }), Some(card)) = (&said, card) {
         // What was refused before its charge has left the card in the vault.
-        drop(engine.vault().withdraw(token, engine.now_ms()));
+        engine.vault().release(merchant_id, card.token, card.cvc).await;
     }
     if let (Ok(_), Some(counted)) = (&said, counted) {
         // The payment stands; a counter that is not kept now is kept with the next confirmation.
@@ -89,12 +90,10 @@ async fn read(
         counted = confirmed.counted;
     }
     if let Some(card) = checked.card {
-        let token = engine
-            .vault()
-            .deposit(card, now_ms)
-            .map_err(|_full| Problem::new(&codes::OVERLOADED).retry_after_s(1))?;
+        let held = engine.vault().hold(caller.id(), card, now_ms).await.map_err(cards::refusal)?;
         if let Some(instrument) = &mut checked.new.instrument {
-            instrument.card = Some(token);
+            instrument.card =
+                Some(CardInHand { token: held.token, cvc: None, fingerprint: held.fingerprint });
         }
     }
     Ok((checked.new, counted))

@@ -6,6 +6,7 @@ pub(crate) mod banks;
 pub(crate) mod bnpl;
 pub(crate) mod cancel;
 pub(crate) mod capture;
+pub(crate) mod cards;
 pub(crate) mod checkout;
 pub(crate) mod checkout_page;
 pub(crate) mod come_back;

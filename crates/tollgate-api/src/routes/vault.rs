@@ -3,6 +3,7 @@
 //! The reply is a token that is good once, for one minute, in the session it was made for. The card itself
 //! goes into the vault's memory; the request's bytes are wiped.
 
+use super::cards;
 use crate::body;
 use crate::codes;
 use crate::input::{CardBody, VaultBody};
@@ -16,7 +17,8 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use tollgate_core::checkout::CheckoutStatus;
-use tollgate_core::method::{CardSummary, MethodFamily};
+use tollgate_core::method::MethodFamily;
+use tollgate_engine::desk::CardInHand;
 
 /// Most bytes of a card.
 const BODY_BYTES_MAX: usize = 2 * 1024;
@@ -65,19 +67,19 @@ async fn keep(state: &AppState, bytes: &[u8]) -> Result<String, Problem> {
     };
     let now_ms = engine.now_ms();
     let card = validate::method::card(card, now_ms).map_err(as_sent)?;
-    let summary = CardSummary::of(&card);
-    let overloaded = || Problem::new(&codes::OVERLOADED).retry_after_s(1);
-    let card = engine.vault().deposit(card, now_ms).map_err(|_full| overloaded())?;
-    match state.cards().put(open.session.id, Shelved { card, summary }, now_ms) {
+    let merchant_id = open.merchant.id;
+    let held = engine.vault().hold(merchant_id, card, now_ms).await.map_err(cards::refusal)?;
+    let card = CardInHand { token: held.token, cvc: None, fingerprint: held.fingerprint };
+    match state.cards().put(open.session.id, Shelved { card, summary: held.summary }, now_ms) {
         Ok((token, replaced)) => {
             if let Some(replaced) = replaced {
-                drop(engine.vault().withdraw(replaced, now_ms));
+                engine.vault().release(merchant_id, replaced.token, None).await;
             }
             Ok(token)
         }
         Err(_full) => {
-            drop(engine.vault().withdraw(card, now_ms));
-            Err(overloaded())
+            engine.vault().release(merchant_id, card.token, None).await;
+            Err(Problem::new(&codes::OVERLOADED).retry_after_s(1))
         }
     }
 }

@@ -180,7 +180,7 @@ async fn a_plan_that_is_not_offered_is_refused_before_anything_begins() {
         let reply = pay(amount, method).await;
         assert_eq!((reply.problem().as_str(), &reply.json()["field"]), ("invalid_field", &json!(field)));
     }
-    assert!(shop.state.engine().vault().is_empty());
+    assert_eq!(shop.state.engine().vault().held(), 0);
 }
 
 #[tokio::test]
@@ -251,6 +251,7 @@ async fn the_code_of_a_payment() {
         mandate: None,
         confirmed_by: None,
         checkout: None,
+        risk: None,
     };
     let attempt =
         AttemptStart { id: attempt_id, processor: ProcessorName::new("table"), amount_minor: 12_550 };

@@ -4,7 +4,7 @@ use super::{
     DESCRIPTION_CHARS_MAX, any_text, checked, currency, customer, is_descriptor, is_url, mandate, metadata,
     method, required_amount,
 };
-use crate::input::{CheckoutBody, Text};
+use crate::input::{CheckoutBody, Text, Whole};
 use crate::problem::Problem;
 use tollgate_core::checkout::{CheckoutCustomer, OPEN_MS_DEFAULT, OPEN_MS_MAX};
 use tollgate_core::method::{MethodFamily, MethodKind};
@@ -33,7 +33,7 @@ pub(crate) fn checkout(body: CheckoutBody<'_>, now_ms: u64) -> Result<NewCheckou
     };
     let open_ms = match body.expires_in {
         None => OPEN_MS_DEFAULT,
-        Some(seconds) if (OPEN_S_MIN..=OPEN_S_MAX).contains(&seconds) => u64::from(seconds) * 1_000,
+        Some(Whole(seconds)) if (OPEN_S_MIN..=OPEN_S_MAX).contains(&seconds) => u64::from(seconds) * 1_000,
         Some(_) => return Err(Problem::field("/expires_in", "must be 5 to 82800 seconds")),
     };
     Ok(NewCheckout {

@@ -2,7 +2,9 @@
 
 use super::{LAST_TIME_ZONE_MS, NAME_CHARS_MAX, any_text, checked, is_word, year_and_month};
 use crate::codes;
-use crate::input::{BnplBody, CardBody, EmiBody, MethodBody, MethodDetails, NetworkTokenBody, Text, UpiBody};
+use crate::input::{
+    BnplBody, CardBody, EmiBody, MethodBody, MethodDetails, NetworkTokenBody, Text, UpiBody, Whole,
+};
 use crate::problem::Problem;
 use crate::routes::bnpl::today;
 use tollgate_core::bnpl::{Applicant, BnplKind, BnplLender, BnplPlan, Ineligible};
@@ -162,7 +164,7 @@ fn bnpl(body: BnplBody<'_>, terms: &Terms) -> Result<BnplPlan, Problem> {
 fn emi(body: EmiBody<'_>, terms: &Terms) -> Result<EmiPlan, Problem> {
     let bank = required_word(body.bank, "/payment_method/emi/bank")?;
     let required = || Problem::field("/payment_method/emi/tenure_months", "is required");
-    let tenure_months = body.tenure_months.ok_or_else(required)?;
+    let Whole(tenure_months) = body.tenure_months.ok_or_else(required)?;
     let no_cost = body.no_cost.unwrap_or(false);
     EmiPlan::offered(&bank, tenure_months, terms.amount, no_cost).map_err(|error| {
         let pointer = match error {
@@ -194,8 +196,8 @@ pub(crate) fn card(body: CardBody<'_>, now_ms: u64) -> Result<CardSecret, Proble
     let cvc = body.cvc.map(|cvc| Cvc::parse(cvc.expose())).transpose();
     let card = CardSecret {
         number,
-        exp_month: body.exp_month.ok_or_else(required("/payment_method/card/exp_month"))?,
-        exp_year: body.exp_year.ok_or_else(required("/payment_method/card/exp_year"))?,
+        exp_month: body.exp_month.ok_or_else(required("/payment_method/card/exp_month"))?.0,
+        exp_year: body.exp_year.ok_or_else(required("/payment_method/card/exp_year"))?.0,
         cvc: cvc.map_err(wrong("/payment_method/card/cvc"))?,
         holder: any_text(body.name, "/payment_method/card/name", NAME_CHARS_MAX)?,
         network_token: body.network_token.map(network_token).transpose()?,

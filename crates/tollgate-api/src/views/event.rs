@@ -55,7 +55,9 @@ impl<'a> EventView<'a> {
     pub(crate) fn new(record: &'a EventRecord, currency: Option<Currency>) -> Self {
         let facts = Facts::of(&record.event);
         let currency = match &record.event {
-            PaymentEvent::Created { terms, .. } => Some(terms.amount.currency),
+            PaymentEvent::Created { terms, .. } | PaymentEvent::Blocked { terms, .. } => {
+                Some(terms.amount.currency)
+            }
             _ => currency,
         };
         let amount = currency.and_then(|currency| Some(Major::new(facts.amount_minor?, currency)));
@@ -134,7 +136,10 @@ impl<'a> Facts<'a> {
                 amount_minor: Some(*amount_minor),
                 ..failed(attempt_id, failure)
             },
-            E::MandateRevoked => Self::default(),
+            E::MandateRevoked | E::Reviewed { .. } | E::Labelled { .. } => Self::default(),
+            E::Blocked { terms, attempt_id, failure } => {
+                Self { amount_minor: Some(terms.amount.minor), ..failed(attempt_id, failure) }
+            }
             E::Flagged { flag, attempt_id } => Self { flag: Some(flag.as_str()), ..about(attempt_id) },
         }
     }

@@ -38,6 +38,7 @@ fn payment(capture: CaptureMode) -> Payment {
         mandate: None,
         confirmed_by: None,
         checkout: None,
+        risk: None,
     };
     let event = PaymentEvent::Created { terms: Box::new(terms), attempt: start(1) };
     Payment::begin(PaymentId::from_u128(5), MerchantId::from_u128(6), &event, 1_000).unwrap()

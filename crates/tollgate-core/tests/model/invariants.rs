@@ -64,7 +64,7 @@ impl Store {
         let started = *self.payments[&old.id].attempts.last().unwrap();
         let amount = self.attempts[&started].amount_minor;
         let right = match command {
-            Command::Create { .. } => false,
+            Command::Create { .. } | Command::Block { .. } => false,
             Command::Capture { .. } => free && (1..=old.authorized_minor).contains(&amount),
             Command::Cancel { .. } => free || waiting,
             Command::Expire { .. } => {
@@ -76,7 +76,11 @@ impl Store {
                 (1..=left).contains(&amount)
             }
             Command::Return { .. } => amount > 0,
-            Command::Settle { .. } | Command::Flag { .. } | Command::RevokeMandate { .. } => true,
+            Command::Settle { .. }
+            | Command::Flag { .. }
+            | Command::Review { .. }
+            | Command::Label { .. }
+            | Command::RevokeMandate { .. } => true,
         };
         assert!(right, "{command:?} of {old:?}");
     }

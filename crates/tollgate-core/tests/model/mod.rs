@@ -61,6 +61,7 @@ pub(crate) fn terms(choice: Choice) -> Box<PaymentTerms> {
         mandate: None,
         confirmed_by: None,
         checkout: None,
+        risk: None,
     })
 }
 

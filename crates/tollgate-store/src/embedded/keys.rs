@@ -1,5 +1,6 @@
 //! Storage keys: fixed-width, big-endian, so that byte order is the order rows are read in.
 
+use crate::query::RiskList;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::{CheckoutId, MerchantId, PasskeyId, PaymentId};
 use tollgate_core::ledger::Account;
@@ -51,6 +52,27 @@ pub(super) fn passkey(merchant_id: MerchantId, user: [u8; 16], id: PasskeyId) ->
     let mut key = [0; 48];
     key[..32].copy_from_slice(&owned(merchant_id, user));
     key[32..].copy_from_slice(&id.to_bytes());
+    key
+}
+
+/// Merchant, digest of the user's id, and a card's token.
+pub(super) fn user_card(merchant_id: MerchantId, user: [u8; 16], token: [u8; 16]) -> [u8; 48] {
+    let mut key = [0; 48];
+    key[..32].copy_from_slice(&owned(merchant_id, user));
+    key[32..].copy_from_slice(&token);
+    key
+}
+
+/// Merchant, fraud list and payment.
+pub(super) fn risk_list(merchant_id: MerchantId, list: RiskList, payment_id: [u8; 16]) -> [u8; 33] {
+    let mut key = [0; 33];
+    key[..16].copy_from_slice(&merchant_id.to_bytes());
+    key[16] = match list {
+        RiskList::Review => 1,
+        RiskList::Alerts => 2,
+        RiskList::Labelled => 3,
+    };
+    key[17..].copy_from_slice(&payment_id);
     key
 }
 

@@ -5,6 +5,7 @@
 mod codec;
 mod keys;
 mod read;
+mod risk;
 mod schema;
 mod tables;
 mod txn;
@@ -145,6 +146,7 @@ fn begins(commit: &Commit) -> bool {
         commit.command,
         Some(
             Command::Create { .. }
+                | Command::Block { .. }
                 | Command::Capture { .. }
                 | Command::Cancel { .. }
                 | Command::Refund { .. }

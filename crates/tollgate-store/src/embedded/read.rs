@@ -4,9 +4,9 @@
 use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord};
 use crate::embedded::codec::decode;
 use crate::embedded::tables::Tables;
-use crate::embedded::{EmbeddedStore, keys, txn};
+use crate::embedded::{EmbeddedStore, keys, risk, txn};
 use crate::error::StoreError;
-use crate::query::{Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, SCAN_MAX};
+use crate::query::{Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, RiskList, SCAN_MAX};
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use fjall::{Keyspace, Readable, Snapshot};
@@ -22,6 +22,7 @@ use tollgate_core::merchant::{ApiKey, Merchant};
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
+use tollgate_core::saved_card::SavedCard;
 use tollgate_core::totals::{Totals, TotalsKey};
 
 #[async_trait]
@@ -89,6 +90,47 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<Option<Payment>>, StoreError> {
         self.scan(move |view| users.iter().map(|user| latest_of_user(view, merchant_id, user)).collect())
             .await
+    }
+
+    async fn risk_policy(&self, merchant_id: MerchantId) -> Result<Option<String>, StoreError> {
+        let Some(row) = self.tables.risk_policies.get(merchant_id.to_bytes())? else {
+            return Ok(None);
+        };
+        String::from_utf8(row.to_vec()).map(Some).map_err(|_| StoreError::Corrupt("fraud policy"))
+    }
+
+    async fn risk_payments(
+        &self,
+        merchant_id: MerchantId,
+        list: RiskList,
+        before: Option<PaymentId>,
+        limit: usize,
+    ) -> Result<Vec<Payment>, StoreError> {
+        self.scan(move |view| risk::payments(view, merchant_id, list, before, limit)).await
+    }
+
+    async fn saved_card(
+        &self,
+        merchant_id: MerchantId,
+        token: [u8; 16],
+    ) -> Result<Option<SavedCard>, StoreError> {
+        row(&self.tables.saved_cards, &keys::owned(merchant_id, token), "saved card")
+    }
+
+    async fn saved_cards(
+        &self,
+        merchant_id: MerchantId,
+        user_id: &str,
+    ) -> Result<Vec<SavedCard>, StoreError> {
+        let view = self.view();
+        let prefix = keys::owned(merchant_id, txn::user_digest(user_id));
+        let mut cards = Vec::new();
+        for row in view.snapshot.prefix(&self.tables.user_cards, prefix).take(LIMIT_MAX) {
+            let token = keys::bytes16(&row.key()?, 32).ok_or(StoreError::Corrupt("card index"))?;
+            let key = keys::owned(merchant_id, token);
+            cards.extend(view.row(&self.tables.saved_cards, &key, "saved card")?);
+        }
+        Ok(cards)
     }
 
     async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
@@ -268,13 +310,13 @@ impl Store for EmbeddedStore {
 }
 
 /// The store as it stood after one batch: without it a reader could see half of the next one.
-struct View {
-    tables: Arc<Tables>,
-    snapshot: Snapshot,
+pub(super) struct View {
+    pub(super) tables: Arc<Tables>,
+    pub(super) snapshot: Snapshot,
 }
 
 impl View {
-    fn row<T: DeserializeOwned>(
+    pub(super) fn row<T: DeserializeOwned>(
         &self,
         keyspace: &Keyspace,
         key: &[u8],

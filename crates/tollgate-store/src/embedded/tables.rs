@@ -19,6 +19,10 @@
 //! | `user_payments` | merchant, user digest, payment | – |
 //! | `checkouts` | checkout session | `CheckoutSession` |
 //! | `checkout_payments` | checkout session, payment | – |
+//! | `saved_cards` | merchant, token | `SavedCard` |
+//! | `user_cards` | merchant, user digest, token | – |
+//! | `risk_policies` | merchant | JSON |
+//! | `risk_lists` | merchant, list, payment | – |
 //! | `deadlines` | time, payment | merchant |
 //! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
 //! | `messages_<day>` | digest | – |
@@ -56,6 +60,10 @@ pub(super) struct Tables {
     pub(super) user_payments: Keyspace,
     pub(super) checkouts: Keyspace,
     pub(super) checkout_payments: Keyspace,
+    pub(super) saved_cards: Keyspace,
+    pub(super) user_cards: Keyspace,
+    pub(super) risk_policies: Keyspace,
+    pub(super) risk_lists: Keyspace,
     pub(super) deadlines: Keyspace,
     pub(super) idempotency: Windows,
     pub(super) messages: Windows,
@@ -85,6 +93,10 @@ impl Tables {
             user_payments: open("user_payments", LARGE)?,
             checkouts: open("checkouts", SMALL)?,
             checkout_payments: open("checkout_payments", SMALL)?,
+            saved_cards: open("saved_cards", SMALL)?,
+            user_cards: open("user_cards", SMALL)?,
+            risk_policies: open("risk_policies", SMALL)?,
+            risk_lists: open("risk_lists", SMALL)?,
             deadlines: open("deadlines", SMALL)?,
             idempotency: Windows::open(&database, "idempotency_", idempotency_ms)?,
             messages: Windows::open(&database, "messages_", MESSAGES_MS)?,

@@ -6,9 +6,10 @@
 
 use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply};
 use crate::embedded::codec::{decode, encode};
-use crate::embedded::keys;
 use crate::embedded::tables::Tables;
+use crate::embedded::{keys, risk};
 use crate::error::StoreError;
+use crate::query::RiskList;
 use fjall::{Keyspace, OwnedWriteBatch};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -23,6 +24,7 @@ use tollgate_core::ledger::{self, Account, Balance, Posting};
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::{ApplyError, Payment};
 use tollgate_core::refund::{Refund, RefundStatus};
+use tollgate_core::saved_card::SavedCard;
 use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::transition::PaymentStatus;
 
@@ -96,6 +98,7 @@ pub(super) struct Txn<'a> {
 struct Change {
     before: Option<PaymentStatus>,
     expired_before_ms: Option<u64>,
+    listed_before: Option<[(RiskList, bool); 3]>,
     payment: Payment,
     attempts: Vec<Attempt>,
     refund: Option<Refund>,
@@ -138,7 +141,33 @@ impl<'a> Txn<'a> {
                 self.rows.insert(&self.tables.checkouts, session.id.to_bytes(), encode(session.as_ref())?);
             }
             Admin::PutPasskey(passkey) => self.put_passkey(passkey)?,
+            Admin::PutRiskPolicy { merchant_id, policy } => match policy {
+                Some(policy) => {
+                    self.rows.insert(&self.tables.risk_policies, merchant_id.to_bytes(), policy.as_bytes());
+                }
+                None => self.rows.remove(&self.tables.risk_policies, merchant_id.to_bytes()),
+            },
+            Admin::PutSavedCard(card) => {
+                self.remove_saved_card(card.merchant_id, card.token)?;
+                let key = keys::user_card(card.merchant_id, user_digest(&card.user_id), card.token);
+                self.rows.insert(&self.tables.user_cards, key, []);
+                let key = keys::owned(card.merchant_id, card.token);
+                self.rows.insert(&self.tables.saved_cards, key, encode(card.as_ref())?);
+            }
+            Admin::RemoveSavedCard { merchant_id, token } => self.remove_saved_card(*merchant_id, *token)?,
         }
+        Ok(())
+    }
+
+    fn remove_saved_card(&mut self, merchant_id: MerchantId, token: [u8; 16]) -> Result<(), StoreError> {
+        let key = keys::owned(merchant_id, token);
+        let Some(row) = self.tables.saved_cards.get(key)? else {
+            return Ok(());
+        };
+        let card: SavedCard = decode(&row, "saved card")?;
+        let user_card = keys::user_card(merchant_id, user_digest(&card.user_id), token);
+        self.rows.remove(&self.tables.user_cards, user_card);
+        self.rows.remove(&self.tables.saved_cards, key);
         Ok(())
     }
 
@@ -324,6 +353,7 @@ impl<'a> Txn<'a> {
         Ok(Some(Change {
             before: before.map(|payment| payment.status),
             expired_before_ms: before.and_then(|payment| payment.expires_at_ms),
+            listed_before: before.map(risk::lists),
             record: EventRecord {
                 sequence: self.state.sequence + 1,
                 id: event_id,
@@ -342,8 +372,17 @@ impl<'a> Txn<'a> {
     }
 
     fn take_over(&mut self, change: Change) -> Result<Committed, StoreError> {
-        let Change { before, expired_before_ms, payment, attempts, refund, posting, balances, record } =
-            change;
+        let Change {
+            before,
+            expired_before_ms,
+            listed_before,
+            payment,
+            attempts,
+            refund,
+            posting,
+            balances,
+            record,
+        } = change;
         let (merchant_id, payment_id) = (payment.merchant_id, payment.id);
         let sequence = record.sequence;
         let event_key = keys::versioned(merchant_id, payment_id, record.version);
@@ -366,6 +405,14 @@ impl<'a> Txn<'a> {
         if let (None, Some(checkout)) = (before, payment.terms.checkout) {
             let key = keys::checkout_payment(checkout, payment_id);
             self.rows.insert(&self.tables.checkout_payments, key, []);
+        }
+        for (place, (list, listed)) in risk::lists(&payment).into_iter().enumerate() {
+            let key = keys::risk_list(merchant_id, list, payment_id.to_bytes());
+            match (listed_before.is_some_and(|before| before[place].1), listed) {
+                (false, true) => self.rows.insert(&self.tables.risk_lists, key, []),
+                (true, false) => self.rows.remove(&self.tables.risk_lists, key),
+                _ => {}
+            }
         }
         if expired_before_ms != payment.expires_at_ms {
             if let Some(at_ms) = expired_before_ms {

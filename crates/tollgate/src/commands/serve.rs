@@ -14,6 +14,7 @@ use tollgate_engine::clock::Clock;
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
+use tollgate_vault::MemoryVault;
 
 /// Runs it until it is told to stop.
 pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
@@ -66,6 +67,8 @@ pub(crate) async fn serve(
     let passkeys = config.passkeys(&public_url)?;
     let engine = Engine::new(EngineOptions {
         store,
+        vault: Arc::new(MemoryVault::new(config.engine.flows_max.saturating_mul(2), 60_000)),
+        desk: None,
         processors,
         public_url,
         clock: Clock::System,
