@@ -3,8 +3,20 @@
 //! Everything else in Tollgate sees a token, brand, BIN, last four digits, expiry and a keyed
 //! fingerprint. [`CardVault`] is what the rest of the gateway may ask of a vault.
 
+mod audit;
+mod disk;
+mod envelope;
 mod held;
+mod keyring;
+mod local;
+pub mod master;
+mod open;
+pub mod remote;
+mod rotate;
+mod rows;
 mod session;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use async_trait::async_trait;
@@ -15,7 +27,12 @@ use tollgate_core::card::{CardSecret, Cvc, NetworkToken};
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::method::CardSummary;
 
+pub use audit::{AuditAction, AuditFault, AuditPurpose, AuditRecord, AuditResult};
+pub use envelope::Key;
 pub use held::{HeldCards, MemoryVault};
+pub use local::{LocalVault, VaultStatus};
+pub use open::{OpenError, VaultOptions};
+pub use rotate::{RotationError, RotationPhase, RotationProgress, Watch};
 pub use session::{CardSession, SessionError};
 pub use token::{CardToken, Fingerprint, ProofToken};
 

@@ -37,6 +37,8 @@ enum Command {
     Verify(commands::verify::Args),
     /// Makes partners and API keys in a store that no server has open.
     Partner(commands::partner::Args),
+    /// Looks after a card vault that no server has open.
+    Vault(commands::vault::Args),
 }
 
 /// What stops a command: one sentence for a person.
@@ -64,6 +66,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Load(args) => commands::load::run(args).await,
             Command::Verify(args) => commands::verify::run(config, args).await,
             Command::Partner(args) => commands::partner::run(config, args).await,
+            Command::Vault(args) => commands::vault::run(args).await,
         }
     })
 }
