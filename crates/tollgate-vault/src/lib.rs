@@ -79,6 +79,15 @@ impl Owner {
         half.copy_from_slice(&digest[..16]);
         Self(half)
     }
+
+    /// Finds the owner's card of a number.
+    fn index(self, print: Fingerprint) -> [u8; 16] {
+        let digest: [u8; 32] =
+            Sha256::new().chain_update(self.0).chain_update(print.to_bytes()).finalize().into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        half
+    }
 }
 
 /// What is given afresh with each payment by a stored card: the customer types the security code again, the
