@@ -153,7 +153,8 @@ fn measure(args: &Args, folder: &std::path::Path) -> Result<(), Failure> {
 /// Stores the cards; gives their tokens by place.
 async fn fill(vault: &Arc<LocalVault>, args: &Args) -> Result<Vec<CardToken>, Failure> {
     let (cards, merchants, callers) = (args.cards, args.merchants, args.callers);
-    let mut tasks: Vec<JoinHandle<Result<Vec<(u64, CardToken)>, Failure>>> = Vec::new();
+    type Stored = Result<Vec<(u64, CardToken)>, Failure>;
+    let mut tasks: Vec<JoinHandle<Stored>> = Vec::new();
     for caller in 0..callers {
         let vault = Arc::clone(vault);
         tasks.push(tokio::spawn(async move {
