@@ -65,8 +65,12 @@ async fn api_with(processors: Vec<Processor>) -> Api {
         enquiry: Default::default(),
     });
     let prometheus = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-    let options =
-        ApiOptions { body_timeout_ms: 100, demo: Some(merchant.id), passkeys: Some(passkeys::options()) };
+    let options = ApiOptions {
+        body_timeout_ms: 100,
+        demo: Some(merchant.id),
+        passkeys: Some(passkeys::options()),
+        ..ApiOptions::default()
+    };
     let state = AppState::new(engine, Lifecycle::default(), prometheus, options);
     let key = auth::format_key(Mode::Sandbox, key_id, &secret);
     Api { router: app(state.clone()), state, key, key_id, _folder: folder }

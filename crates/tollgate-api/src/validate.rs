@@ -16,7 +16,6 @@ use crate::input::{
 use crate::problem::Problem;
 use serde_json::value::RawValue;
 use std::net::IpAddr;
-use tollgate_core::card::CardSecret;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::MerchantId;
 use tollgate_core::mandate::{MandateFrequency, MandateTerms};
@@ -49,11 +48,12 @@ pub(crate) const RECENT_USERS_MAX: usize = 1_000;
 /// Twelve hours: a card is good until its last month has ended everywhere on earth.
 const LAST_TIME_ZONE_MS: u64 = 12 * 3_600_000;
 
-/// A new payment whose card, if it has one, is not in the vault yet.
+/// A new payment. If it has a card, the card's place in its instrument is still to be filled: by what the
+/// vault says of it.
 #[derive(Debug)]
 pub(crate) struct CheckedPayment {
     pub(crate) new: NewPayment,
-    pub(crate) card: Option<CardSecret>,
+    pub(crate) card: Option<method::CardGiven>,
     /// What the customer signed, not verified yet.
     pub(crate) confirmation: Option<PublicKeyCredential>,
 }

@@ -10,14 +10,14 @@ use crate::keyring::{Keyring, master_row};
 use crate::open::{self, OpenError, VaultOptions};
 use crate::rotate::RotationProgress;
 use crate::rows::{self, CardClear, CardRow, META_MASTER, MerchantRow, decode, encode, owned, versioned};
-use crate::{CardOnFile, CardToken, CardVault, CvcToken, Fingerprint, Purpose, VaultError};
+use crate::{CardOnFile, CardToken, CardVault, Fingerprint, Owner, Proof, ProofToken, Purpose, VaultError};
 use async_trait::async_trait;
 use fjall::Readable;
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tollgate_core::card::{CardSecret, Cvc};
+use tollgate_core::card::CardSecret;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::method::CardSummary;
 
@@ -246,7 +246,7 @@ impl LocalVault {
     /// One attempt to store a card; none if somebody else got ahead.
     async fn try_store(
         &self,
-        merchant_id: MerchantId,
+        (merchant_id, owner): (MerchantId, Owner),
         card: &CardSecret,
         print: Fingerprint,
         entry: &Entry,
@@ -262,7 +262,7 @@ impl LocalVault {
             let moved = self.shared.merchant(merchant_id)?.0 != merchant_bytes;
             return if moved { Ok(None) } else { Err(VaultError::Unreadable) };
         };
-        let index = owned(merchant_id, print.to_bytes());
+        let index = owned(merchant_id, owner.index(print));
         let known = tables.get(Table::Fingerprints, &index)?;
         let token = match known.as_deref().map(<[u8; 16]>::try_from) {
             None => CardToken::from_random(rand::random()),
@@ -279,6 +279,7 @@ impl LocalVault {
         let clear = CardClear {
             summary: summary.clone(),
             fingerprint: print,
+            owner,
             created_at_ms,
             updated_at_ms: entry.at_ms,
         };
@@ -338,8 +339,10 @@ impl LocalVault {
             .records(entry.clone());
         // A row that does not even decode can be deleted too; its fingerprint then stays behind.
         if let Ok(row) = decode::<CardRow>(&bytes) {
-            change =
-                change.removes(Table::Fingerprints, owned(merchant_id, row.clear.fingerprint.to_bytes()));
+            change = change.removes(
+                Table::Fingerprints,
+                owned(merchant_id, row.clear.owner.index(row.clear.fingerprint)),
+            );
         }
         Ok(self.writer()?.change(change).await?.then_some(()))
     }
@@ -425,20 +428,26 @@ impl CardVault for LocalVault {
         self.held.put(merchant_id, card, print, now_ms)
     }
 
-    async fn hold_cvc(&self, merchant_id: MerchantId, cvc: Cvc, now_ms: u64) -> Result<CvcToken, VaultError> {
-        self.held.put_cvc(merchant_id, cvc, now_ms)
+    async fn hold_proof(
+        &self,
+        merchant_id: MerchantId,
+        proof: Proof,
+        now_ms: u64,
+    ) -> Result<ProofToken, VaultError> {
+        self.held.put_proof(merchant_id, proof, now_ms)
     }
 
     async fn store(
         &self,
         merchant_id: MerchantId,
+        owner: Owner,
         held: CardToken,
         now_ms: u64,
     ) -> Result<CardOnFile, VaultError> {
         let entry = entry(AuditAction::Store, merchant_id, Some(held), None, now_ms);
         let stored = tries!({
             let (card, print) = self.held.copy(merchant_id, held, now_ms)?;
-            self.try_store(merchant_id, &card, print, &entry).await
+            self.try_store((merchant_id, owner), &card, print, &entry).await
         });
         self.settled(entry, stored).await
     }
@@ -465,15 +474,16 @@ impl CardVault for LocalVault {
         &self,
         merchant_id: MerchantId,
         token: CardToken,
-        cvc: Option<CvcToken>,
+        proof: Option<ProofToken>,
         purpose: Purpose,
         now_ms: u64,
     ) -> Result<CardSecret, VaultError> {
         let Purpose::Charge(payment_id) = purpose;
         let make = |action| entry(action, merchant_id, Some(token), Some(payment_id), now_ms);
-        let code = match cvc.map(|cvc| self.held.withdraw_cvc(merchant_id, cvc, payment_id, now_ms)) {
-            None => None,
-            Some(Ok(code)) => Some(code),
+        let proof = proof.map(|proof| self.held.withdraw_proof(merchant_id, proof, payment_id, now_ms));
+        let proof = match proof {
+            None => Proof::default(),
+            Some(Ok(proof)) => proof,
             Some(Err(error)) => {
                 return self.settled(make(AuditAction::Withdraw), Err(error)).await;
             }
@@ -490,12 +500,12 @@ impl CardVault for LocalVault {
                 self.settled(entry, taken).await?
             }
         };
-        card.cvc = code.or(card.cvc);
+        proof.add_to(&mut card);
         Ok(card)
     }
 
-    async fn release(&self, merchant_id: MerchantId, token: CardToken, cvc: Option<CvcToken>) {
-        self.held.release(merchant_id, token, cvc);
+    async fn release(&self, merchant_id: MerchantId, token: CardToken, proof: Option<ProofToken>) {
+        self.held.release(merchant_id, token, proof);
     }
 
     async fn delete(&self, merchant_id: MerchantId, token: CardToken, now_ms: u64) -> Result<(), VaultError> {

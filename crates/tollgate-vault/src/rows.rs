@@ -6,13 +6,13 @@
 //! | `merchants` | merchant | [`MerchantRow`] |
 //! | `keys` | merchant, version | [`WrappedRow`] |
 //! | `cards` | merchant, token | [`CardRow`] |
-//! | `fingerprints` | merchant, fingerprint | token |
+//! | `fingerprints` | merchant, digest of owner and fingerprint | token |
 //! | `audit` | sequence | the record and its MAC |
 //!
 //! A row is one byte of row version, then postcard.
 
 use crate::envelope::{self, Key, OpenFailed};
-use crate::{CardToken, Fingerprint};
+use crate::{CardToken, Fingerprint, Owner};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tollgate_core::card::{CardNumber, CardSecret, NetworkToken, Secret};
@@ -105,6 +105,7 @@ pub(crate) struct MerchantRow {
 pub(crate) struct CardClear {
     pub(crate) summary: CardSummary,
     pub(crate) fingerprint: Fingerprint,
+    pub(crate) owner: Owner,
     pub(crate) created_at_ms: u64,
     pub(crate) updated_at_ms: u64,
 }

@@ -59,7 +59,7 @@ fn open(folder: &Path, masters: &[u8]) -> Arc<LocalVault> {
 
 async fn store(vault: &LocalVault, owner: MerchantId, card: CardSecret) -> Result<CardOnFile, VaultError> {
     let held = vault.hold(owner, card, NOW).await?;
-    let stored = vault.store(owner, held.token, NOW).await;
+    let stored = vault.store(owner, crate::Owner::of("customer"), held.token, NOW).await;
     vault.release(owner, held.token, None).await;
     stored
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tollgate_core::card::{CardNumber, CardSecret};
 use tollgate_core::id::{IdParts, MerchantId, PaymentId};
 use tollgate_vault::master::{LocalMaster, MasterError, MasterKey, MasterSource, Pkcs11Config, Pkcs11Master};
-use tollgate_vault::{CardVault, Key, LocalVault, OpenError, Purpose, VaultOptions};
+use tollgate_vault::{CardVault, Key, LocalVault, OpenError, Owner, Purpose, VaultOptions};
 
 const NUMBER: &str = "4111111111111111";
 
@@ -93,7 +93,7 @@ async fn a_vault_under_a_key_that_never_leaves_its_token() {
     };
     let vault = LocalVault::open(VaultOptions::new(folder.path(), key)).unwrap();
     let held = vault.hold(merchant, card, 1).await.unwrap().token;
-    let token = vault.store(merchant, held, 1).await.unwrap().token;
+    let token = vault.store(merchant, Owner::of("customer"), held, 1).await.unwrap().token;
     let read = async |vault: &LocalVault| {
         let card = vault.withdraw(merchant, token, None, Purpose::Charge(payment), 1).await;
         assert_eq!(card.unwrap().number.expose(), NUMBER);

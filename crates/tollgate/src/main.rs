@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod logging;
 mod partner;
+mod vault;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -66,7 +67,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Load(args) => commands::load::run(args).await,
             Command::Verify(args) => commands::verify::run(config, args).await,
             Command::Partner(args) => commands::partner::run(config, args).await,
-            Command::Vault(args) => commands::vault::run(args).await,
+            Command::Vault(args) => commands::vault::run(config, args).await,
         }
     })
 }

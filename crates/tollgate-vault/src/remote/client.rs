@@ -4,9 +4,9 @@
 //! beneath TLS, nothing is ever sent twice, and a connection is used only after the vault has
 //! answered on it once.
 
-use super::frame::{self, Reply, Request};
+use super::frame::{self, Reply, Request, WireSecret};
 use super::tls::{TlsError, TlsIdentity};
-use crate::{CardOnFile, CardToken, CardVault, CvcToken, Purpose, VaultError};
+use crate::{CardOnFile, CardToken, CardVault, Owner, Proof, ProofToken, Purpose, VaultError};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tollgate_core::card::{CardSecret, Cvc};
+use tollgate_core::card::CardSecret;
 use tollgate_core::id::MerchantId;
 
 /// Where the vault is.
@@ -222,7 +222,7 @@ impl RemoteVault {
         match self.exchange(&request, self.options.perform_timeout_ms).await? {
             Reply::Performed(answer) => Ok(answer),
             Reply::Refused => Err(PerformError::NotSent),
-            Reply::Done | Reply::Card(_) | Reply::Failed(_) => Err(PerformError::Doubtful),
+            Reply::Done | Reply::Card(_) | Reply::Proof(_) | Reply::Failed(_) => Err(PerformError::Doubtful),
         }
     }
 
@@ -332,17 +332,31 @@ impl CardVault for RemoteVault {
         Err(VaultError::Apart)
     }
 
-    async fn hold_cvc(&self, _: MerchantId, _: Cvc, _: u64) -> Result<CvcToken, VaultError> {
-        Err(VaultError::Apart)
+    async fn hold_proof(
+        &self,
+        merchant_id: MerchantId,
+        proof: Proof,
+        now_ms: u64,
+    ) -> Result<ProofToken, VaultError> {
+        let Proof { cvc: None, network_token: Some(token) } = proof else {
+            return Err(VaultError::Apart);
+        };
+        let cryptogram = WireSecret::new(&token.cryptogram);
+        let asked = Request::HoldCryptogram { merchant_id, cryptogram, eci: token.eci, now_ms };
+        match self.ask(&asked).await? {
+            Reply::Proof(proof) => Ok(proof),
+            _ => Err(VaultError::Unavailable),
+        }
     }
 
     async fn store(
         &self,
         merchant_id: MerchantId,
+        owner: Owner,
         held: CardToken,
         now_ms: u64,
     ) -> Result<CardOnFile, VaultError> {
-        self.card(&Request::Store { merchant_id, held, now_ms }).await
+        self.card(&Request::Store { merchant_id, owner, held, now_ms }).await
     }
 
     async fn describe(
@@ -358,16 +372,16 @@ impl CardVault for RemoteVault {
         &self,
         _: MerchantId,
         _: CardToken,
-        _: Option<CvcToken>,
+        _: Option<ProofToken>,
         _: Purpose,
         _: u64,
     ) -> Result<CardSecret, VaultError> {
         Err(VaultError::Apart)
     }
 
-    async fn release(&self, merchant_id: MerchantId, token: CardToken, cvc: Option<CvcToken>) {
+    async fn release(&self, merchant_id: MerchantId, token: CardToken, proof: Option<ProofToken>) {
         // What is not released is wiped when its time is over.
-        let _ = self.done(&Request::Release { merchant_id, token, cvc }).await;
+        let _ = self.done(&Request::Release { merchant_id, token, proof }).await;
     }
 
     async fn delete(&self, merchant_id: MerchantId, token: CardToken, now_ms: u64) -> Result<(), VaultError> {

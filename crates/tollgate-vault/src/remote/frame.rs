@@ -1,13 +1,15 @@
 //! What goes over the wire: a length of four bytes, most significant first, a version byte, and a
 //! request or reply in postcard. One request at a time on a connection.
 
-use crate::{CardOnFile, CardToken, CvcToken, Fingerprint, VaultError};
+use crate::{CardOnFile, CardToken, Fingerprint, Owner, ProofToken, VaultError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tollgate_core::card::Secret;
 use tollgate_core::id::MerchantId;
 use tollgate_core::method::CardSummary;
+use zeroize::Zeroize;
 
 /// Longest frame, without the bytes of its length.
 pub const FRAME_LENGTH_MAX: usize = 64 << 10;
@@ -23,9 +25,11 @@ pub(super) enum Request {
     /// See `CardVault::describe`.
     Describe { merchant_id: MerchantId, token: CardToken, now_ms: u64 },
     /// See `CardVault::store`.
-    Store { merchant_id: MerchantId, held: CardToken, now_ms: u64 },
+    Store { merchant_id: MerchantId, owner: Owner, held: CardToken, now_ms: u64 },
     /// See `CardVault::release`.
-    Release { merchant_id: MerchantId, token: CardToken, cvc: Option<CvcToken> },
+    Release { merchant_id: MerchantId, token: CardToken, proof: Option<ProofToken> },
+    /// See `CardVault::hold_proof`; security codes do not go this way, cryptograms do.
+    HoldCryptogram { merchant_id: MerchantId, cryptogram: WireSecret, eci: Option<String>, now_ms: u64 },
     /// See `CardVault::delete`.
     Delete { merchant_id: MerchantId, token: CardToken, now_ms: u64 },
     /// See `CardVault::shred`.
@@ -41,12 +45,41 @@ pub(super) enum Reply {
     Done,
     /// A card.
     Card(WireCard),
+    /// A proof is held.
+    Proof(ProofToken),
     /// What was performed answered this.
     Performed(Vec<u8>),
     /// Not done.
     Failed(WireError),
     /// The frame is none that the vault knows; nothing was done.
     Refused,
+}
+
+/// A secret on the wire: cannot be printed.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct WireSecret(String);
+
+impl WireSecret {
+    pub(super) fn new(secret: &Secret) -> Self {
+        Self(secret.expose().to_owned())
+    }
+
+    pub(super) fn into_secret(mut self) -> Secret {
+        Secret::new(std::mem::take(&mut self.0))
+    }
+}
+
+impl std::fmt::Debug for WireSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WireSecret(hidden)")
+    }
+}
+
+impl Drop for WireSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 /// [`CardOnFile`] on the wire.

@@ -2,7 +2,7 @@
 
 use super::frame::{self, Reply, Request};
 use super::tls::{TlsError, TlsIdentity};
-use crate::CardVault;
+use crate::{CardVault, Proof};
 use async_trait::async_trait;
 use std::fmt::Debug;
 use std::future::Future;
@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tollgate_core::card::NetworkToken;
 
 /// Does what needs a clear card: the gateway's charges.
 #[async_trait]
@@ -259,11 +260,16 @@ impl VaultServer {
             Request::Describe { merchant_id, token, now_ms } => {
                 self.vault.describe(merchant_id, token, now_ms).await.map(|card| Reply::Card(card.into()))
             }
-            Request::Store { merchant_id, held, now_ms } => {
-                self.vault.store(merchant_id, held, now_ms).await.map(|card| Reply::Card(card.into()))
+            Request::Store { merchant_id, owner, held, now_ms } => {
+                self.vault.store(merchant_id, owner, held, now_ms).await.map(|card| Reply::Card(card.into()))
             }
-            Request::Release { merchant_id, token, cvc } => {
-                self.vault.release(merchant_id, token, cvc).await;
+            Request::HoldCryptogram { merchant_id, cryptogram, eci, now_ms } => {
+                let token = NetworkToken { cryptogram: cryptogram.into_secret(), eci };
+                let proof = Proof { cvc: None, network_token: Some(token) };
+                self.vault.hold_proof(merchant_id, proof, now_ms).await.map(Reply::Proof)
+            }
+            Request::Release { merchant_id, token, proof } => {
+                self.vault.release(merchant_id, token, proof).await;
                 Ok(Reply::Done)
             }
             Request::Delete { merchant_id, token, now_ms } => {

@@ -1,7 +1,7 @@
 //! What is stored, for whom, and what is put on record.
 
 use super::*;
-use crate::{AuditPurpose, OpenError};
+use crate::{AuditPurpose, OpenError, Owner, Proof};
 use tollgate_core::card::{NetworkToken, Secret};
 
 #[tokio::test]
@@ -75,7 +75,10 @@ async fn codes_are_typed_again_and_cryptograms_are_not_kept() {
     let network_token = Some(NetworkToken { cryptogram: Secret::new("AgAAAAAA"), eci: None });
     let stored = store(&vault, merchant(1), CardSecret { network_token, ..card(&number(1)) }).await.unwrap();
     assert!(stored.summary.network_token);
-    let code = vault.hold_cvc(merchant(1), Cvc::parse("123").unwrap(), NOW).await.unwrap();
+    let code = vault
+        .hold_proof(merchant(1), Proof { cvc: Some(Cvc::parse("123").unwrap()), network_token: None }, NOW)
+        .await
+        .unwrap();
     let purpose = Purpose::Charge(payment(1));
     let clear = vault.withdraw(merchant(1), stored.token, Some(code), purpose, NOW).await.unwrap();
     assert_eq!(clear.cvc.unwrap().expose(), "123");
@@ -165,4 +168,19 @@ fn the_wrong_master_key_stops_the_start() {
     let refusal = LocalVault::open(options(folder.path(), &[1])).unwrap_err();
     assert!(matches!(refusal, OpenError::Locked(_)), "{refusal}");
     drop(vault);
+}
+
+#[tokio::test]
+async fn one_number_is_two_cards_of_two_customers() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = open(folder.path(), &[1]);
+    let held = vault.hold(merchant(1), card("4111111111111111"), NOW).await.unwrap().token;
+    let store = async |user: &str| vault.store(merchant(1), Owner::of(user), held, NOW).await.unwrap();
+    let (first, second) = (store("a").await, store("b").await);
+    assert_eq!(first.fingerprint, second.fingerprint);
+    assert_ne!(first.token, second.token);
+    assert_eq!(store("a").await.token, first.token);
+    vault.delete(merchant(1), first.token, NOW).await.unwrap();
+    assert_ne!(store("a").await.token, first.token);
+    assert_eq!(store("b").await.token, second.token);
 }

@@ -1,8 +1,10 @@
 //! `tollgate vault`: looks after a vault that no server has open.
 
 mod bench;
+mod serve;
 
 use crate::Failure;
+use crate::config::Config;
 use clap::Subcommand;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -24,6 +26,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The vault as a process of its own, as `[vault]` of the configuration says.
+    Serve,
     /// How the vault stands.
     Status(Place),
     /// Brings the vault under another master key, or goes on with that.
@@ -88,9 +92,14 @@ impl Place {
 }
 
 /// Runs it.
-pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
+    if matches!(args.command, Command::Serve) {
+        serve::run(config).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // Opening, rotating and reading the trail block: they have a thread of their own.
     tokio::task::spawn_blocking(move || match args.command {
+        Command::Serve => Ok(()),
         Command::Status(place) => status(&place),
         Command::RotateMaster { place, new } => rotate_master(&place, &new),
         Command::RotateData(place) => rotate_data(&place),

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tollgate_core::card::{CardNumber, CardSecret};
 use tollgate_core::id::{IdParts, MerchantId, PaymentId};
 use tollgate_vault::master::LocalMaster;
-use tollgate_vault::{CardToken, CardVault, Key, LocalVault, Purpose, RotationProgress, VaultOptions};
+use tollgate_vault::{CardToken, CardVault, Key, LocalVault, Owner, Purpose, RotationProgress, VaultOptions};
 
 /// Arguments of `tollgate vault bench`.
 #[derive(Debug, clap::Args)]
@@ -65,7 +65,7 @@ async fn store(vault: &LocalVault, merchant_id: MerchantId, place: u64) -> Resul
     let card = card(place).ok_or("there are not so many card numbers")?;
     let now_ms = now_ms();
     let held = vault.hold(merchant_id, card, now_ms).await?;
-    let stored = vault.store(merchant_id, held.token, now_ms).await;
+    let stored = vault.store(merchant_id, Owner::of("bench"), held.token, now_ms).await;
     vault.release(merchant_id, held.token, None).await;
     Ok(stored?.token)
 }
@@ -153,7 +153,8 @@ fn measure(args: &Args, folder: &std::path::Path) -> Result<(), Failure> {
 /// Stores the cards; gives their tokens by place.
 async fn fill(vault: &Arc<LocalVault>, args: &Args) -> Result<Vec<CardToken>, Failure> {
     let (cards, merchants, callers) = (args.cards, args.merchants, args.callers);
-    let mut tasks: Vec<JoinHandle<Result<Vec<(u64, CardToken)>, Failure>>> = Vec::new();
+    type Stored = Result<Vec<(u64, CardToken)>, Failure>;
+    let mut tasks: Vec<JoinHandle<Stored>> = Vec::new();
     for caller in 0..callers {
         let vault = Arc::clone(vault);
         tasks.push(tokio::spawn(async move {
