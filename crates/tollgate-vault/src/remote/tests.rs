@@ -2,7 +2,7 @@
 
 use super::frame::{Reply, Request};
 use super::*;
-use crate::{CardVault, MemoryVault, Purpose, VaultError};
+use crate::{CardVault, MemoryVault, Owner, Proof, Purpose, VaultError};
 use async_trait::async_trait;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use std::path::{Path, PathBuf};
@@ -123,7 +123,10 @@ async fn all_works(remote: &RemoteVault, running: &Running) {
     remote.ping().await.unwrap();
     let held = running.vault.hold(merchant(), card(), 1).await.unwrap();
     assert_eq!(remote.describe(merchant(), held.token, 1).await.unwrap(), held);
-    assert_eq!(remote.store(merchant(), held.token, 1).await, Err(VaultError::Unavailable));
+    assert_eq!(
+        remote.store(merchant(), Owner::of("customer"), held.token, 1).await,
+        Err(VaultError::Unavailable)
+    );
     remote.release(merchant(), held.token, None).await;
     assert_eq!(running.vault.held(), 0);
     assert_eq!(remote.describe(merchant(), held.token, 1).await, Err(VaultError::NotFound));
@@ -165,7 +168,8 @@ async fn over_a_unix_socket() {
     let purpose = Purpose::Charge(PaymentId::from_u128(1));
     let token = crate::CardToken::from_random(1);
     assert_eq!(nobody.hold(merchant(), card(), 1).await, Err(VaultError::Apart));
-    assert_eq!(nobody.hold_cvc(merchant(), Cvc::parse("123").unwrap(), 1).await, Err(VaultError::Apart));
+    let code = Proof { cvc: Some(Cvc::parse("123").unwrap()), network_token: None };
+    assert_eq!(nobody.hold_proof(merchant(), code, 1).await, Err(VaultError::Apart));
     let taken = nobody.withdraw(merchant(), token, None, purpose, 1).await.map(drop);
     assert_eq!(taken, Err(VaultError::Apart));
     assert_eq!(nobody.perform(b"charge").await, Err(PerformError::NotSent));
@@ -315,15 +319,20 @@ async fn what_may_have_arrived_is_doubtful_and_nothing_is_sent_twice() {
     let hello = frame::encode(&Request::Hello).unwrap().len();
     let welcome = frame::encode(&Reply::Done).unwrap();
     let refused = frame::encode(&Reply::Refused).unwrap();
-    let answers =
-        [None, Some(vec![0, 0, 0, 2, 1, 99]), Some(vec![255; 8]), Some(welcome.clone()), Some(refused)];
+    let answers = [
+        None,
+        Some(vec![0, 0, 0, 2, 1, 99]),
+        Some(vec![255; 8]),
+        Some(welcome.clone()),
+        Some(refused.clone()),
+    ];
     for (answer, read) in
         answers.into_iter().flat_map(|answer| [(answer.clone(), 1), (answer, request.len())])
     {
         let path = folder.path().join("odd.sock");
         let _ = std::fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();
-        let (welcome, refusal) = (welcome.clone(), answer.as_deref() == Some(&[0, 0, 0, 2, 1, 4]));
+        let (welcome, refusal) = (welcome.clone(), answer.as_deref() == Some(refused.as_slice()));
         let odd = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.read_exact(&mut vec![0; hello]).await.unwrap();
