@@ -130,6 +130,10 @@ async fn shredding_is_for_good() {
             let watch = &mut |_: &_| std::ops::ControlFlow::Continue(());
             std::thread::scope(|scope| scope.spawn(|| vault.rotate_data(NOW, watch)).join().unwrap())
                 .unwrap();
+            // A rotation makes no key for those whose keys were destroyed.
+            let prefix = gone.to_bytes();
+            let keys = vault.shared.tables.page(crate::disk::Table::Keys, &prefix, &[], 9).unwrap();
+            assert!(keys.is_empty());
         }
     }
 }
