@@ -9,6 +9,7 @@ mod control;
 mod desk;
 mod examplebank;
 pub mod fault;
+pub mod fraud;
 mod http;
 mod instrument;
 pub mod load;

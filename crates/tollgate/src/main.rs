@@ -36,6 +36,8 @@ enum Command {
     Load(commands::load::Args),
     /// Audits a store, and compares it with the simulators' books.
     Verify(commands::verify::Args),
+    /// Fraud scoring: synthetic payments, training, evaluation, bench.
+    Fraud(commands::fraud::Args),
     /// Makes partners and API keys in a store that no server has open.
     Partner(commands::partner::Args),
     /// Looks after a card vault that no server has open.
@@ -66,6 +68,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Simulate(args) => commands::simulate::run(config, args).await,
             Command::Load(args) => commands::load::run(args).await,
             Command::Verify(args) => commands::verify::run(config, args).await,
+            Command::Fraud(args) => commands::fraud::run(args).await,
             Command::Partner(args) => commands::partner::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,
         }

@@ -1,7 +1,7 @@
 //! A picture of a run: latency over time on a logarithmic scale, throughput below. One self-contained SVG with its own
 //! background, light or dark as the viewer prefers. Plain string writing, no drawing library.
 
-mod draw;
+pub(crate) mod draw;
 #[cfg(test)]
 mod tests;
 

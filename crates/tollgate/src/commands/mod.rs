@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod dev;
+pub(crate) mod fraud;
 pub(crate) mod load;
 pub(crate) mod partner;
 pub(crate) mod serve;

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 /// The next of 1, 2, 5, 10, 20, 50 … at or above a value.
-pub(super) fn round_up(value: f64) -> f64 {
+pub(crate) fn round_up(value: f64) -> f64 {
     let decade = 10_f64.powf(value.log10().floor());
     [1.0, 2.0, 5.0]
         .into_iter()
@@ -14,29 +14,29 @@ pub(super) fn round_up(value: f64) -> f64 {
 }
 
 /// The next of them at or below it.
-pub(super) fn round_down(value: f64) -> f64 {
+pub(crate) fn round_down(value: f64) -> f64 {
     let decade = 10_f64.powf(value.log10().floor());
     [5.0, 2.0].into_iter().map(|factor| factor * decade).find(|round| *round <= value).unwrap_or(decade)
 }
 
 /// A colour for viewers that know CSS variables, after a plain one for those that do not.
-pub(super) fn paint(property: &str, colour: &str, variable: &str) -> String {
+pub(crate) fn paint(property: &str, colour: &str, variable: &str) -> String {
     format!("style=\"{property}:{colour};{property}:var({variable})\"")
 }
 
 /// A line of the grid.
-pub(super) fn line(svg: &mut String, from: (f64, f64), to: (f64, f64)) {
+pub(crate) fn line(svg: &mut String, from: (f64, f64), to: (f64, f64)) {
     let stroke = paint("stroke", "#e4e8ee", "--grid");
     let _ = write!(svg, "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" {stroke}/>", from.0, from.1, to.0, to.1);
 }
 
 /// A label of an axis, ending at `x`.
-pub(super) fn end_at(svg: &mut String, x: f64, y: f64, label: &str) {
+pub(crate) fn end_at(svg: &mut String, x: f64, y: f64, label: &str) {
     let _ = write!(svg, "<text class=\"d s e\" x=\"{x}\" y=\"{:.1}\">{label}</text>", y + 4.0);
 }
 
 /// Draws a line and gives its last point. A single point is drawn as a dot.
-pub(super) fn polyline(
+pub(crate) fn polyline(
     svg: &mut String,
     points: impl Iterator<Item = (f64, f64)>,
     stroke: &str,
@@ -63,7 +63,7 @@ pub(super) fn polyline(
 }
 
 /// Milliseconds, or seconds when long, with their unit.
-pub(super) fn short_ms(ms: f64) -> String {
+pub(crate) fn short_ms(ms: f64) -> String {
     match ms {
         ms if ms >= 1_000.0 => format!("{:.2} s", ms / 1_000.0),
         ms if ms >= 100.0 => format!("{ms:.0} ms"),
@@ -73,7 +73,7 @@ pub(super) fn short_ms(ms: f64) -> String {
 }
 
 /// A round number of milliseconds in its best unit.
-pub(super) fn axis_ms(ms: f64) -> String {
+pub(crate) fn axis_ms(ms: f64) -> String {
     if ms >= 999.0 {
         format!("{:.0} s", ms / 1_000.0)
     } else if ms >= 0.99 {
@@ -84,7 +84,7 @@ pub(super) fn axis_ms(ms: f64) -> String {
 }
 
 /// At most so many characters.
-pub(super) fn cut(text: &str, chars: usize) -> String {
+pub(crate) fn cut(text: &str, chars: usize) -> String {
     if text.chars().count() <= chars {
         text.to_owned()
     } else {
@@ -93,7 +93,7 @@ pub(super) fn cut(text: &str, chars: usize) -> String {
 }
 
 /// Text as XML content or attribute value.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control())
         .map(|c| match c {
