@@ -85,10 +85,13 @@ fn a_vault_of_its_own_keeps_cards_out_of_the_gateway() {
     .unwrap();
     configure(
         &rig,
-        &format!("[vault]\nremote = \"unix:{socket}\"\ncard_url = \"http://127.0.0.1:{vault_listen}\"\n{shared}"),
+        &format!(
+            "[vault]\nremote = \"unix:{socket}\"\ncard_url = \"http://127.0.0.1:{vault_listen}\"\n{shared}"
+        ),
     );
     rig.set("TOLLGATE_LOG__FILTER", "trace");
-    let key = rig.add_partner_with("Abroad", &["--processors", "razorpay,payu,examplebank", "--country", "US"]);
+    let key =
+        rig.add_partner_with("Abroad", &["--processors", "razorpay,payu,examplebank", "--country", "none"]);
     let vault = VaultProcess::start(&rig);
     rig.serve();
 
@@ -96,7 +99,7 @@ fn a_vault_of_its_own_keeps_cards_out_of_the_gateway() {
     for (processor, number) in ["razorpay", "payu", "examplebank"].iter().zip(&cards) {
         let paid = pay(&rig, &key, processor, &tokenise(&rig, &key, &vault, number));
         assert_eq!(paid["status"], "completed", "{paid}");
-        assert_eq!(paid["payment_method"]["card"]["last4"], number[12..]);
+        assert_eq!(paid["payment_method_details"]["last4"], number[12..], "{paid}");
     }
     // A card on file, paid with twice.
     let token = tokenise(&rig, &key, &vault, &cards[3]);
@@ -141,7 +144,12 @@ fn a_vault_of_its_own_keeps_cards_out_of_the_gateway() {
     assert!(marker, "the marker was not found in the gateway's memory: the hunt is blind");
 
     let body = json!({"amount": "1.00", "currency": "INR", "payment_method": {"type": "card", "card": card(&cards[5])}});
-    refused(&rig.call_as(&key, "POST", "/api/v1/payments", &[], Some(&body)), 422, "card_not_accepted_here", None);
+    refused(
+        &rig.call_as(&key, "POST", "/api/v1/payments", &[], Some(&body)),
+        422,
+        "card_not_accepted_here",
+        None,
+    );
 
     // Without the vault nothing is charged, and it is said so.
     let token = tokenise(&rig, &key, &vault, &cards[5]);
@@ -150,7 +158,11 @@ fn a_vault_of_its_own_keeps_cards_out_of_the_gateway() {
     let reply = rig.call_as(&key, "POST", "/api/v1/payments", &[], Some(&body));
     refused(&reply, 503, "vault_unavailable", Some("/payment_method/card/token"));
     let upi = json!({"amount": "1.00", "currency": "INR", "payment_method": {"type": "upi", "upi": {"vpa": "success@upi"}}});
-    assert_eq!(rig.call_as(&key, "POST", "/api/v1/payments", &[], Some(&upi)).status, 201, "the rest goes on");
+    assert_eq!(
+        rig.call_as(&key, "POST", "/api/v1/payments", &[], Some(&upi)).status,
+        201,
+        "the rest goes on"
+    );
     // It comes back with the cards on file; what it held in memory is gone.
     let vault = VaultProcess::start(&rig);
     assert_eq!(pay(&rig, &key, "razorpay", &saved.json()["id"])["status"], "completed");
@@ -174,9 +186,10 @@ fn a_vault_of_its_own_keeps_cards_out_of_the_gateway() {
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     let trail = rig.tollgate(&[&["vault", "audit"], &place[..]].concat());
     let trail = String::from_utf8(trail.stdout).unwrap();
-    for paid in saved.json()["id"].as_str() {
-        assert_eq!(trail.lines().filter(|line| line.contains(paid) && line.contains("pay_")).count(), 3, "{trail}");
-    }
+    let saved = saved.json();
+    let id = saved["id"].as_str().unwrap();
+    let withdrawn = trail.lines().filter(|line| line.contains(id) && line.contains("pay_")).count();
+    assert_eq!(withdrawn, 3, "{trail}");
 }
 
 /// What a process's memory holds.

@@ -54,7 +54,9 @@ impl Needles {
 
     /// A security code: too short to be looked for alone.
     pub(crate) fn cvc(&mut self, cvc: &str) {
-        for form in ["\"cvc\":\"{}\"", "\"cvc\": \"{}\"", "cvc={}", "\"cvv\":\"{}\"", "cvv={}", "ccvv={}", "|{}|"] {
+        for form in
+            ["\"cvc\":\"{}\"", "\"cvc\": \"{}\"", "cvc={}", "\"cvv\":\"{}\"", "cvv={}", "ccvv={}", "|{}|"]
+        {
             let text = form.replace("{}", cvc);
             self.patterns.push((format!("security code as {}", form.replace("{}", "…")), text.into()));
         }
@@ -65,7 +67,8 @@ impl Needles {
         let secret = key.rsplit('_').next().unwrap();
         self.patterns.push((format!("key {}…", &key[..10]), secret.into()));
         for shift in 0..3 {
-            self.patterns.push((format!("key {}… in base64", &key[..10]), base64_inside(secret, shift).into()));
+            self.patterns
+                .push((format!("key {}… in base64", &key[..10]), base64_inside(secret, shift).into()));
         }
     }
 
@@ -77,7 +80,8 @@ impl Needles {
     /// Looks.
     pub(crate) fn find(&self, bytes: &[u8]) -> Found {
         let halves = self.halves.iter().flat_map(|(_, first, second)| [first.as_slice(), second]);
-        let all = self.patterns.iter().map(|(_, bytes)| bytes.as_slice()).chain(halves).chain([&*self.marker]);
+        let all =
+            self.patterns.iter().map(|(_, bytes)| bytes.as_slice()).chain(halves).chain([&*self.marker]);
         let searcher = AhoCorasick::new(all).unwrap();
         let (plain, halves) = (self.patterns.len(), self.patterns.len() + self.halves.len() * 2);
         let mut found = Found { secrets: BTreeSet::new(), marker: false };

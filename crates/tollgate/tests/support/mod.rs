@@ -113,11 +113,17 @@ filter = "warn"
         self.add_partner_with(name, &["--processors", "razorpay,payu"])
     }
 
-    /// Makes a partner with more options while no server runs; returns its key.
+    /// Makes a partner with more options while no server runs; returns its key. Its country is India, unless
+    /// another is given, or `none`.
     pub fn add_partner_with(&self, name: &str, more: &[&str]) -> String {
         // A category for which UPI collect is still open.
-        let add = ["partner", "add", "--name", name, "--mcc", "6211", "--country", "IN"];
-        let output = self.tollgate(&[&add, more].concat());
+        let add = ["partner", "add", "--name", name, "--mcc", "6211"];
+        let (more, country): (&[&str], &[&str]) = match more {
+            [more @ .., "--country", "none"] => (more, &[]),
+            [.., "--country", _] => (more, &[]),
+            _ => (more, &["--country", "IN"]),
+        };
+        let output = self.tollgate(&[&add, country, more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned()
     }
