@@ -47,6 +47,8 @@ codes! {
         "The payment stands as it was. Read it for the reason.";
     MERCHANT_SUSPENDED 403 "merchant_suspended" "The account takes no new payments"
         "Existing payments can still be read, captured, cancelled and refunded.";
+    CONFIRMATION_REQUIRED 403 "confirmation_required" "The customer has to confirm the payment"
+        "Nothing was charged. Get a confirmation with `POST /api/v1/confirmations` and send the payment again with it.";
     NOT_FOUND 404 "not_found" "There is no such thing"
         "The path or id is unknown, or it belongs to somebody else.";
     METHOD_NOT_ALLOWED 405 "method_not_allowed" "The path does not know this method"

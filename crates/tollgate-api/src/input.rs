@@ -196,6 +196,8 @@ pub(crate) struct CustomerBody<'a> {
     #[serde(borrow)]
     pub(crate) ip: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(crate) device_id: Option<Text<'a>>,
+    #[serde(borrow)]
     pub(crate) user_agent: Option<Text<'a>>,
 }
 
@@ -414,6 +416,23 @@ pub(crate) struct RefundBody<'a> {
     pub(crate) reason: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) metadata: Option<Pairs<'a>>,
+}
+
+/// `POST /api/v1/payments/{id}/review`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct ReviewBody<'a> {
+    #[serde(borrow)]
+    pub(crate) decision: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) note: Option<Text<'a>>,
+}
+
+/// `POST /api/v1/payments/{id}/label`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct LabelBody {
+    pub(crate) fraud: Option<bool>,
 }
 
 /// `POST /api/v1/payments/recent`.

@@ -21,6 +21,7 @@ pub mod server;
 pub mod state;
 pub mod telemetry;
 
+mod client;
 mod input;
 mod pages;
 mod qr_image;
@@ -31,6 +32,7 @@ mod schemas;
 mod validate;
 mod views;
 
+pub use client::ClientAddress;
 pub use server::{ServerOptions, serve};
 pub use state::{ApiOptions, AppState, Lifecycle};
 
@@ -39,7 +41,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
     analytics, balance, banks, bnpl, cancel, capture, card_sessions, checkout, checkout_page, come_back,
-    confirmations, create, demo, docs, emi, events, hand_over, health, list, mandate, metrics,
+    confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list, mandate, metrics,
     openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods, payment_qr, qr_codes,
     recent, refunds, webhooks,
 };
@@ -63,6 +65,18 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/payments/{id}/cancel", post(cancel::cancel_payment))
         .route("/api/v1/payments/{id}/mandate/revoke", post(mandate::revoke_mandate))
         .route("/api/v1/payments/{id}/refunds", post(refunds::create_refund))
+        .route("/api/v1/payments/{id}/review", post(fraud::decisions::review_payment))
+        .route("/api/v1/payments/{id}/label", post(fraud::decisions::label_payment))
+        .route(
+            "/api/v1/fraud/policy",
+            get(fraud::policy::get_policy)
+                .put(fraud::policy::put_policy)
+                .delete(fraud::policy::delete_policy),
+        )
+        .route("/api/v1/fraud/policy/dry_run", post(fraud::policy::try_policy))
+        .route("/api/v1/fraud/alerts", get(fraud::lists::list_alerts))
+        .route("/api/v1/fraud/reviews", get(fraud::lists::list_reviews))
+        .route("/api/v1/fraud/feedback", get(fraud::feedback::feedback))
         .route("/api/v1/refunds/{id}", get(refunds::get_refund))
         .route("/api/v1/banks", get(banks::list_banks))
         .route("/api/v1/wallets", get(banks::list_wallets))

@@ -6,8 +6,8 @@ use crate::codes;
 use crate::problem::ProblemBody;
 use crate::routes::{
     analytics, balance, banks, bnpl, cancel, capture, card_sessions, checkout, confirmations, create, docs,
-    emi, events, health, list, mandate, metrics, openapi, passkeys, payment, payment_methods, payment_qr,
-    qr_codes, recent, refunds, webhooks,
+    emi, events, fraud, health, list, mandate, metrics, openapi, passkeys, payment, payment_methods,
+    payment_qr, qr_codes, recent, refunds, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -49,6 +49,15 @@ use utoipa::{Modify, OpenApi};
         analytics::payment_analytics,
         balance::get_balance,
         events::list_events,
+        fraud::policy::get_policy,
+        fraud::policy::put_policy,
+        fraud::policy::delete_policy,
+        fraud::policy::try_policy,
+        fraud::lists::list_alerts,
+        fraud::lists::list_reviews,
+        fraud::decisions::review_payment,
+        fraud::decisions::label_payment,
+        fraud::feedback::feedback,
         webhooks::receive_webhook,
         health::health,
         health::health_detailed,
@@ -65,6 +74,7 @@ use utoipa::{Modify, OpenApi};
         (name = "Methods", description = "How customers can pay"),
         (name = "Cards", description = "Cards in the vault, and on file"),
         (name = "Confirmations", description = "Customers agree by finger, face or PIN"),
+        (name = "Fraud", description = "Risky payments"),
         (name = "Reports", description = "Where it stands"),
         (name = "Events", description = "What happened"),
         (name = "Webhooks", description = "What processors tell"),

@@ -207,6 +207,10 @@ impl From<EngineError> for Problem {
                 Self::new(&codes::IDEMPOTENCY_KEY_IN_USE).at("Idempotency-Key").retry_after_s(1)
             }
             EngineError::ConfirmationUsed => Self::new(&codes::CONFIRMATION_USED).at("/confirmation"),
+            EngineError::ConfirmationRequired => Self::new(&codes::CONFIRMATION_REQUIRED)
+                .at("/confirmation")
+                .because("the fraud check wants this customer to confirm it with a passkey"),
+            EngineError::PolicyUnreadable => Self::new(&codes::INTERNAL),
             EngineError::UnknownProcessor => Self::new(&codes::NOT_FOUND),
             EngineError::WebhookSignature => Self::new(&codes::WEBHOOK_SIGNATURE_INVALID),
             EngineError::WebhookMalformed => Self::new(&codes::WEBHOOK_MALFORMED),

@@ -15,7 +15,7 @@ use tollgate_core::transition::PaymentStatus;
 use tollgate_store::commit::StoredReply;
 
 /// A usual payment's bytes fit without growing.
-const BODY_BYTES_USUAL: usize = 1_536;
+const BODY_BYTES_USUAL: usize = 2_560;
 
 fn bytes(status: u16, view: &impl Serialize) -> StoredReply {
     let mut body = Vec::with_capacity(BODY_BYTES_USUAL);
@@ -51,6 +51,11 @@ pub fn cancelled(payment: &Payment, _refund: Option<&Refund>) -> StoredReply {
         (PaymentStatus::Authorized, Some(AttemptKind::Void)) => bytes(202, &PaymentView::new(payment)),
         _ => refused(payment, &codes::CANCEL_FAILED),
     }
+}
+
+/// The reply to a review's decision or a label: the payment as it stands.
+pub fn reviewed(payment: &Payment, _refund: Option<&Refund>) -> StoredReply {
+    bytes(200, &PaymentView::new(payment))
 }
 
 /// The reply to a new refund: 202 while it is pending, else 201.

@@ -4,6 +4,7 @@
 //! Nothing here is ever made; each type stands for a schema. The bounds are those of
 //! [`crate::validate`].
 
+pub(crate) mod fraud;
 pub(crate) mod methods;
 
 use crate::validate::{
@@ -303,10 +304,13 @@ pub(crate) struct NewCustomerSchema {
     /// Phone number.
     #[schema(pattern = r"^\+?[0-9 ()-]{5,20}$")]
     phone: Option<String>,
-    /// The customer's network address, for the processor's risk rules; not stored.
+    /// The customer's network address, for the fraud check, which keeps it, and the processor's risk rules.
     #[schema(value_type = Option<IpSchema>)]
     ip: Option<IpSchema>,
-    /// The customer's browser, for the processor's risk rules; not stored.
+    /// Your name of the customer's device, the same for the same device, for the fraud check, which keeps it.
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    device_id: Option<String>,
+    /// The customer's browser, for the fraud check and the processor's risk rules; not stored.
     #[schema(max_length = 500, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     user_agent: Option<String>,
 }

@@ -17,6 +17,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -96,7 +97,7 @@ pub async fn serve(
             },
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let connection = Connection {
                     builder: builder.clone(),
                     app: app.clone(),
@@ -105,7 +106,7 @@ pub async fn serve(
                     idle_timeout: options.idle_timeout,
                 };
                 tokio::spawn(async move {
-                    connection.run(stream).await;
+                    connection.run(stream, Peer(peer.ip())).await;
                     drop(place);
                 });
             }
@@ -146,6 +147,10 @@ fn builder(options: &ServerOptions) -> Builder<TokioExecutor> {
     builder
 }
 
+/// The other end of a connection. Requests carry it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// One connection and its bounds.
 struct Connection {
     builder: Builder<TokioExecutor>,
@@ -185,7 +190,7 @@ impl Drop for UnderWay {
 }
 
 impl Connection {
-    async fn run(mut self, stream: TcpStream) {
+    async fn run(mut self, stream: TcpStream, peer: Peer) {
         // Replies are small: waiting to fill a packet would only add latency.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
@@ -196,6 +201,7 @@ impl Connection {
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let under_way = counted.hold();
             request.extensions_mut().insert(counted.clone());
+            request.extensions_mut().insert(peer);
             let reply = inner.call(request);
             async move {
                 let reply = reply.await;

@@ -2,6 +2,7 @@
 
 use crate::auth_cache::AuthCache;
 use crate::card_port::CardPort;
+use crate::client::ClientAddress;
 use crate::passkeys::Passkeys;
 use crate::routes::health::ProbeCache;
 use crate::telemetry::HttpMetrics;
@@ -67,6 +68,8 @@ pub struct ApiOptions {
     pub card_session_secret: Secret,
     /// Where browsers send cards to, where that is not this server.
     pub card_url: Option<String>,
+    /// How the addresses of customers' browsers are told.
+    pub client_address: ClientAddress,
     /// Customers' passkeys; none: payments cannot be confirmed with them.
     pub passkeys: Option<Passkeys>,
 }
@@ -79,6 +82,7 @@ impl Default for ApiOptions {
             demo: None,
             card_session_secret: Secret::new(format!("{:032x}", rand::random::<u128>())),
             card_url: None,
+            client_address: ClientAddress::Unknown,
             passkeys: None,
         }
     }
@@ -185,6 +189,10 @@ impl AppState {
 
     pub(crate) fn demo(&self) -> Option<MerchantId> {
         self.0.options.demo
+    }
+
+    pub(crate) fn client_address(&self) -> ClientAddress {
+        self.0.options.client_address
     }
 
     pub(crate) fn passkeys(&self) -> Option<&Passkeys> {

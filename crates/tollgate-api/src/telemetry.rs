@@ -15,6 +15,13 @@ use utoipa::openapi::OpenApi;
 const DURATION_BUCKETS_S: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// Upper bounds of the buckets of fraud scores.
+const SCORE_BUCKETS: [f64; 10] = [0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0];
+
+/// Upper bounds of the buckets of scoring times, in seconds: most take microseconds.
+const SCORING_BUCKETS_S: [f64; 10] =
+    [0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.01, 0.1];
+
 /// How often samples are folded into their buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -25,6 +32,11 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATION_BUCKETS_S)?
+        .set_buckets_for_metric(Matcher::Full("tollgate_fraud_score".to_owned()), &SCORE_BUCKETS)?
+        .set_buckets_for_metric(
+            Matcher::Full("tollgate_fraud_scoring_seconds".to_owned()),
+            &SCORING_BUCKETS_S,
+        )?
         .install_recorder()?;
     let upkeep = handle.clone();
     // Without it every sample is kept until somebody scrapes. A thread, because this has to work
@@ -95,7 +107,12 @@ impl HttpMetrics {
         for (path, item) in &document.paths.paths {
             // Once a process (and test), a few hundred bytes.
             let route: &'static str = path.clone().leak();
-            let methods = [(Method::GET, "GET", &item.get), (Method::POST, "POST", &item.post)];
+            let methods = [
+                (Method::GET, "GET", &item.get),
+                (Method::POST, "POST", &item.post),
+                (Method::PUT, "PUT", &item.put),
+                (Method::DELETE, "DELETE", &item.delete),
+            ];
             let documented = methods.into_iter().filter(|(_, _, operation)| operation.is_some());
             let handles = documented.map(|(method, name, _)| (method, RouteMetrics::new(route, name)));
             routes.insert(route, handles.collect());

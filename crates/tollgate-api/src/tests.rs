@@ -63,6 +63,7 @@ async fn api_with(processors: Vec<Processor>) -> Api {
         flows_max: 10,
         failover_max: 2,
         enquiry: Default::default(),
+        fraud: Default::default(),
     });
     let prometheus = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
     let options = ApiOptions {

@@ -130,6 +130,11 @@ pub(crate) fn optional_amount(raw: Option<&RawValue>) -> Result<Option<String>, 
     .transpose()
 }
 
+/// Checks what a reviewer wrote.
+pub(crate) fn note(note: Option<Text<'_>>) -> Result<Option<String>, Problem> {
+    any_text(note, "/note", DESCRIPTION_CHARS_MAX)
+}
+
 /// Checks the users of a question.
 pub(crate) fn recent(body: RecentBody<'_>) -> Result<Vec<String>, Problem> {
     let users = body.user_ids.unwrap_or_default();
@@ -239,6 +244,7 @@ fn customer(
             "must be 5 to 20 digits, spaces, hyphens or brackets, with an optional + in front",
         )?,
         ip: checked(body.ip, "/customer/ip", is_ip, "must be an IPv4 or IPv6 address")?,
+        device_id: checked(body.device_id, "/customer/device_id", is_user_id, USER_ID_RULE)?,
         user_agent: any_text(body.user_agent, "/customer/user_agent", DESCRIPTION_CHARS_MAX)?,
     })
 }

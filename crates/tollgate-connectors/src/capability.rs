@@ -19,6 +19,22 @@ pub struct Capabilities {
     pub network_tokens: bool,
     /// Set UPI AutoPay mandates up with a UPI intent, QR or collect payment.
     pub upi_mandates: bool,
+    /// Whether a card's holder proves to be it.
+    pub card_authentication: CardAuthentication,
+}
+
+/// Whether a card's holder proves to be it by 3-D Secure before the card is charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CardAuthentication {
+    /// Nothing is known of it, or it cannot be had.
+    #[default]
+    Never,
+    /// Where it is asked for ([`crate::Charge::challenge`]).
+    OnRequest,
+    /// Always for cards of Indian issuers charged in rupees: the Reserve Bank of India demands an
+    /// additional factor of authentication for them (notification of 22 August 2014) and exempts cards
+    /// issued abroad (RBI/2010-11/243 of 25 October 2010).
+    Indian,
 }
 
 /// What a processor can take of one method.
@@ -106,6 +122,17 @@ pub struct Wanted<'a> {
 }
 
 impl Capabilities {
+    /// Whether the holder of a card will have proved to be it when the card is charged and a challenge
+    /// is asked for. `issuer` is the country of the card's issuer, where known.
+    #[must_use]
+    pub fn authenticates(&self, currency: Currency, issuer: Option<&str>) -> bool {
+        match self.card_authentication {
+            CardAuthentication::Never => false,
+            CardAuthentication::OnRequest => true,
+            CardAuthentication::Indian => currency == Currency::INR && issuer.is_none_or(|it| it == "IN"),
+        }
+    }
+
     /// The rule of a method, if the processor takes it.
     #[must_use]
     pub fn rule(&self, family: MethodFamily) -> Option<&MethodRule> {
@@ -130,5 +157,21 @@ impl Capabilities {
             && has(&self.countries, wanted.country)
             && (!tokenized || self.network_tokens)
             && (!wanted.sets_up_mandate || self.upi_mandates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_proves_to_be_the_card_s_holder() {
+        let of = |card_authentication| Capabilities { card_authentication, ..Capabilities::default() };
+        let (never, asked) = (of(CardAuthentication::Never), of(CardAuthentication::OnRequest));
+        let indian = of(CardAuthentication::Indian);
+        assert!(!never.authenticates(Currency::INR, Some("IN")) && asked.authenticates(Currency::USD, None));
+        assert!(indian.authenticates(Currency::INR, None) && indian.authenticates(Currency::INR, Some("IN")));
+        assert!(!indian.authenticates(Currency::INR, Some("US")));
+        assert!(!indian.authenticates(Currency::USD, Some("IN")));
     }
 }

@@ -39,7 +39,7 @@ mod reply;
 mod tests;
 
 use crate::answer::{not_taken, unreadable};
-use crate::capability::MethodRule;
+use crate::capability::{CardAuthentication, MethodRule};
 use crate::webhook::{
     Callback, CallbackRequest, WebhookError, WebhookMessage, WebhookRequest, WebhookSubject,
 };
@@ -127,6 +127,7 @@ fn capabilities(account: &CcAvenueAccount) -> Capabilities {
         ],
         countries: vec!["IN".to_owned()],
         partial_refund: true,
+        card_authentication: CardAuthentication::Indian,
         ..Capabilities::default()
     }
 }

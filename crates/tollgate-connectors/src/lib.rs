@@ -75,6 +75,9 @@ pub struct Charge<'a> {
     pub mandate: Option<&'a MandateTerms>,
     /// What the customer's statement should say.
     pub statement_descriptor: Option<&'a str>,
+    /// Whether the card's holder must prove to be it (3-D Secure with a challenge), where the processor
+    /// can be asked for that: the fraud check wants it.
+    pub challenge: bool,
 }
 
 /// An earlier charge, as later operations name it.

@@ -33,7 +33,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use crate::capability::MethodRule;
+use crate::capability::{CardAuthentication, MethodRule};
 use crate::webhook::{Callback, CallbackRequest, WebhookError, WebhookMessage, WebhookRequest};
 use crate::wire::{HttpRequest, HttpResponse};
 use crate::{BuildError, Call, Capabilities, Connector, Operation, Progress, Step};
@@ -89,6 +89,7 @@ fn capabilities() -> Capabilities {
         ],
         countries: vec!["IN".to_owned()],
         partial_refund: true,
+        card_authentication: CardAuthentication::Indian,
         ..Capabilities::default()
     }
 }

@@ -34,7 +34,7 @@ mod request;
 mod tests;
 
 use crate::answer::{is_success, throttled, unknown, unreadable};
-use crate::capability::MethodRule;
+use crate::capability::{CardAuthentication, MethodRule};
 use crate::digest::sha512_of_joined;
 use crate::webhook::{
     Callback, CallbackRequest, WebhookError, WebhookMessage, WebhookRequest, WebhookSubject,
@@ -136,6 +136,7 @@ fn capabilities(network_tokens: bool) -> Capabilities {
         partial_refund: true,
         network_tokens,
         upi_mandates: true,
+        card_authentication: CardAuthentication::Indian,
         ..Capabilities::default()
     }
 }

@@ -34,7 +34,7 @@ mod v2;
 
 pub use account::{PhonePeAccount, PhonePeV1Account, PhonePeV2Account};
 
-use crate::capability::MethodRule;
+use crate::capability::{CardAuthentication, MethodRule};
 use crate::webhook::{WebhookError, WebhookMessage, WebhookRequest};
 use crate::wire::{HttpRequest, HttpResponse};
 use crate::{BuildError, Call, Capabilities, Connector, Login, Operation, Progress, Step};
@@ -81,6 +81,7 @@ fn capabilities(mandates: bool) -> Capabilities {
         countries: vec!["IN".to_owned()],
         partial_refund: true,
         upi_mandates: mandates,
+        card_authentication: CardAuthentication::Indian,
         ..Capabilities::default()
     }
 }

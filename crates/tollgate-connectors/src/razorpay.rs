@@ -34,7 +34,7 @@ mod tests;
 pub use account::RazorpayAccount;
 
 use crate::answer::{is_success, not_taken, unknown, unreadable, upi_link};
-use crate::capability::MethodRule;
+use crate::capability::{CardAuthentication, MethodRule};
 use crate::digest::HmacKey;
 use crate::webhook::{Callback, CallbackRequest, WebhookError, WebhookMessage, WebhookRequest};
 use crate::wire::{HttpRequest, HttpResponse};
@@ -78,6 +78,7 @@ fn capabilities() -> Capabilities {
         partial_refund: true,
         network_tokens: true,
         upi_mandates: true,
+        card_authentication: CardAuthentication::Indian,
         ..Capabilities::default()
     }
 }

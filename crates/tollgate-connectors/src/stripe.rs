@@ -48,7 +48,7 @@ mod tests;
 pub use account::StripeAccount;
 
 use crate::answer::{is_success, not_taken, throttled, unreadable};
-use crate::capability::MethodRule;
+use crate::capability::{CardAuthentication, MethodRule};
 use crate::digest::HmacKey;
 use crate::webhook::{WebhookError, WebhookMessage, WebhookRequest};
 use crate::wire::{HttpRequest, HttpResponse};
@@ -87,6 +87,7 @@ fn capabilities(account: &StripeAccount) -> Capabilities {
         countries: COUNTRIES.split_ascii_whitespace().map(str::to_owned).collect(),
         partial_capture: true,
         partial_refund: true,
+        card_authentication: CardAuthentication::OnRequest,
         ..Capabilities::default()
     }
 }

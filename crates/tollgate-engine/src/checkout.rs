@@ -69,6 +69,8 @@ pub struct CheckoutChoice {
     pub instrument: NewInstrument,
     /// The customer's browser.
     pub user_agent: Option<String>,
+    /// The customer's IP address, where the gateway can tell it.
+    pub ip: Option<String>,
     /// SHA-256 of what was chosen: a repeat of it gets the first one's payment.
     pub fingerprint: [u8; 32],
 }
@@ -189,7 +191,8 @@ impl Engine {
                 name: customer.name.clone(),
                 email: customer.email.clone(),
                 phone: customer.phone.clone(),
-                ip: None,
+                ip: choice.ip,
+                device_id: None,
                 user_agent: choice.user_agent,
             },
             description: session.description.clone(),

@@ -147,6 +147,8 @@ impl Engine {
         tokio::spawn(async move { engine.run_sweeps().await });
         let engine = Arc::clone(self);
         tokio::spawn(async move { engine.run_deadlines().await });
+        let engine = Arc::clone(self);
+        tokio::spawn(async move { engine.run_reviews().await });
     }
 
     /// How many attempts wait for an enquiry.
@@ -264,6 +266,7 @@ impl Engine {
     }
 
     fn after_settling_late(self: &Arc<Self>, committed: &tollgate_store::commit::Committed) {
+        self.follow_review(committed);
         let event = committed.event.as_ref().map(|record| &record.event);
         if matches!(event, Some(tollgate_core::event::PaymentEvent::LateSuccess { .. })) {
             let (engine, payment) = (Arc::clone(self), Arc::clone(&committed.payment));

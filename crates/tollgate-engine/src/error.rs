@@ -52,6 +52,12 @@ pub enum EngineError {
     /// The customer's confirmation was used for another payment.
     #[error("the confirmation was used for another payment")]
     ConfirmationUsed,
+    /// The fraud check wants the customer to confirm the payment with a passkey.
+    #[error("the customer has to confirm the payment with a passkey")]
+    ConfirmationRequired,
+    /// The merchant's stored fraud policy cannot be read.
+    #[error("the stored fraud policy cannot be read")]
+    PolicyUnreadable,
     /// No such processor.
     #[error("no such processor")]
     UnknownProcessor,

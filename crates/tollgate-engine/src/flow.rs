@@ -4,20 +4,20 @@
 //! leave a charge half-done.
 
 use crate::clock::Clock;
-use crate::desk::CardDesk;
+use crate::desk::{CardDesk, CardInHand};
 use crate::enquiry::Enquiries;
 use crate::error::EngineError;
 use crate::exchange::Http;
 use crate::ids;
 use crate::processors::{Processor, Processors};
 use crate::request::{IdempotencyKey, NewPayment, NewRefund};
+use crate::risk::{Asked, FraudOptions, Gate, Screener};
 use crate::sandbox;
 use crate::send::{CardSource, ChargeSecrets};
 use crate::watch::Watchers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tollgate_connectors::capability::Wanted;
 use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::{PaymentEvent, PaymentTerms};
@@ -56,6 +56,8 @@ pub struct EngineOptions {
     pub failover_max: usize,
     /// When and how long open attempts are asked about.
     pub enquiry: crate::enquiry::EnquiryOptions,
+    /// The fraud check.
+    pub fraud: FraudOptions,
 }
 
 /// The engine. Lives in an [`Arc`]; its background work is started by [`Engine::start`].
@@ -70,9 +72,10 @@ pub struct Engine {
     pub(crate) watchers: Watchers,
     pub(crate) vault: Arc<dyn CardVault>,
     pub(crate) desk: Option<Arc<dyn CardDesk>>,
+    pub(crate) risk: Screener,
     flows: AtomicUsize,
     flows_max: usize,
-    failover_max: usize,
+    pub(crate) failover_max: usize,
 }
 
 /// What the caller is answered.
@@ -94,8 +97,8 @@ impl Drop for Flow {
 }
 
 /// What commit 1 left to be done.
-struct Begun {
-    committed: Committed,
+pub(crate) struct Begun {
+    pub(crate) committed: Committed,
     key: Option<String>,
     render: Render,
 }
@@ -114,6 +117,7 @@ impl Engine {
             enquiries: Enquiries::new(options.enquiry),
             vault: options.vault,
             desk: options.desk,
+            risk: Screener::new(options.fraud),
             flows: AtomicUsize::new(0),
             flows_max: options.flows_max,
             failover_max: options.failover_max,
@@ -203,32 +207,8 @@ impl Engine {
             return Err(EngineError::CollectDiscontinued);
         }
         let setup = self.mandate_for(merchant.id, &instrument.summary, new.amount, now_ms).await?;
-        let wanted = Wanted {
-            instrument: &instrument.summary,
-            amount: new.amount,
-            capture: new.capture,
-            sets_up_mandate: new.mandate.is_some(),
-            country: merchant.country.as_deref(),
-        };
-        let mut able = self.processors.able(merchant, &wanted, parts.random);
-        if let Some(wanted) = &new.processor {
-            able.retain(|name| name.as_str() == wanted);
-        }
-        if let Some(setup) = &setup {
-            able.retain(|name| *name == setup.processor);
-        }
-        able.truncate(self.failover_max.max(1));
-        let Some(first) = able.first().cloned() else {
-            return Err(EngineError::NoProcessor);
-        };
-        let card = match instrument.card {
-            Some(card) => CardSource::Vault(card),
-            None if merchant.mode == Mode::Sandbox => sandbox::card(&instrument.summary)
-                .map_or(CardSource::None, |card| CardSource::Test(Box::new(card))),
-            None => CardSource::None,
-        };
-        let secrets = ChargeSecrets { card, ip: new.customer.ip, user_agent: new.customer.user_agent, setup };
-        let terms = PaymentTerms {
+        let in_hand = instrument.card;
+        let mut terms = PaymentTerms {
             amount: new.amount,
             capture: new.capture,
             method: new.method,
@@ -247,24 +227,50 @@ impl Engine {
             checkout: new.checkout,
             risk: None,
         };
-        let command = Command::Create {
-            payment_id: PaymentId::from_parts(parts),
-            attempt: AttemptStart {
-                id: AttemptId::from_parts(ids::sibling(parts)),
-                processor: first,
-                amount_minor: new.amount.minor,
-            },
-            terms: Box::new(terms),
+        let asked = Asked {
+            merchant,
+            ip: new.customer.ip.as_deref(),
+            device_id: new.customer.device_id.as_deref(),
+            user_agent: new.customer.user_agent.as_deref(),
+            card_fingerprint: in_hand.map(|card| card.fingerprint.to_bytes()),
+            processor: new.processor.as_deref(),
+            mandate_at: setup.as_ref().map(|setup| &setup.processor),
+            key: key.as_ref(),
+            spread: parts.random,
+            now_ms,
         };
-        let rest = able.split_off(1);
+        let gate = self.gate(&mut terms, &asked).await?;
+        let (payment_id, attempt_id) =
+            (PaymentId::from_parts(parts), AttemptId::from_parts(ids::sibling(parts)));
+        let (subject, amount_minor) = ((merchant.id, parts, now_ms), terms.amount.minor);
+        let terms = Box::new(terms);
         let message = new.confirmation.map(|it| format!("cnf:{}", hex_of(&it.digest)));
-        self.run(
-            (merchant.id, parts, now_ms),
-            command,
-            (key, message),
-            render,
-            move |engine, begun| async move { engine.charge(begun, rest, secrets).await },
-        )
+        let mut able = match gate {
+            Gate::Open(able) => able,
+            Gate::Blocked => {
+                let failure =
+                    Failure::new(FailureCode::FraudDetected, "the fraud check declines the payment");
+                let command = Command::Block { payment_id, attempt_id, terms, failure };
+                let rest = move |engine: Arc<Self>, begun| async move { engine.block(begun, in_hand).await };
+                return self.run(subject, command, (key, message), render, rest).await;
+            }
+        };
+        let Some(first) = able.first().cloned() else {
+            return Err(EngineError::NoProcessor);
+        };
+        let card = match in_hand {
+            Some(card) => CardSource::Vault(card),
+            None if merchant.mode == Mode::Sandbox => sandbox::card(&terms.instrument)
+                .map_or(CardSource::None, |card| CardSource::Test(Box::new(card))),
+            None => CardSource::None,
+        };
+        let secrets = ChargeSecrets { card, ip: new.customer.ip, user_agent: new.customer.user_agent, setup };
+        let attempt = AttemptStart { id: attempt_id, processor: first, amount_minor };
+        let command = Command::Create { payment_id, attempt, terms };
+        let rest = able.split_off(1);
+        self.run(subject, command, (key, message), render, move |engine, begun| async move {
+            engine.charge(begun, rest, secrets).await
+        })
         .await
     }
 
@@ -349,7 +355,7 @@ impl Engine {
     }
 
     /// Commit 1 and what follows it, in a task that outlives the caller.
-    async fn run<F, R>(
+    pub(crate) async fn run<F, R>(
         self: &Arc<Self>,
         (merchant_id, parts, now_ms): (MerchantId, IdParts, u64),
         command: Command,
@@ -417,6 +423,19 @@ impl Engine {
             .await?;
         let reply = finished.reply.unwrap_or_else(|| render(&finished.payment, finished.refund.as_ref()));
         Ok(Answer { reply, replayed: true })
+    }
+
+    /// The end of a payment that the fraud check declines: nothing is sent, its card is not kept.
+    async fn block(
+        self: Arc<Self>,
+        begun: Begun,
+        card: Option<CardInHand>,
+    ) -> Result<StoredReply, EngineError> {
+        let blocked = begun.committed.clone();
+        if let Some(card) = card {
+            self.vault.release(blocked.payment.merchant_id, card.token, card.proof).await;
+        }
+        self.finish(&begun, blocked).await
     }
 
     /// The charge: tries processor after processor as long as each provably took nothing.
@@ -494,7 +513,11 @@ impl Engine {
     }
 
     /// Remembers the reply under the caller's key when no settlement did.
-    async fn finish(&self, begun: &Begun, committed: Committed) -> Result<StoredReply, EngineError> {
+    pub(crate) async fn finish(
+        &self,
+        begun: &Begun,
+        committed: Committed,
+    ) -> Result<StoredReply, EngineError> {
         let refund_id = committed.refund.as_ref().map(|refund| refund.id);
         let Some(step) = begun.finish_at(committed.payment.id, refund_id) else {
             return Ok(begun.reply(committed));
@@ -531,8 +554,9 @@ impl Engine {
     /// Every commit goes through here: whoever watches the payment hears of what changed.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         let committed = self.store.commit(commit).await?;
-        if committed.event.is_some() {
+        if let Some(record) = &committed.event {
             self.watchers.tell(committed.payment.id);
+            self.risk.hear(&committed.payment, &record.event);
         }
         Ok(committed)
     }
@@ -553,6 +577,7 @@ impl Engine {
 
     /// What a settlement leads to: an enquiry if it is still open, the way back for late money.
     pub(crate) fn after_settling(self: &Arc<Self>, committed: &Committed, attempt_id: AttemptId) {
+        self.follow_review(committed);
         match committed.event.as_ref().map(|record| &record.event) {
             Some(PaymentEvent::LateSuccess { .. }) => {
                 let (engine, payment) = (Arc::clone(self), Arc::clone(&committed.payment));

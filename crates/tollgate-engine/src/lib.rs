@@ -19,6 +19,7 @@ pub mod offers;
 mod origin;
 pub mod processors;
 pub mod request;
+pub mod risk;
 mod sandbox;
 mod send;
 pub mod watch;

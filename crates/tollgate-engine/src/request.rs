@@ -67,9 +67,11 @@ pub struct NewCustomer {
     pub email: Option<String>,
     /// Phone number.
     pub phone: Option<String>,
-    /// IP address, for the processor; not stored.
+    /// IP address, for the fraud check, which keeps it, and the processor.
     pub ip: Option<String>,
-    /// Browser, for the processor; not stored.
+    /// The merchant's name of the customer's device, for the fraud check.
+    pub device_id: Option<String>,
+    /// Browser, for the fraud check and the processor; not stored.
     pub user_agent: Option<String>,
 }
 

@@ -15,6 +15,7 @@ use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::method::{Instrument, InstrumentSummary};
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
+use tollgate_core::risk::Verdict;
 use tollgate_vault::{Purpose, VaultError};
 
 /// What a charge needs beside its payment, for the length of the call.
@@ -75,6 +76,7 @@ impl ChargeView<'_> {
             webhook_url: Some(&webhook_url),
             mandate: terms.mandate.as_ref(),
             statement_descriptor: terms.statement_descriptor.as_deref(),
+            challenge: must_challenge(terms),
         });
         http.perform(processor, &operation).await
     }
@@ -97,6 +99,12 @@ impl ChargeView<'_> {
             }
         })
     }
+}
+
+/// Whether the fraud check wants the card's holder to prove to be it, and no passkey has done so.
+fn must_challenge(terms: &PaymentTerms) -> bool {
+    let verdict = terms.risk.as_ref().map(|risk| risk.assessment.verdict);
+    verdict == Some(Verdict::StepUp) && terms.confirmed_by.is_none() && terms.instrument.card().is_some()
 }
 
 /// The outcome when the vault gave no card: nothing was sent.

@@ -322,7 +322,7 @@ async fn customers_act_and_come_back() {
     let processor = world.processor("stripe");
     let (connector, url) = (processor.connector.as_ref(), processor.url.as_str());
     world.set_faults(url, r#"{"pending_end":"never"}"#).await;
-    let secure = card("4000000000003220");
+    let (plain, secure) = (card("4111111111111111"), card("4000000000003220"));
     let plan = |provider: &str| BnplPlan {
         provider: provider.to_owned(),
         kind: BnplKind::PayLater,
@@ -335,6 +335,11 @@ async fn customers_act_and_come_back() {
     let cases = [
         (by_card("secure", AUTOMATIC), "approve", "captured"),
         (by_card("held", MANUAL), "approve", "authorized"),
+        (
+            Charge { challenge: true, ..paid("asked", Instrument::Card(&plain), AUTOMATIC) },
+            "approve",
+            "captured",
+        ),
         (by_card("refused", AUTOMATIC), "reject", "declined"),
         (
             Charge { amount: euro, ..paid("klarna", Instrument::Bnpl { plan: &klarna }, AUTOMATIC) },

@@ -91,4 +91,6 @@ pub enum RiskList {
     Alerts,
     /// The merchant has said whether they were fraud.
     Labelled,
+    /// A person has decided, and what follows from that is still to be done.
+    Decided,
 }

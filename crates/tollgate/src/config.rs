@@ -3,11 +3,15 @@
 //! `TOLLGATE_SERVER__LISTEN=0.0.0.0:8000` sets `listen` in `[server]`; two underscores go one level
 //! down. Every knob is documented here; `docs/configuration.md` shows the whole file.
 
+mod fraud;
+
+use fraud::Fraud;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tollgate_api::ClientAddress;
 use tollgate_api::passkeys::{PasskeyOptions, PasskeyOptionsError, Passkeys};
 use tollgate_connectors::registry::{self, Account};
 use tollgate_core::attempt::ProcessorName;
@@ -31,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) enquiry: Enquiry,
     pub(crate) passkeys: PasskeySettings,
     pub(crate) vault: VaultSettings,
+    pub(crate) fraud: Fraud,
     pub(crate) log: Log,
     /// Processor accounts by name.
     pub(crate) processors: BTreeMap<String, toml::Table>,
@@ -45,6 +50,8 @@ pub(crate) struct Server {
     /// Where customers' browsers and processors reach the gateway; empty: `http://` and the address it
     /// listens on.
     pub(crate) public_url: String,
+    /// How the addresses of customers' browsers are told, for the fraud check of hosted pages.
+    pub(crate) client_address: BrowserAddress,
     /// Most connections at once; further ones wait to be accepted.
     pub(crate) connections_max: u32,
     /// How long a request's header may take to arrive.
@@ -57,11 +64,34 @@ pub(crate) struct Server {
     pub(crate) shutdown_ms: u64,
 }
 
+/// How the addresses of customers' browsers are told.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BrowserAddress {
+    /// Not at all.
+    Unknown,
+    /// They connect directly.
+    Connection,
+    /// A proxy adds them to `X-Forwarded-For`.
+    Forwarded,
+}
+
+impl From<BrowserAddress> for ClientAddress {
+    fn from(how: BrowserAddress) -> Self {
+        match how {
+            BrowserAddress::Unknown => Self::Unknown,
+            BrowserAddress::Connection => Self::Connection,
+            BrowserAddress::Forwarded => Self::Forwarded,
+        }
+    }
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             public_url: String::new(),
+            client_address: BrowserAddress::Unknown,
             connections_max: 10_000,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
@@ -268,6 +298,7 @@ impl Config {
             ("enquiry.longest_ms", self.enquiry.longest_ms, 1, 86_400_000),
             ("enquiry.concurrency", self.enquiry.concurrency as u64, 1, 10_000),
         ];
+        self.fraud.validate()?;
         let url = &self.server.public_url;
         if !url.is_empty() && probe_address(url).is_none() {
             return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));

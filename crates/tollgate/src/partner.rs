@@ -8,6 +8,7 @@ use tollgate_api::auth::format_key;
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::id::{ApiKeyId, BUCKET_COUNT, MerchantId};
 use tollgate_core::merchant::{ApiKey, FeePlan, Merchant, Mode};
+use tollgate_core::risk::Policy;
 use tollgate_engine::clock::Clock;
 use tollgate_engine::ids;
 use tollgate_store::Store;
@@ -44,6 +45,17 @@ pub(crate) async fn add(store: &dyn Store, new: NewPartner) -> Result<Merchant, 
     };
     store.administer(Admin::PutMerchant(merchant.clone())).await?;
     Ok(merchant)
+}
+
+/// Gives a partner a fraud policy.
+pub(crate) async fn put_fraud_policy(
+    store: &dyn Store,
+    merchant_id: MerchantId,
+    policy: &Policy,
+) -> Result<(), Failure> {
+    let policy = Some(policy.as_value().to_string());
+    store.administer(Admin::PutRiskPolicy { merchant_id, policy }).await?;
+    Ok(())
 }
 
 /// Makes an API key. The returned text is shown once and cannot be had again.

@@ -17,6 +17,7 @@ pub(crate) mod demo;
 pub(crate) mod docs;
 pub(crate) mod emi;
 pub(crate) mod events;
+pub(crate) mod fraud;
 pub(crate) mod hand_over;
 pub(crate) mod health;
 pub(crate) mod list;

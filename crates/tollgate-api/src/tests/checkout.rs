@@ -397,6 +397,7 @@ async fn two_choices_at_the_same_moment_are_one_payment() {
             card: None,
         },
         user_agent: None,
+        ip: None,
         fingerprint: [print; 32],
     };
     let (one, other) = tokio::join!(

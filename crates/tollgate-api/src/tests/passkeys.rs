@@ -244,6 +244,46 @@ async fn a_repeated_request_gets_its_reply() {
 }
 
 #[tokio::test]
+async fn the_fraud_check_may_ask_for_a_confirmation() {
+    let shop = shop().await;
+    let policy = r#"{"middle": "step_up_passkey",
+        "rules": [{"name": "all", "when": {"fact": "amount", "gt": 0}, "then": "step_up"}]}"#;
+    let policy = tollgate_core::risk::Policy::from_json(policy).unwrap();
+    let merchant_id = MerchantId::from_u128(7 << 64);
+    shop.state.engine().put_fraud_policy(merchant_id, Some(policy)).await.unwrap();
+    let send = async |user: &str, confirmation: &Value| {
+        let body = Body::from(body("100.00", "INR", user, confirmation));
+        let mut request = shop.request(Method::POST, "/api/v1/payments", body);
+        request.headers_mut().insert("idempotency-key", http::HeaderValue::from_str(user).unwrap());
+        shop.send(request).await
+    };
+    // Who has no passkey cannot be asked: a person looks at it.
+    let unknown = send("ben", &Value::Null).await.json();
+    assert_eq!(
+        (&unknown["risk"]["verdict"], &unknown["risk"]["review"]["state"]),
+        (&json!("review"), &json!("waiting"))
+    );
+    let phone = Authenticator::new(7);
+    shop.register("asha", &phone).await;
+    let refused = send("asha", &Value::Null).await;
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (403, "confirmation_required"));
+    assert_eq!((&refused.json()["field"], shop.payments().await), (&json!("/confirmation"), 1));
+    // The same key is still free.
+    let signed = phone.sign(&shop.confirmation("100.00", "asha").await);
+    let paid = send("asha", &signed).await;
+    assert_eq!(paid.status, StatusCode::CREATED, "{}", paid.json());
+    assert_eq!(
+        (&paid.json()["risk"]["verdict"], &paid.json()["risk"]["rules"]),
+        (&json!("step_up"), &json!(["all"]))
+    );
+    assert_eq!(send("asha", &signed).await.bytes, paid.bytes);
+    // What was begun under a key is answered, whatever is asked for by now.
+    let policy = tollgate_core::risk::Policy::default();
+    shop.state.engine().put_fraud_policy(merchant_id, Some(policy)).await.unwrap();
+    assert_eq!(send("ben", &Value::Null).await.json(), unknown);
+}
+
+#[tokio::test]
 async fn what_authenticators_get_wrong() {
     let shop = shop().await;
     let phone = || Authenticator::new(7);

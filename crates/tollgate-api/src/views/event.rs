@@ -1,6 +1,7 @@
 //! An event of the log.
 
 use super::payment::FailureView;
+use super::risk::EventRiskView;
 use super::text::{At, Major, Shown};
 use serde::Serialize;
 use tollgate_core::currency::Currency;
@@ -42,6 +43,10 @@ pub(crate) struct EventView<'a> {
     amount: Option<Major>,
     /// Why something did not succeed.
     failure: Option<FailureView<'a>>,
+    /// What the fraud check found, with `payment.created` and `payment.blocked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    risk: Option<EventRiskView>,
     /// Why a person's eye is needed.
     #[schema(value_type = Option<String>)]
     flag: Option<&'static str>,
@@ -54,12 +59,12 @@ impl<'a> EventView<'a> {
     /// An event; `currency` is the payment's, where it is known.
     pub(crate) fn new(record: &'a EventRecord, currency: Option<Currency>) -> Self {
         let facts = Facts::of(&record.event);
-        let currency = match &record.event {
-            PaymentEvent::Created { terms, .. } | PaymentEvent::Blocked { terms, .. } => {
-                Some(terms.amount.currency)
-            }
-            _ => currency,
+        let terms = match &record.event {
+            PaymentEvent::Created { terms, .. } | PaymentEvent::Blocked { terms, .. } => Some(terms),
+            _ => None,
         };
+        let currency = terms.map_or(currency, |terms| Some(terms.amount.currency));
+        let risk = terms.and_then(|terms| terms.risk.as_ref()).map(|it| EventRiskView::new(&it.assessment));
         let amount = currency.and_then(|currency| Some(Major::new(facts.amount_minor?, currency)));
         Self {
             id: Shown(record.id),
@@ -72,6 +77,7 @@ impl<'a> EventView<'a> {
             attempt_id: facts.attempt_id.map(Shown),
             amount,
             failure: facts.failure.map(FailureView::new),
+            risk,
             flag: facts.flag,
             created_at: At(record.at_ms),
         }

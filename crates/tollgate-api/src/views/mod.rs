@@ -8,4 +8,5 @@ pub(crate) mod event;
 pub(crate) mod instrument;
 pub(crate) mod payment;
 pub(crate) mod refund;
+pub(crate) mod risk;
 pub(crate) mod text;

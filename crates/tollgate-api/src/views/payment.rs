@@ -4,6 +4,7 @@ use super::action::NextActionView;
 use super::event::EventView;
 use super::instrument::{InstrumentView, MandateView};
 use super::refund::RefundView;
+use super::risk::RiskView;
 use super::text::{At, Major, PairsView, Shown};
 use crate::schemas::{CaptureModeSchema, CurrencySchema, MetadataSchema, MethodSchema, StatusSchema};
 use serde::Serialize;
@@ -96,6 +97,10 @@ pub(crate) struct PaymentView<'a> {
     next_action: Option<NextActionView<'a>>,
     /// Why it was refused or failed, or why its outcome is not known.
     failure: Option<FailureView<'a>>,
+    /// What the fraud check found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    risk: Option<RiskView<'a>>,
     /// Reasons why a person looks at it, such as `outcome_unknown`.
     #[schema(value_type = Vec<String>)]
     flags: Vec<&'static str>,
@@ -182,6 +187,7 @@ impl<'a> PaymentView<'a> {
                 .then(|| major(payment.subvention_minor.saturating_sub(payment.subvention_returned_minor))),
             next_action: NextActionView::new(payment),
             failure: payment.failure.as_ref().map(FailureView::new),
+            risk: RiskView::new(payment),
             flags: payment.flags.iter().map(|flag| flag.as_str()).collect(),
             confirmed_by: terms.confirmed_by.map(Shown),
             operation_in_progress: payment

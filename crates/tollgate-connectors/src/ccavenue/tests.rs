@@ -41,6 +41,7 @@ fn charge(instrument: Instrument<'_>, amount: Money, capture: CaptureMode) -> Ch
         webhook_url: None,
         mandate: None,
         statement_descriptor: None,
+        challenge: false,
     }
 }
 

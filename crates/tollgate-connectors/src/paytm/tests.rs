@@ -47,6 +47,7 @@ fn charge(instrument: Instrument<'_>, amount_minor: i64) -> Charge<'_> {
         webhook_url: None,
         mandate: None,
         statement_descriptor: None,
+        challenge: false,
     }
 }
 

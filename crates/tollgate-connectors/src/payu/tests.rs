@@ -42,6 +42,7 @@ fn charge(instrument: Instrument<'_>, amount_minor: i64, capture: CaptureMode) -
         webhook_url: None,
         mandate: None,
         statement_descriptor: None,
+        challenge: false,
     }
 }
 

@@ -59,6 +59,7 @@ fn charge(instrument: Instrument<'_>, amount_minor: i64) -> Charge<'_> {
         webhook_url: Some("https://tollgate.test/webhooks/1"),
         mandate: None,
         statement_descriptor: None,
+        challenge: false,
     }
 }
 

@@ -44,6 +44,7 @@ fn charge(instrument: Instrument<'_>, amount: Money) -> Charge<'_> {
         webhook_url: None,
         mandate: None,
         statement_descriptor: None,
+        challenge: false,
     }
 }
 

@@ -66,6 +66,11 @@ pub(super) fn confirm(charge: &Charge<'_>, afterpay: bool) -> Result<Zeroizing<V
             if let Some(cvc) = &card.cvc {
                 form.field("payment_method_data[card][cvc]", cvc.expose());
             }
+            if charge.challenge {
+                // docs.stripe.com/payments/3d-secure/authentication-flow#manual-three-ds: `challenge` asks for
+                // a challenge of the customer, where `any` is content with a frictionless authentication.
+                form.field("payment_method_options[card][request_three_d_secure]", "challenge");
+            }
             name = card.holder.as_deref().or(name);
         }
         Instrument::Bnpl { plan } => match plan.provider.as_str() {

@@ -62,6 +62,7 @@ fn charge(instrument: Instrument<'_>, amount: Money) -> Charge<'_> {
         webhook_url: None,
         mandate: None,
         statement_descriptor: None,
+        challenge: false,
     }
 }
 
@@ -498,6 +499,18 @@ fn what_cannot_be_charged_is_never_sent() {
     assert!(unsupported(Charge { return_url: None, ..charge(Instrument::Card(&card), usd()) }));
     assert!(unsupported(charge(Instrument::Card(&card), Money::new(10_051, Currency::KWD))));
     assert!(!unsupported(charge(Instrument::Card(&card), usd())));
+}
+
+#[test]
+fn a_challenge_is_asked_for_with_the_confirmation() {
+    let card = visa();
+    for challenge in [true, false] {
+        let operation = Operation::Charge(Charge { challenge, ..charge(Instrument::Card(&card), usd()) });
+        let call = next(read(&operation, step::CREATE, "", 200, untouched(ID).as_bytes()));
+        let fields = Fields::parse(&call.request.body).unwrap();
+        let asked = fields.get("payment_method_options[card][request_three_d_secure]");
+        assert_eq!(asked, challenge.then_some("challenge"));
+    }
 }
 
 #[test]

@@ -85,6 +85,7 @@ pub(crate) fn charge(instrument: Instrument<'_>, amount: Money) -> Charge<'_> {
         webhook_url: None,
         mandate: None,
         statement_descriptor: None,
+        challenge: false,
     }
 }
 

@@ -155,7 +155,11 @@ impl StripeSim {
                 let waiting = waiting(Failure::Cancelled);
                 self.leave_waiting(number, method, waiting, approve, form, profile).map_err(late)
             }
-            Behaviour::Success | Behaviour::Fault(_) if method == Method::Bnpl => {
+            // Only a challenge is certain to need the customer: `any` may stay without one.
+            Behaviour::Success | Behaviour::Fault(_)
+                if method == Method::Bnpl
+                    || form.is("payment_method_options[card][request_three_d_secure]", "challenge") =>
+            {
                 let waiting = waiting(Failure::Cancelled);
                 self.leave_waiting(number, method, waiting, true, form, profile).map_err(late)
             }

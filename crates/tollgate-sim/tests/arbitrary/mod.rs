@@ -88,6 +88,7 @@ pub fn check(connector: &dyn Connector, data: &[u8]) {
             webhook_url: None,
             mandate: None,
             statement_descriptor: None,
+            challenge: false,
         })
     };
     let mut operations: Vec<Operation<'_>> = instruments.into_iter().map(charge).collect();

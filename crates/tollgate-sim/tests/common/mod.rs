@@ -180,6 +180,7 @@ pub fn charge<'a>(reference: &'a str, instrument: Instrument<'a>, capture: Captu
         webhook_url: None,
         mandate: None,
         statement_descriptor: None,
+        challenge: false,
     }
 }
 

@@ -71,6 +71,7 @@ pub(super) fn risk_list(merchant_id: MerchantId, list: RiskList, payment_id: [u8
         RiskList::Review => 1,
         RiskList::Alerts => 2,
         RiskList::Labelled => 3,
+        RiskList::Decided => 4,
     };
     key[17..].copy_from_slice(&payment_id);
     key

@@ -7,13 +7,16 @@ use crate::query::RiskList;
 use fjall::Readable;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::payment::Payment;
-use tollgate_core::risk::{ReviewState, Verdict};
+use tollgate_core::risk::{FollowUp, ReviewState, Verdict};
 
 /// The most payments given at once.
 const LIMIT_MAX: usize = 1_000;
 
+/// How many lists there are.
+pub(super) const LISTS: usize = 4;
+
 /// Each list, and whether the payment is on it.
-pub(super) fn lists(payment: &Payment) -> [(RiskList, bool); 3] {
+pub(super) fn lists(payment: &Payment) -> [(RiskList, bool); LISTS] {
     let waits = payment.review.as_ref().is_some_and(|review| review.state == ReviewState::Waiting);
     let alarms =
         payment.terms.risk.as_ref().is_some_and(|risk| {
@@ -23,6 +26,7 @@ pub(super) fn lists(payment: &Payment) -> [(RiskList, bool); 3] {
         (RiskList::Review, waits),
         (RiskList::Alerts, alarms),
         (RiskList::Labelled, payment.labelled_fraud.is_some()),
+        (RiskList::Decided, FollowUp::of(payment).is_some()),
     ]
 }
 

@@ -98,7 +98,7 @@ pub(super) struct Txn<'a> {
 struct Change {
     before: Option<PaymentStatus>,
     expired_before_ms: Option<u64>,
-    listed_before: Option<[(RiskList, bool); 3]>,
+    listed_before: Option<[(RiskList, bool); risk::LISTS]>,
     payment: Payment,
     attempts: Vec<Attempt>,
     refund: Option<Refund>,

@@ -3,11 +3,13 @@
 use crate::Failure;
 use crate::commands::serve::open_store;
 use crate::config::Config;
-use crate::partner::{NewPartner, add, add_key};
+use crate::partner::{NewPartner, add, add_key, put_fraud_policy};
 use clap::Subcommand;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tollgate_core::id::{ApiKeyId, MerchantId};
 use tollgate_core::merchant::{FeePlan, Mode};
+use tollgate_core::risk::Policy;
 use tollgate_engine::clock::Clock;
 use tollgate_store::Store;
 use tollgate_store::commit::Admin;
@@ -41,6 +43,9 @@ enum Action {
         /// Processors to use, most wanted first; none: all that are configured.
         #[arg(long, value_delimiter = ',')]
         processors: Vec<String>,
+        /// File of its fraud policy (JSON, as `PUT /api/v1/fraud/policy` takes it); none: the default.
+        #[arg(long)]
+        fraud_policy: Option<PathBuf>,
     },
     /// Lists partners.
     List,
@@ -66,14 +71,24 @@ fn country(text: &str) -> Result<String, &'static str> {
     right.then(|| text.to_owned()).ok_or("a country is two capital letters")
 }
 
+/// Read before anything is made: a wrong policy leaves no partner behind.
+fn read_policy(path: &Path) -> Result<Policy, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Policy::from_json(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
 /// Runs it.
 pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
     let store = open_store(&config)?;
     match args.action {
-        Action::Add { name, live, fee_bps, mcc, country, processors } => {
+        Action::Add { name, live, fee_bps, mcc, country, processors, fraud_policy } => {
+            let policy = fraud_policy.as_deref().map(read_policy).transpose()?;
             let mode = if live { Mode::Live } else { Mode::Sandbox };
             let fee = FeePlan { percent_bps: fee_bps, fixed_minor: 0 };
             let merchant = add(&store, NewPartner { name, mode, fee, mcc, country, processors }).await?;
+            if let Some(policy) = policy {
+                put_fraud_policy(&store, merchant.id, &policy).await?;
+            }
             let key = add_key(&store, &merchant).await?;
             println!("{} {}\n{key}", merchant.id, merchant.name);
         }

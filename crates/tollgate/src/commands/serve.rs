@@ -54,6 +54,7 @@ pub(crate) async fn serve(
     demo: Option<MerchantId>,
 ) -> Result<(), Failure> {
     let processors = config.processors()?;
+    let fraud = config.fraud.options()?;
     if processors.iter().next().is_none() {
         tracing::warn!("no processor is configured: every payment will be refused");
     }
@@ -76,7 +77,12 @@ pub(crate) async fn serve(
         flows_max: config.engine.flows_max,
         failover_max: config.engine.failover_max,
         enquiry: config.enquiry_options(),
+        fraud,
     });
+    match engine.warm_up_fraud().await {
+        Ok(counted) => tracing::debug!(counted, "payments of the last hour are counted again"),
+        Err(error) => tracing::warn!(%error, "the fraud check begins without the last hour's payments"),
+    }
     engine.start();
     let lifecycle = Lifecycle::default();
     let api = ApiOptions {
@@ -85,6 +91,7 @@ pub(crate) async fn serve(
         passkeys: Some(passkeys),
         card_session_secret: vault.session_secret,
         card_url: vault.card_url,
+        client_address: config.server.client_address.into(),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     let options = ServerOptions {

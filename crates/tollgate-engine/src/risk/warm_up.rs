@@ -1,0 +1,81 @@
+//! Filling the counters after a start: without it a restart would make everybody's velocity zero.
+
+use crate::error::EngineError;
+use crate::flow::Engine;
+use std::collections::HashMap;
+use tollgate_core::event::PaymentEvent;
+use tollgate_core::id::PaymentId;
+use tollgate_core::merchant::Mode;
+use tollgate_core::risk::RiskKeys;
+
+/// How far back payments are counted again.
+const WINDOW_MS: u64 = 3_600_000;
+
+/// Most events looked at.
+const EVENTS_MAX: u64 = 50_000;
+
+/// Events read at once.
+const PAGE: usize = 1_000;
+
+impl Engine {
+    /// Counts the payments of the last hour again, from the end of the event log. Returns how many.
+    ///
+    /// # Errors
+    /// A store's fault; what was counted until then stays.
+    pub async fn warm_up_fraud(&self) -> Result<usize, EngineError> {
+        if !self.risk.enabled {
+            return Ok(0);
+        }
+        let mut modes = HashMap::new();
+        for merchant in self.store.merchants().await? {
+            self.risk.learn_mode(merchant.id, merchant.mode);
+            modes.insert(merchant.id, merchant.mode);
+        }
+        let from_ms = self.now_ms().saturating_sub(WINDOW_MS);
+        let last = self.last_event().await?;
+        let mut after = last.saturating_sub(EVENTS_MAX);
+        let mut begun: HashMap<PaymentId, (Mode, RiskKeys)> = HashMap::new();
+        loop {
+            let page = self.store.outbox(after, PAGE).await?;
+            let Some(end) = page.last().map(|record| record.sequence) else {
+                return Ok(begun.len());
+            };
+            for record in page.iter().filter(|record| record.at_ms >= from_ms) {
+                match &record.event {
+                    PaymentEvent::Created { terms, .. } | PaymentEvent::Blocked { terms, .. } => {
+                        let mode = modes.get(&record.merchant_id);
+                        if let (Some(mode), Some(screening)) = (mode, terms.risk.as_deref()) {
+                            let keys =
+                                self.risk.begins(*mode, record.merchant_id, terms, screening, record.at_ms);
+                            begun.insert(record.payment_id, (*mode, keys));
+                        }
+                    }
+                    PaymentEvent::Declined { .. }
+                    | PaymentEvent::Authorized { .. }
+                    | PaymentEvent::Completed { .. } => {
+                        if let Some((mode, keys)) = begun.get(&record.payment_id) {
+                            let declined = matches!(record.event, PaymentEvent::Declined { .. });
+                            self.risk.ended(*mode, keys, record.at_ms, declined);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            after = end;
+        }
+    }
+
+    /// The last event's sequence number, found by halving: sequence numbers have no gaps.
+    async fn last_event(&self) -> Result<u64, EngineError> {
+        let (mut below, mut above) = (0, 1_u64 << 53);
+        while above - below > 1 {
+            let middle = below + (above - below) / 2;
+            if self.store.outbox(middle - 1, 1).await?.is_empty() {
+                above = middle;
+            } else {
+                below = middle;
+            }
+        }
+        Ok(below)
+    }
+}
