@@ -46,6 +46,10 @@ BEYOND_THE_SCHEMA = {
     "details_required",
     # depends on the partner's category and the customer's phone
     "upi_collect_discontinued",
+    # depend on what was put into the vault before
+    "card_token_unknown",
+    # Indian accounts store network tokens alone
+    "card_storage_forbidden",
     # depends on other payments
     "mandate_unusable",
     "no_mandate",
@@ -70,6 +74,7 @@ BEYOND_THE_SCHEMA_AT = {
     # depends on the day
     # plans are in one currency
     ("/currency", "instalments are in INR alone"),
+    ("/currency", "the lender does not lend in this currency"),
     ("/mandate/ends_at", "must be an RFC 3339 moment within the next thirty years"),
     # parameters that need or exclude one another
     ("currency", "is required with an amount"),

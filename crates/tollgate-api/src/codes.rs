@@ -123,6 +123,10 @@ codes! {
         "It was never made, was used, its time is over, its card was deleted, or it is another account's.";
     CARD_NOT_ACCEPTED_HERE 422 "card_not_accepted_here" "This address takes no card numbers"
         "Cards are sent to the vault's own address: ask `POST /api/v1/card_sessions` for it, and pay with the token it gives.";
+    CARD_NUMBER_IN_TEXT 422 "card_number_in_text" "A text shows a card number"
+        "Texts are stored and shown. Send card numbers in `payment_method.card.number` alone.";
+    CARD_STORAGE_FORBIDDEN 422 "card_storage_forbidden" "This account may not store card numbers"
+        "Accounts in India save network tokens alone (RBI, card-on-file tokenisation): send `card.network_token` with the network's token as `card.number`.";
     CARDS_DESTROYED 422 "cards_destroyed" "This account's cards have been destroyed"
         "They cannot be brought back.";
     CARD_UNREADABLE 500 "card_unreadable" "The card cannot be decrypted"

@@ -54,6 +54,21 @@ pub(crate) async fn finish(State(state): State<AppState>, request: Request, next
     response
 }
 
+/// The same for a server that has no state: no metrics.
+pub(crate) async fn plainly(request: Request, next: Next) -> Response {
+    let id = RequestId::of(request.headers());
+    let method = request.method().clone();
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        write_problem(&mut response, &problem, id, &method);
+    }
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID_HEADER, id.to_header());
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 fn write_problem(response: &mut Response, problem: &Problem, id: RequestId, method: &Method) {
     let body = problem.to_json(Some(id.as_str()));
     let headers = response.headers_mut();

@@ -261,6 +261,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for MethodBody<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub(crate) struct CardBody<'a> {
+    /// A card that is in the vault already.
+    #[serde(borrow)]
+    pub(crate) token: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) number: Option<SecretText<'a>>,
     pub(crate) exp_month: Option<Whole<u8>>,

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod auth_cache;
 pub mod body;
+pub mod card_port;
 pub mod codes;
 pub mod docs_page;
 pub mod finish;
@@ -28,7 +29,6 @@ mod query;
 mod reply;
 mod routes;
 mod schemas;
-mod shelf;
 mod validate;
 mod views;
 
@@ -40,10 +40,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, balance, banks, bnpl, cancel, capture, checkout, checkout_page, come_back, confirmations,
-    create, demo, docs, emi, events, fraud, hand_over, health, list, mandate, metrics,
-    openapi as openapi_route, passkeys as passkey_routes, payment, payment_qr, qr_codes, recent, refunds,
-    vault, webhooks,
+    analytics, balance, banks, bnpl, cancel, capture, card_sessions, checkout, checkout_page, come_back,
+    confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list, mandate, metrics,
+    openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods, payment_qr, qr_codes,
+    recent, refunds, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -82,6 +82,15 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/wallets", get(banks::list_wallets))
         .route("/api/v1/emi/plans", get(emi::list_emi_plans))
         .route("/api/v1/bnpl/eligibility", post(bnpl::bnpl_eligibility))
+        .route("/api/v1/card_sessions", post(card_sessions::create_card_session))
+        .route(
+            "/api/v1/payment_methods",
+            post(payment_methods::create_payment_method).get(payment_methods::list_payment_methods),
+        )
+        .route(
+            "/api/v1/payment_methods/{id}",
+            get(payment_methods::get_payment_method).delete(payment_methods::delete_payment_method),
+        )
         .route("/api/v1/passkeys", post(passkey_routes::register_passkey))
         .route("/api/v1/passkeys/options", post(passkey_routes::passkey_options))
         .route("/api/v1/confirmations", post(confirmations::confirmation_options))
@@ -98,7 +107,8 @@ pub fn app(state: AppState) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi_route::openapi))
         .route("/docs", get(docs::docs));
-    finished(pages(routes), state)
+    let port = card_port::route(state.card_port());
+    finished(pages(routes).merge(port), state)
 }
 
 /// What customers' browsers see.
@@ -108,7 +118,6 @@ fn pages(routes: Router<AppState>) -> Router<AppState> {
         .route("/checkout/{session}/pay", post(checkout_page::pay))
         .route("/checkout/{session}/cancel", post(checkout_page::cancel))
         .route("/checkout/{session}/events", get(checkout_page::events))
-        .route("/vault/cards", post(vault::keep_card))
         .route("/pay/{merchant}/{payment}", get(hand_over::show))
         .route("/pay/{merchant}/{payment}/{picture}", get(hand_over::picture))
         .route("/return/{processor}/{reference}", get(come_back::receive).post(come_back::receive))

@@ -5,9 +5,9 @@
 use crate::codes;
 use crate::problem::ProblemBody;
 use crate::routes::{
-    analytics, balance, banks, bnpl, cancel, capture, checkout, confirmations, create, docs, emi, events,
-    fraud, health, list, mandate, metrics, openapi, passkeys, payment, payment_qr, qr_codes, recent, refunds,
-    webhooks,
+    analytics, balance, banks, bnpl, cancel, capture, card_sessions, checkout, confirmations, create, docs,
+    emi, events, fraud, health, list, mandate, metrics, openapi, passkeys, payment, payment_methods,
+    payment_qr, qr_codes, recent, refunds, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -38,6 +38,11 @@ use utoipa::{Modify, OpenApi};
         emi::list_emi_plans,
         bnpl::bnpl_eligibility,
         qr_codes::make_qr_code,
+        card_sessions::create_card_session,
+        payment_methods::create_payment_method,
+        payment_methods::list_payment_methods,
+        payment_methods::get_payment_method,
+        payment_methods::delete_payment_method,
         passkeys::passkey_options,
         passkeys::register_passkey,
         confirmations::confirmation_options,
@@ -67,6 +72,7 @@ use utoipa::{Modify, OpenApi};
         (name = "Checkout", description = "Payment pages hosted here"),
         (name = "Refunds", description = "Giving it back"),
         (name = "Methods", description = "How customers can pay"),
+        (name = "Cards", description = "Cards in the vault, and on file"),
         (name = "Confirmations", description = "Customers agree by finger, face or PIN"),
         (name = "Fraud", description = "Risky payments"),
         (name = "Reports", description = "Where it stands"),

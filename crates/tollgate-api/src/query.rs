@@ -89,7 +89,7 @@ impl<'a> Params<'a> {
 /// Reads an RFC 3339 date and time; a moment before 1970 is the epoch itself.
 ///
 /// A space is read as the plus sign it was before somebody did not escape it.
-fn moment_ms(text: &str) -> Option<u64> {
+pub(crate) fn moment_ms(text: &str) -> Option<u64> {
     let shape_right = text.len() >= 20
         && text.bytes().enumerate().all(|(place, byte)| match place {
             4 | 7 => byte == b'-',

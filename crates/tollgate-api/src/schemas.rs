@@ -368,7 +368,7 @@ pub(crate) struct EmiMethodSchema {
     /// The plan.
     emi: EmiSchema,
     /// The card, of that bank.
-    card: CardSchema,
+    card: CardChoiceSchema,
 }
 
 /// The type's name.
@@ -445,7 +445,7 @@ macro_rules! method_object {
 
 method_object!(
     /// A card with its details.
-    CardMethodSchema as CardMethod, CardKind [Card, CreditCard, DebitCard], card: CardSchema
+    CardMethodSchema as CardMethod, CardKind [Card, CreditCard, DebitCard], card: CardChoiceSchema
 );
 method_object!(
     /// UPI, with or without an address.
@@ -487,6 +487,35 @@ pub(crate) struct CardSchema {
     /// The holder's name.
     #[schema(max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     name: Option<String>,
+}
+
+/// A card: its number, or the token of one that is in the vault.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+#[schema(as = CardChoice)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) enum CardChoiceSchema {
+    /// A card as its holder typed it.
+    Clear(CardSchema),
+    /// A card in the vault.
+    Token(CardTokenSchema),
+}
+
+/// A card in the vault: on file (`POST /api/v1/payment_methods`), or sent there for one payment (`POST
+/// /api/v1/card_sessions`).
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CardByToken)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct CardTokenSchema {
+    /// Its token.
+    #[schema(pattern = "^tok_[0-9A-Za-z]{22}$")]
+    token: String,
+    /// The security code, typed again.
+    #[schema(pattern = "^[0-9]{3,4}$", example = "123")]
+    cvc: Option<String>,
+    /// The new cryptogram, if the card on file is a network token.
+    network_token: Option<NetworkTokenSchema>,
 }
 
 /// Proof that a network token may be used once.

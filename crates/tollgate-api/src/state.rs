@@ -1,18 +1,20 @@
 //! What every handler can reach, and where the program stands between start and stop.
 
 use crate::auth_cache::AuthCache;
+use crate::card_port::CardPort;
 use crate::client::ClientAddress;
 use crate::passkeys::Passkeys;
 use crate::routes::health::ProbeCache;
-use crate::shelf::CardShelf;
 use crate::telemetry::HttpMetrics;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tollgate_core::card::Secret;
 use tollgate_core::id::MerchantId;
 use tollgate_engine::Engine;
+use tollgate_vault::CardSession;
 
 /// Where the program stands. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +64,10 @@ pub struct ApiOptions {
     pub body_timeout_ms: u64,
     /// Whose demo shop is at `/demo`; none: there is no such page.
     pub demo: Option<MerchantId>,
+    /// Signs card sessions; shared with the vault, where that is a process of its own.
+    pub card_session_secret: Secret,
+    /// Where browsers send cards to, where that is not this server.
+    pub card_url: Option<String>,
     /// How the addresses of customers' browsers are told.
     pub client_address: ClientAddress,
     /// Customers' passkeys; none: payments cannot be confirmed with them.
@@ -71,7 +77,14 @@ pub struct ApiOptions {
 impl Default for ApiOptions {
     /// Ten seconds for 64 KiB: far below any useful connection.
     fn default() -> Self {
-        Self { body_timeout_ms: 10_000, demo: None, client_address: ClientAddress::Unknown, passkeys: None }
+        Self {
+            body_timeout_ms: 10_000,
+            demo: None,
+            card_session_secret: Secret::new(format!("{:032x}", rand::random::<u128>())),
+            card_url: None,
+            client_address: ClientAddress::Unknown,
+            passkeys: None,
+        }
     }
 }
 
@@ -87,7 +100,7 @@ struct Inner {
     prometheus: PrometheusHandle,
     http_metrics: HttpMetrics,
     probes: ProbeCache,
-    cards: CardShelf,
+    card_port: Arc<CardPort>,
     streams: Arc<Semaphore>,
     options: ApiOptions,
 }
@@ -102,6 +115,12 @@ impl AppState {
         prometheus: PrometheusHandle,
         options: ApiOptions,
     ) -> Self {
+        let card_port = CardPort::new(
+            Arc::clone(engine.vault()),
+            options.card_session_secret.clone(),
+            engine.clock().clone(),
+            Duration::from_millis(options.body_timeout_ms),
+        );
         Self(Arc::new(Inner {
             engine,
             auth: AuthCache::default(),
@@ -109,7 +128,7 @@ impl AppState {
             prometheus,
             http_metrics: HttpMetrics::new(&crate::openapi::document()),
             probes: ProbeCache::default(),
-            cards: CardShelf::default(),
+            card_port: Arc::new(card_port),
             streams: Arc::new(Semaphore::new(crate::pages::live::STREAMS_MAX)),
             options,
         }))
@@ -147,9 +166,20 @@ impl AppState {
         &self.0.probes
     }
 
-    /// Cards that wait for the form that uses them.
-    pub(crate) fn cards(&self) -> &CardShelf {
-        &self.0.cards
+    /// Takes cards from browsers.
+    pub(crate) fn card_port(&self) -> Arc<CardPort> {
+        Arc::clone(&self.0.card_port)
+    }
+
+    /// A grant to put a card into the vault.
+    pub(crate) fn card_session(&self, merchant_id: MerchantId, expires_at_ms: u64) -> String {
+        let session = CardSession { merchant_id, expires_at_ms, nonce: rand::random() };
+        session.issue(&self.0.options.card_session_secret)
+    }
+
+    /// Where browsers send cards to, where that is not this server; without a slash at its end.
+    pub(crate) fn card_url(&self) -> Option<&str> {
+        self.0.options.card_url.as_deref()
     }
 
     /// Places for streams of live state.

@@ -16,7 +16,7 @@ use crate::input::{
 use crate::problem::Problem;
 use serde_json::value::RawValue;
 use std::net::IpAddr;
-use tollgate_core::card::CardSecret;
+use tollgate_core::card::shows_number;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::MerchantId;
 use tollgate_core::mandate::{MandateFrequency, MandateTerms};
@@ -49,11 +49,12 @@ pub(crate) const RECENT_USERS_MAX: usize = 1_000;
 /// Twelve hours: a card is good until its last month has ended everywhere on earth.
 const LAST_TIME_ZONE_MS: u64 = 12 * 3_600_000;
 
-/// A new payment whose card, if it has one, is not in the vault yet.
+/// A new payment. If it has a card, the card's place in its instrument is still to be filled: by what the
+/// vault says of it.
 #[derive(Debug)]
 pub(crate) struct CheckedPayment {
     pub(crate) new: NewPayment,
-    pub(crate) card: Option<CardSecret>,
+    pub(crate) card: Option<method::CardGiven>,
     /// What the customer signed, not verified yet.
     pub(crate) confirmation: Option<PublicKeyCredential>,
 }
@@ -271,6 +272,9 @@ fn metadata(pairs: Option<Pairs<'_>>) -> Result<Vec<(String, String)>, Problem> 
         if kept.iter().any(|(earlier, _)| *earlier == key) {
             return Err(Problem::field("/metadata", "a key is there twice"));
         }
+        if shows_number(&key) || shows_number(&value) {
+            return Err(card_in_text("/metadata"));
+        }
         kept.push((key, value));
     }
     Ok(kept)
@@ -288,6 +292,7 @@ fn any_text(
             format!("may have at most {chars_max} characters and no control characters"),
         )),
         Some(text) if text.as_str().is_empty() => Ok(None),
+        Some(text) if shows_number(text.as_str()) => Err(card_in_text(pointer)),
         other => Ok(other.map(|text| text.0.into_owned())),
     }
 }
@@ -300,8 +305,14 @@ fn checked(
 ) -> Result<Option<String>, Problem> {
     match text {
         Some(text) if !right(text.as_str()) => Err(Problem::field(pointer, rule)),
+        Some(text) if shows_number(text.as_str()) => Err(card_in_text(pointer)),
         other => Ok(other.map(|text| text.0.into_owned())),
     }
+}
+
+/// Card numbers belong into the vault, and not into texts that are stored and shown.
+fn card_in_text(pointer: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::new(&codes::CARD_NUMBER_IN_TEXT).at(pointer)
 }
 
 /// Whether text has at most so many characters, none of them a control character.

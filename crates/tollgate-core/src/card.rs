@@ -209,6 +209,46 @@ impl CardSecret {
     }
 }
 
+/// Whether text shows what must be taken for a card number: as many digits in a row as a network's numbers
+/// have, single spaces or hyphens between them, with that network's first digits and a right check digit.
+///
+/// Of random numbers of sixteen digits one in thirty is taken for one too.
+#[must_use]
+pub fn shows_number(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut place = 0;
+    while place < bytes.len() {
+        if !bytes[place].is_ascii_digit() {
+            place += 1;
+            continue;
+        }
+        let mut digits = String::new();
+        let mut end = place;
+        while let Some(byte) = bytes.get(end) {
+            let separates = matches!(byte, b' ' | b'-') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+            if byte.is_ascii_digit() {
+                digits.push(char::from(*byte));
+            } else if !separates {
+                break;
+            }
+            end += 1;
+        }
+        let number = CardNumber(digits);
+        let length = number.0.len();
+        let fits = match number.brand() {
+            CardBrand::Amex => length == 15,
+            CardBrand::Diners => length == 14,
+            CardBrand::Other => false,
+            _ => length == 16,
+        };
+        if fits && luhn_holds(&number.0) {
+            return true;
+        }
+        place = end;
+    }
+    false
+}
+
 fn luhn_holds(digits: &str) -> bool {
     let sum: u32 = digits
         .bytes()
@@ -229,6 +269,30 @@ fn luhn_holds(digits: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_seen_in_text() {
+        for shown in [
+            "4111111111111111",
+            "pay with 4111 1111 1111 1111, please",
+            "a 4111-1111-1111-1111b",
+            "378282246310005",
+            "x5555555555554444y",
+        ] {
+            assert!(shows_number(shown), "{shown}");
+        }
+        for plain in [
+            "",
+            "order 4111111111111112",
+            "41111111111111111",
+            "1790000000000000000",
+            "411111111111 1111 1111",
+            "4111  1111  1111  1111",
+            "+91 98765 43210",
+        ] {
+            assert!(!shows_number(plain), "{plain}");
+        }
+    }
 
     #[test]
     fn public_test_numbers() {

@@ -227,6 +227,26 @@ fn a_policy_comes_back_from_json() {
 }
 
 #[test]
+fn the_documented_features_are_these() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/fraud.md")).unwrap();
+    for (place, feature) in FEATURES.iter().enumerate() {
+        let row = format!("| {place} | `{}` | {} | ", feature.name, feature.description);
+        assert!(page.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn the_documented_policies_are_valid() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/fraud.md")).unwrap();
+    let policies: Vec<&str> =
+        page.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(policies.len(), 2);
+    for text in policies {
+        Policy::from_json(text).unwrap();
+    }
+}
+
+#[test]
 fn what_could_not_be_scored() {
     let assessment = unscored(&Policy::default(), None, Fallback::OverBudget);
     assert_eq!((assessment.verdict, assessment.fallback), (Verdict::Allow, Some(Fallback::OverBudget)));

@@ -18,15 +18,15 @@ use tollgate_core::event::PaymentTerms;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::outcome::Outcome;
-use tollgate_vault::{CardToken, CardVault, CvcToken, Fingerprint, Purpose};
+use tollgate_vault::{CardToken, CardVault, Fingerprint, ProofToken, Purpose};
 
 /// A card as the engine holds it: by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardInHand {
     /// Where the vault has it.
     pub token: CardToken,
-    /// Its security code, where that was given apart from it.
-    pub cvc: Option<CvcToken>,
+    /// Its security code or cryptogram, where that was given apart from it.
+    pub proof: Option<ProofToken>,
     /// The same for the same number.
     pub fingerprint: Fingerprint,
 }
@@ -92,9 +92,9 @@ impl CardDesk for Desk {
             let why = "the vault's process does not know the processor";
             return Outcome::NotTaken(Failure::new(FailureCode::NoProcessor, why));
         };
-        let CardInHand { token, cvc, .. } = order.card;
+        let CardInHand { token, proof, .. } = order.card;
         let purpose = Purpose::Charge(order.payment_id);
-        let taken = self.vault.withdraw(order.merchant_id, token, cvc, purpose, self.clock.now_ms()).await;
+        let taken = self.vault.withdraw(order.merchant_id, token, proof, purpose, self.clock.now_ms()).await;
         let card = match taken {
             Ok(card) => card,
             Err(error) => return no_card(error),

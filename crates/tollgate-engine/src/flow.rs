@@ -142,6 +142,12 @@ impl Engine {
         &self.public_url
     }
 
+    /// The clock.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Now, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
@@ -427,7 +433,7 @@ impl Engine {
     ) -> Result<StoredReply, EngineError> {
         let blocked = begun.committed.clone();
         if let Some(card) = card {
-            self.vault.release(blocked.payment.merchant_id, card.token, card.cvc).await;
+            self.vault.release(blocked.payment.merchant_id, card.token, card.proof).await;
         }
         self.finish(&begun, blocked).await
     }
@@ -448,7 +454,7 @@ impl Engine {
         let said = self.charge_at_each(&begun, &mut payment, rest, secrets).await;
         if let Some(card) = card {
             // Whatever came of it, its security code is not kept.
-            self.vault.release(merchant_id, card.token, card.cvc).await;
+            self.vault.release(merchant_id, card.token, card.proof).await;
         }
         said
     }

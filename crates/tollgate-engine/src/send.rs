@@ -148,7 +148,7 @@ impl Engine {
                 let purpose = Purpose::Charge(payment.id);
                 let merchant_id = payment.merchant_id;
                 let taken =
-                    self.vault.withdraw(merchant_id, card.token, card.cvc, purpose, self.now_ms()).await;
+                    self.vault.withdraw(merchant_id, card.token, card.proof, purpose, self.now_ms()).await;
                 match taken {
                     Ok(card) => {
                         withdrawn = card;

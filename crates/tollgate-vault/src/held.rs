@@ -1,14 +1,14 @@
-//! Cards and security codes that are held in memory for one payment. Wiped when they are released, and
+//! Cards, and security codes and cryptograms given apart from them, that are held in memory for one payment. Wiped when they are released, and
 //! when their time is over.
 
-use crate::{CardOnFile, CardToken, CardVault, CvcToken, Fingerprint, Purpose, VaultError};
+use crate::{CardOnFile, CardToken, CardVault, Fingerprint, Owner, Proof, ProofToken, Purpose, VaultError};
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
 use std::collections::HashMap;
 use std::fmt;
-use tollgate_core::card::{CardSecret, Cvc};
+use tollgate_core::card::CardSecret;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::method::CardSummary;
 
@@ -21,20 +21,20 @@ struct HeldCard {
     card: CardSecret,
 }
 
-struct HeldCvc {
+struct HeldProof {
     merchant_id: MerchantId,
     until_ms: u64,
     payment_id: Option<PaymentId>,
-    cvc: Cvc,
+    proof: Proof,
 }
 
 #[derive(Default)]
 struct Shelves {
     cards: HashMap<CardToken, HeldCard>,
-    cvcs: HashMap<CvcToken, HeldCvc>,
+    proofs: HashMap<ProofToken, HeldProof>,
 }
 
-/// Cards and security codes held for payments under way; bounded in number and time.
+/// Cards and proofs held for payments under way; bounded in number and time.
 pub struct HeldCards {
     shelves: Mutex<Shelves>,
     held_max: usize,
@@ -48,7 +48,7 @@ impl fmt::Debug for HeldCards {
 }
 
 impl HeldCards {
-    /// Room for `held_max` cards and as many security codes, each for at most `hold_ms` milliseconds.
+    /// Room for `held_max` cards and as many proofs, each for at most `hold_ms` milliseconds.
     #[must_use]
     pub fn new(held_max: usize, hold_ms: u64) -> Self {
         Self { shelves: Mutex::default(), held_max, hold_ms }
@@ -74,26 +74,31 @@ impl HeldCards {
         Ok(CardOnFile { token, summary, fingerprint, stored: false })
     }
 
-    /// Takes a security code.
+    /// Takes a proof.
     ///
     /// # Errors
     /// As [`HeldCards::put`].
-    pub fn put_cvc(&self, merchant_id: MerchantId, cvc: Cvc, now_ms: u64) -> Result<CvcToken, VaultError> {
-        let token = CvcToken::from_random(rand::random());
+    pub fn put_proof(
+        &self,
+        merchant_id: MerchantId,
+        proof: Proof,
+        now_ms: u64,
+    ) -> Result<ProofToken, VaultError> {
+        let token = ProofToken::from_random(rand::random());
         let until_ms = now_ms.saturating_add(self.hold_ms);
         let mut shelves = self.shelves.lock();
         self.make_room(&mut shelves, now_ms)?;
-        shelves.cvcs.insert(token, HeldCvc { merchant_id, until_ms, payment_id: None, cvc });
+        shelves.proofs.insert(token, HeldProof { merchant_id, until_ms, payment_id: None, proof });
         Ok(token)
     }
 
     fn make_room(&self, shelves: &mut Shelves, now_ms: u64) -> Result<(), VaultError> {
-        if shelves.cards.len() < self.held_max && shelves.cvcs.len() < self.held_max {
+        if shelves.cards.len() < self.held_max && shelves.proofs.len() < self.held_max {
             return Ok(());
         }
         shelves.cards.retain(|_, held| held.until_ms > now_ms);
-        shelves.cvcs.retain(|_, held| held.until_ms > now_ms);
-        let room = shelves.cards.len() < self.held_max && shelves.cvcs.len() < self.held_max;
+        shelves.proofs.retain(|_, held| held.until_ms > now_ms);
+        let room = shelves.cards.len() < self.held_max && shelves.proofs.len() < self.held_max;
         if room { Ok(()) } else { Err(VaultError::Full) }
     }
 
@@ -101,7 +106,7 @@ impl HeldCards {
     pub fn sweep(&self, now_ms: u64) {
         let mut shelves = self.shelves.lock();
         shelves.cards.retain(|_, held| held.until_ms > now_ms);
-        shelves.cvcs.retain(|_, held| held.until_ms > now_ms);
+        shelves.proofs.retain(|_, held| held.until_ms > now_ms);
     }
 
     /// The masked card.
@@ -167,20 +172,20 @@ impl HeldCards {
         Ok(held.card.clone())
     }
 
-    /// A security code, for a payment.
+    /// A proof, for a payment.
     ///
     /// # Errors
     /// [`VaultError::NotFound`].
-    pub fn withdraw_cvc(
+    pub fn withdraw_proof(
         &self,
         merchant_id: MerchantId,
-        token: CvcToken,
+        token: ProofToken,
         payment_id: PaymentId,
         now_ms: u64,
-    ) -> Result<Cvc, VaultError> {
+    ) -> Result<Proof, VaultError> {
         let mut shelves = self.shelves.lock();
         let held = shelves
-            .cvcs
+            .proofs
             .get_mut(&token)
             .filter(|held| {
                 let free = held.payment_id.is_none_or(|bound| bound == payment_id);
@@ -188,16 +193,16 @@ impl HeldCards {
             })
             .ok_or(VaultError::NotFound)?;
         held.payment_id = Some(payment_id);
-        Ok(held.cvc.clone())
+        Ok(held.proof.clone())
     }
 
-    /// Wipes a card and a security code. True if the card was held.
-    pub fn release(&self, merchant_id: MerchantId, token: CardToken, cvc: Option<CvcToken>) -> bool {
+    /// Wipes a card and a proof. True if the card was held.
+    pub fn release(&self, merchant_id: MerchantId, token: CardToken, proof: Option<ProofToken>) -> bool {
         let mut shelves = self.shelves.lock();
-        if let Some(cvc) = cvc
-            && shelves.cvcs.get(&cvc).is_some_and(|held| held.merchant_id == merchant_id)
+        if let Some(proof) = proof
+            && shelves.proofs.get(&proof).is_some_and(|held| held.merchant_id == merchant_id)
         {
-            shelves.cvcs.remove(&cvc);
+            shelves.proofs.remove(&proof);
         }
         let own = shelves.cards.get(&token).is_some_and(|held| held.merchant_id == merchant_id);
         own && shelves.cards.remove(&token).is_some()
@@ -259,11 +264,16 @@ impl CardVault for MemoryVault {
         self.held.put(merchant_id, card, fingerprint, now_ms)
     }
 
-    async fn hold_cvc(&self, merchant_id: MerchantId, cvc: Cvc, now_ms: u64) -> Result<CvcToken, VaultError> {
-        self.held.put_cvc(merchant_id, cvc, now_ms)
+    async fn hold_proof(
+        &self,
+        merchant_id: MerchantId,
+        proof: Proof,
+        now_ms: u64,
+    ) -> Result<ProofToken, VaultError> {
+        self.held.put_proof(merchant_id, proof, now_ms)
     }
 
-    async fn store(&self, _: MerchantId, _: CardToken, _: u64) -> Result<CardOnFile, VaultError> {
+    async fn store(&self, _: MerchantId, _: Owner, _: CardToken, _: u64) -> Result<CardOnFile, VaultError> {
         Err(VaultError::Unavailable)
     }
 
@@ -280,20 +290,20 @@ impl CardVault for MemoryVault {
         &self,
         merchant_id: MerchantId,
         token: CardToken,
-        cvc: Option<CvcToken>,
+        proof: Option<ProofToken>,
         purpose: Purpose,
         now_ms: u64,
     ) -> Result<CardSecret, VaultError> {
         let Purpose::Charge(payment_id) = purpose;
         let mut card = self.held.withdraw(merchant_id, token, payment_id, now_ms)?;
-        if let Some(cvc) = cvc {
-            card.cvc = Some(self.held.withdraw_cvc(merchant_id, cvc, payment_id, now_ms)?);
+        if let Some(proof) = proof {
+            self.held.withdraw_proof(merchant_id, proof, payment_id, now_ms)?.add_to(&mut card);
         }
         Ok(card)
     }
 
-    async fn release(&self, merchant_id: MerchantId, token: CardToken, cvc: Option<CvcToken>) {
-        self.held.release(merchant_id, token, cvc);
+    async fn release(&self, merchant_id: MerchantId, token: CardToken, proof: Option<ProofToken>) {
+        self.held.release(merchant_id, token, proof);
     }
 
     async fn delete(&self, merchant_id: MerchantId, token: CardToken, _: u64) -> Result<(), VaultError> {
@@ -312,7 +322,7 @@ impl CardVault for MemoryVault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_core::card::CardNumber;
+    use tollgate_core::card::{CardNumber, Cvc};
     use tollgate_core::id::IdParts;
 
     fn card() -> CardSecret {

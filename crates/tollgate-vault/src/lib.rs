@@ -3,19 +3,38 @@
 //! Everything else in Tollgate sees a token, brand, BIN, last four digits, expiry and a keyed
 //! fingerprint. [`CardVault`] is what the rest of the gateway may ask of a vault.
 
+mod audit;
+mod disk;
+mod envelope;
 mod held;
+mod keyring;
+mod local;
+pub mod master;
+mod open;
+pub mod remote;
+mod rotate;
+mod rows;
 mod session;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt::Debug;
-use tollgate_core::card::{CardSecret, Cvc};
+use tollgate_core::card::{CardSecret, Cvc, NetworkToken};
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::method::CardSummary;
 
+pub use audit::{AuditAction, AuditFault, AuditPurpose, AuditRecord, AuditResult};
+pub use envelope::Key;
 pub use held::{HeldCards, MemoryVault};
+pub use local::{LocalVault, VaultStatus};
+pub use open::{OpenError, VaultOptions};
+pub use rotate::{RotationError, RotationPhase, RotationProgress, Watch};
 pub use session::{CardSession, SessionError};
-pub use token::{CardToken, CvcToken, Fingerprint};
+pub use token::{CardToken, Fingerprint, ProofToken};
 
 /// Why the vault did not do what it was asked. Carries nothing of a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +66,58 @@ pub enum Purpose {
     Charge(PaymentId),
 }
 
+/// Tells a merchant's customers apart: a digest of the merchant's id of the customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner(pub [u8; 16]);
+
+impl Owner {
+    /// The owner of this name.
+    #[must_use]
+    pub fn of(user_id: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(user_id.as_bytes()).into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Self(half)
+    }
+
+    /// Finds the owner's card of a number.
+    fn index(self, print: Fingerprint) -> [u8; 16] {
+        let digest: [u8; 32] =
+            Sha256::new().chain_update(self.0).chain_update(print.to_bytes()).finalize().into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        half
+    }
+}
+
+/// What is given afresh with each payment by a stored card: the customer types the security code again, the
+/// network makes a new cryptogram for its token. Never stored.
+#[derive(Debug, Clone, Default)]
+pub struct Proof {
+    /// The security code.
+    pub cvc: Option<Cvc>,
+    /// The cryptogram of a network token.
+    pub network_token: Option<NetworkToken>,
+}
+
+impl Proof {
+    /// Whether nothing was given.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.cvc.is_none() && self.network_token.is_none()
+    }
+
+    /// Adds it to its card.
+    pub fn add_to(self, card: &mut CardSecret) {
+        if self.cvc.is_some() {
+            card.cvc = self.cvc;
+        }
+        if self.network_token.is_some() {
+            card.network_token = self.network_token;
+        }
+    }
+}
+
 /// A card in the vault, as the rest of the gateway sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CardOnFile {
@@ -75,21 +146,27 @@ pub trait CardVault: Send + Sync + Debug {
         now_ms: u64,
     ) -> Result<CardOnFile, VaultError>;
 
-    /// Takes a security code, typed again for a stored card, into memory for one payment.
+    /// Takes what is given afresh with a stored card into memory, for one payment.
     ///
     /// # Errors
     /// As [`CardVault::hold`].
-    async fn hold_cvc(&self, merchant_id: MerchantId, cvc: Cvc, now_ms: u64) -> Result<CvcToken, VaultError>;
+    async fn hold_proof(
+        &self,
+        merchant_id: MerchantId,
+        proof: Proof,
+        now_ms: u64,
+    ) -> Result<ProofToken, VaultError>;
 
-    /// Stores a held card, encrypted and without its security code, under a token for many payments. A
-    /// card that this merchant has stored before keeps its token; a changed expiry is taken over.
-    /// The held card stays as it is.
+    /// Stores a held card for a customer, encrypted and without its security code, under a token for many
+    /// payments. A card that this merchant has stored before for the same customer keeps its token; a
+    /// changed expiry is taken over. The held card stays as it is.
     ///
     /// # Errors
     /// [`VaultError::NotFound`], [`VaultError::Shredded`], [`VaultError::Unavailable`].
     async fn store(
         &self,
         merchant_id: MerchantId,
+        owner: Owner,
         held: CardToken,
         now_ms: u64,
     ) -> Result<CardOnFile, VaultError>;
@@ -114,13 +191,13 @@ pub trait CardVault: Send + Sync + Debug {
         &self,
         merchant_id: MerchantId,
         token: CardToken,
-        cvc: Option<CvcToken>,
+        proof: Option<ProofToken>,
         purpose: Purpose,
         now_ms: u64,
     ) -> Result<CardSecret, VaultError>;
 
-    /// Wipes a held card and a held security code: their payment has been sent. Stored cards stay.
-    async fn release(&self, merchant_id: MerchantId, token: CardToken, cvc: Option<CvcToken>);
+    /// Wipes a held card and a held proof: their payment has been sent. Stored cards stay.
+    async fn release(&self, merchant_id: MerchantId, token: CardToken, proof: Option<ProofToken>);
 
     /// Deletes a stored or held card.
     ///

@@ -64,8 +64,8 @@ macro_rules! tokens {
 tokens! {
     /// Names a card: `tok_` and 22 characters, 128 random bits.
     CardToken = "tok_";
-    /// Names a security code that is held for one payment.
-    CvcToken = "cvt_";
+    /// Names a proof that is held for one payment.
+    ProofToken = "prf_";
     /// A keyed hash of a card's number.
     Fingerprint = "fp_";
 }
@@ -81,7 +81,7 @@ mod tests {
         assert!(text.starts_with("tok_") && text.len() == 26);
         assert_eq!(text.parse(), Ok(token));
         assert_eq!(CardToken::from_bytes(token.to_bytes()), token);
-        assert_eq!("cvt_0".parse::<CardToken>(), Err(TokenError));
+        assert_eq!("prf_0".parse::<CardToken>(), Err(TokenError));
         assert_eq!("tok_".parse::<CardToken>(), Err(TokenError));
     }
 }

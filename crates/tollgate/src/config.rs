@@ -21,6 +21,10 @@ use tollgate_engine::enquiry::EnquiryOptions;
 use tollgate_engine::login::LoginCache;
 use tollgate_engine::processors::{Processor, Processors};
 
+mod vault;
+
+pub(crate) use vault::{MasterKeys, VaultSettings};
+
 /// Everything that can be set.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) engine: Engine,
     pub(crate) enquiry: Enquiry,
     pub(crate) passkeys: PasskeySettings,
+    pub(crate) vault: VaultSettings,
     pub(crate) fraud: Fraud,
     pub(crate) log: Log,
     /// Processor accounts by name.
@@ -272,7 +277,7 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let bounds: [(&str, u64, u64, u64); 17] = [
+        let bounds: [(&str, u64, u64, u64); 19] = [
             ("server.connections_max", u64::from(self.server.connections_max), 1, 1_000_000),
             ("server.header_timeout_ms", self.server.header_timeout_ms, 100, 600_000),
             ("server.idle_timeout_ms", self.server.idle_timeout_ms, 100, 600_000),
@@ -287,6 +292,8 @@ impl Config {
             ("engine.processor_timeout_ms", self.engine.processor_timeout_ms, 10, 120_000),
             ("engine.action_timeout_s", self.engine.action_timeout_s, 1, 86_400),
             ("engine.authorization_hours", self.engine.authorization_hours, 1, 720),
+            ("vault.held_max", self.vault.held_max as u64, 1, 10_000_000),
+            ("vault.hold_s", self.vault.hold_s, 1, 86_400),
             ("enquiry.first_ms", self.enquiry.first_ms, 1, 600_000),
             ("enquiry.longest_ms", self.enquiry.longest_ms, 1, 86_400_000),
             ("enquiry.concurrency", self.enquiry.concurrency as u64, 1, 10_000),

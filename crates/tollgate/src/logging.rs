@@ -7,7 +7,11 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging.
 pub(crate) fn start(log: &Log) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
+    let mut filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
+    // They would write down what they carry, keys among it.
+    for quiet in ["h2=warn", "hyper=info", "hyper_util=info", "rustls=info"] {
+        filter = filter.add_directive(quiet.parse()?);
+    }
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // Colours are for people: a file would be full of escape codes.

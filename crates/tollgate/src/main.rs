@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod logging;
 mod partner;
+mod vault;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ enum Command {
     Fraud(commands::fraud::Args),
     /// Makes partners and API keys in a store that no server has open.
     Partner(commands::partner::Args),
+    /// Looks after a card vault that no server has open.
+    Vault(commands::vault::Args),
 }
 
 /// What stops a command: one sentence for a person.
@@ -67,6 +70,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Verify(args) => commands::verify::run(config, args).await,
             Command::Fraud(args) => commands::fraud::run(args).await,
             Command::Partner(args) => commands::partner::run(config, args).await,
+            Command::Vault(args) => commands::vault::run(config, args).await,
         }
     })
 }

@@ -1,5 +1,6 @@
 //! Bodies of questions about methods.
 
+use super::CardBody;
 use super::{CustomerBody, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -52,6 +53,30 @@ pub(crate) struct PasskeyOptionsBody<'a> {
     pub(crate) user_id: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) name: Option<Text<'a>>,
+}
+
+/// `POST /api/v1/payment_methods`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct PaymentMethodBody<'a> {
+    #[serde(borrow)]
+    pub(crate) user_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) card: Option<CardBody<'a>>,
+    #[serde(borrow)]
+    pub(crate) consent: Option<ConsentBody<'a>>,
+}
+
+/// A card holder's consent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct ConsentBody<'a> {
+    #[serde(borrow)]
+    pub(crate) given_at: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) ip: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) terms: Option<Text<'a>>,
 }
 
 /// `POST /api/v1/passkeys`.

@@ -92,7 +92,7 @@ for (const form of document.querySelectorAll("form[data-card]")) {
     if (!card) return;
     busy(form, "Paying…");
     try {
-      const reply = await fetch("/vault/cards", {
+      const reply = await fetch(form.dataset.cards, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify(card),

@@ -2,6 +2,7 @@
 
 use super::html::{Esc, Page, Script, is_web};
 use super::shown;
+use crate::card_port;
 use tollgate_core::bnpl::{self, Applicant, BnplKind, BnplPlan};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
@@ -45,6 +46,10 @@ pub(crate) struct Choices<'a> {
     pub(crate) notice: Option<Notice>,
     /// Today, in days since 1970-01-01.
     pub(crate) today: u32,
+    /// The grant with which the page's script puts a card into the vault.
+    pub(crate) card_session: &'a str,
+    /// Where the vault's card port is, if not on this server.
+    pub(crate) card_url: Option<&'a str>,
 }
 
 /// The head that all pages of a session share: who is paid how much for what.
@@ -96,8 +101,17 @@ pub(crate) fn page(open: &Checkout, choices: &Choices<'_>) -> Page {
     page.put(format_args!("<main><h1>How would you like to pay?</h1>"));
     put_notice(&mut page, open, choices.notice);
     let token = session.token().expose();
-    let form =
-        Form { token: &token, amount: shown::amount(session.amount), currency: session.amount.currency };
+    let card_url = format!("{}{}", choices.card_url.unwrap_or_default(), card_port::PATH);
+    if let Some(url) = choices.card_url {
+        page = page.connects_to(url);
+    }
+    let form = Form {
+        token: &token,
+        card_session: choices.card_session,
+        card_url: &card_url,
+        amount: shown::amount(session.amount),
+        currency: session.amount.currency,
+    };
     let is_phone = choices.user_agent.is_some_and(is_phone);
     let offers = choices.offers;
     let offer = |family| offers.iter().find(|offer| offer.family == family);
@@ -174,6 +188,8 @@ struct Upi {
 /// The forms of one session.
 struct Form<'a> {
     token: &'a str,
+    card_session: &'a str,
+    card_url: &'a str,
     amount: String,
     currency: Currency,
 }
@@ -232,9 +248,11 @@ impl Form<'_> {
              through this form. Please allow it for this page or choose another way to pay.</p></noscript>"
         ));
         page.put(format_args!(
-            "<form method=\"post\" action=\"/checkout/{0}/pay\" data-card data-session=\"{0}\" novalidate>\
+            "<form method=\"post\" action=\"/checkout/{0}/pay\" data-card data-session=\"{1}\" data-cards=\"{2}\" novalidate>\
              <input type=\"hidden\" name=\"method\" value=\"{method}\"><input type=\"hidden\" name=\"token\">",
-            self.token
+            self.token,
+            Esc(self.card_session),
+            Esc(self.card_url),
         ));
         if !plans.is_empty() {
             page.put(format_args!("<label for=\"plan\">Bank and number of instalments</label><select id=\"plan\" name=\"plan\" required>"));

@@ -72,6 +72,8 @@ pub(crate) struct Page {
     script: Script,
     /// Where forms may go beside this gateway.
     form_targets: String,
+    /// Where the script may send to beside this gateway.
+    connects_to: String,
 }
 
 impl Page {
@@ -83,6 +85,7 @@ impl Page {
             body: String::with_capacity(4 * 1024),
             script: Script::None,
             form_targets: String::new(),
+            connects_to: String::new(),
         }
     }
 
@@ -143,6 +146,13 @@ impl Page {
         )
     }
 
+    /// Lets the page's script talk to another server than this one.
+    pub(crate) fn connects_to(mut self, url: &str) -> Self {
+        let origin = url::Url::parse(url).map(|url| url.origin().ascii_serialization());
+        self.connects_to = origin.map(|origin| format!(" {origin}")).unwrap_or_default();
+        self
+    }
+
     fn policy(&self) -> String {
         let script = match self.script {
             Script::None => "'none'",
@@ -150,9 +160,10 @@ impl Page {
             Script::Submit => SUBMIT_SOURCE.as_str(),
         };
         format!(
-            "default-src 'none'; script-src {script}; style-src {}; img-src 'self' data:; connect-src 'self'; \
+            "default-src 'none'; script-src {script}; style-src {}; img-src 'self' data:; connect-src 'self'{}; \
              form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",
             STYLE_SOURCE.as_str(),
+            self.connects_to,
             self.form_targets
         )
     }

@@ -9,8 +9,8 @@ use crate::pages::{live, outcome};
 use crate::problem::Problem;
 use crate::render;
 use crate::routes::bnpl::today;
+use crate::routes::card_sessions;
 use crate::server::Activity;
-use crate::shelf::Shelved;
 use crate::state::AppState;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
@@ -23,9 +23,11 @@ use tollgate_core::method::{InstrumentSummary, MethodFamily, MethodKind, UpiFlow
 use tollgate_core::transition::PaymentStatus;
 use tollgate_engine::EngineError;
 use tollgate_engine::checkout::{Checkout, CheckoutChoice};
+use tollgate_engine::desk::CardInHand;
 use tollgate_engine::flow::Answer;
 use tollgate_engine::offers::Offer;
 use tollgate_engine::request::NewInstrument;
+use tollgate_vault::{CardOnFile, VaultError};
 
 /// Most bytes of what a customer chose.
 const BODY_BYTES_MAX: usize = 4 * 1024;
@@ -83,7 +85,7 @@ pub(crate) async fn pay(
     };
     let engine = state.engine();
     let offers = engine.checkout_offers(&open.merchant, &open.session);
-    let (method, instrument) = match instrument(&state, &open, &offers, &chosen) {
+    let (method, instrument) = match instrument(&state, &open, &offers, &chosen).await {
         Ok(found) => found,
         Err(notice) => return Ok(refused(notice)),
     };
@@ -98,7 +100,7 @@ pub(crate) async fn pay(
     let said = engine.pay_checkout(&open, choice, render::created).await;
     if let (Err(_) | Ok(Answer { replayed: true, .. }), Some(card)) = (&said, card) {
         // What was refused before its charge has left the card in the vault.
-        engine.vault().release(open.merchant.id, card.token, card.cvc).await;
+        engine.vault().release(open.merchant.id, card.token, card.proof).await;
     }
     Ok(match said {
         Ok(_) => see_other(&format!("{shown_at}?chosen")),
@@ -187,6 +189,11 @@ fn page(
                 user_agent: user_agent(headers),
                 notice,
                 today: today(engine.now_ms()),
+                card_session: &state.card_session(
+                    open.merchant.id,
+                    engine.now_ms().saturating_add(card_sessions::SESSION_MS),
+                ),
+                card_url: state.card_url(),
             };
             let status = match notice {
                 None => StatusCode::OK,
@@ -235,7 +242,7 @@ fn fingerprint(chosen: &Chosen) -> [u8; 32] {
     digest.finalize().into()
 }
 
-fn instrument(
+async fn instrument(
     state: &AppState,
     open: &Checkout,
     offers: &[Offer],
@@ -273,7 +280,8 @@ fn instrument(
             plain(MethodKind::Bnpl, InstrumentSummary::Bnpl { plan: wanted.ok_or(Notice::NotUnderstood)? })
         }
         MethodFamily::Card => {
-            let Shelved { card, summary } = card(state, open, chosen)?;
+            let CardOnFile { summary, token, fingerprint, .. } = card(state, open, chosen).await?;
+            let card = CardInHand { token, proof: None, fingerprint };
             let instrument = NewInstrument { summary: InstrumentSummary::Card(summary), card: Some(card) };
             Ok((MethodKind::Card, instrument))
         }
@@ -284,14 +292,22 @@ fn instrument(
                 })
             });
             let plan = wanted.ok_or(Notice::NotUnderstood)?;
-            let Shelved { card, summary } = card(state, open, chosen)?;
+            let CardOnFile { summary, token, fingerprint, .. } = card(state, open, chosen).await?;
+            let card = CardInHand { token, proof: None, fingerprint };
             let summary = InstrumentSummary::Emi { card: summary, plan };
             Ok((MethodKind::Emi, NewInstrument { summary, card: Some(card) }))
         }
     }
 }
 
-fn card(state: &AppState, open: &Checkout, chosen: &Chosen) -> Result<Shelved, Notice> {
-    let now_ms = state.engine().now_ms();
-    state.cards().take(open.session.id, &chosen.token, now_ms).ok_or(Notice::CardGone)
+/// The card that this page has just put into the vault. Cards on file are not for payment pages: whoever
+/// has the page's address could use them.
+async fn card(state: &AppState, open: &Checkout, chosen: &Chosen) -> Result<CardOnFile, Notice> {
+    let token = chosen.token.parse().map_err(|_| Notice::CardGone)?;
+    let engine = state.engine();
+    match engine.vault().describe(open.merchant.id, token, engine.now_ms()).await {
+        Ok(found) if !found.stored => Ok(found),
+        Ok(_) | Err(VaultError::NotFound) => Err(Notice::CardGone),
+        Err(_) => Err(Notice::Busy),
+    }
 }

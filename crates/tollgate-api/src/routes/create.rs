@@ -1,7 +1,8 @@
 //! `POST /api/v1/payments`: takes a payment.
 
+use super::cards::{self, Presented};
+use super::confirmations;
 use super::submission::{self, Submission};
-use super::{cards, confirmations};
 use crate::auth::Caller;
 use crate::body;
 use crate::input::PaymentBody;
@@ -9,12 +10,11 @@ use crate::problem::{CreateProblems, Problem};
 use crate::render;
 use crate::schemas::NewPaymentSchema;
 use crate::state::AppState;
-use crate::validate;
+use crate::validate::{self, CheckedPayment};
 use crate::views::payment::PaymentView;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use tollgate_core::passkey::Passkey;
-use tollgate_engine::desk::CardInHand;
 use tollgate_engine::flow::Answer;
 use tollgate_engine::request::NewPayment;
 use tollgate_store::commit::Admin;
@@ -47,22 +47,21 @@ pub(crate) async fn create_payment(
     request: Request,
 ) -> Result<Response, Problem> {
     let submission = Submission::read(&state, request).await?;
-    let (new, counted) = match read(&state, &caller, &submission).await {
+    let Read { new, presented, counted } = match read(&state, &caller, &submission).await {
         Ok(read) => read,
         Err(problem) => {
             return submission::refuse(&state, &caller, submission.key.as_ref(), problem).await;
         }
     };
-    let (merchant_id, card) = (caller.id(), new.instrument.as_ref().and_then(|instrument| instrument.card));
-    if card.is_some() {
+    if presented.is_some() {
         body::wipe(submission.body);
     }
     let key = submission.key;
     let engine = state.engine();
     let said = engine.create_payment(&caller.merchant, new, key.clone(), render::created).await;
-    if let (Err(_) | Ok(Answer { replayed: true, .. }), Some(card)) = (&said, card) {
+    if let (Err(_) | Ok(Answer { replayed: true, .. }), Some(presented)) = (&said, presented) {
         // What was refused before its charge has left the card in the vault.
-        engine.vault().release(merchant_id, card.token, card.cvc).await;
+        presented.forget(&state, caller.id()).await;
     }
     if let (Ok(_), Some(counted)) = (&said, counted) {
         // The payment stands; a counter that is not kept now is kept with the next confirmation.
@@ -73,28 +72,31 @@ pub(crate) async fn create_payment(
     submission::answer(&state, &caller, key.as_ref(), said).await
 }
 
+/// What a request asks for.
+struct Read {
+    new: NewPayment,
+    presented: Option<Presented>,
+    /// The passkey that confirmed it, with its counter moved on.
+    counted: Option<Passkey>,
+}
+
 /// Reads and checks the body and its confirmation; its card goes into the vault then.
-async fn read(
-    state: &AppState,
-    caller: &Caller,
-    submission: &Submission,
-) -> Result<(NewPayment, Option<Passkey>), Problem> {
+async fn read(state: &AppState, caller: &Caller, submission: &Submission) -> Result<Read, Problem> {
     let body: PaymentBody<'_> = body::parse(&submission.body)?;
-    let engine = state.engine();
-    let now_ms = engine.now_ms();
-    let mut checked = validate::payment(body, caller.id(), now_ms)?;
+    let CheckedPayment { mut new, card, confirmation } =
+        validate::payment(body, caller.id(), state.engine().now_ms())?;
     let mut counted = None;
-    if let Some(answer) = &checked.confirmation {
-        let confirmed = confirmations::confirm(state, caller, &checked.new, answer).await?;
-        checked.new.confirmation = Some(confirmed.confirmation);
+    if let Some(answer) = &confirmation {
+        let confirmed = confirmations::confirm(state, caller, &new, answer).await?;
+        new.confirmation = Some(confirmed.confirmation);
         counted = confirmed.counted;
     }
-    if let Some(card) = checked.card {
-        let held = engine.vault().hold(caller.id(), card, now_ms).await.map_err(cards::refusal)?;
-        if let Some(instrument) = &mut checked.new.instrument {
-            instrument.card =
-                Some(CardInHand { token: held.token, cvc: None, fingerprint: held.fingerprint });
-        }
+    let presented = match card {
+        Some(card) => Some(cards::present(state, caller.id(), card).await?),
+        None => None,
+    };
+    if let (Some(presented), Some(instrument)) = (&presented, &mut new.instrument) {
+        presented.fill(instrument);
     }
-    Ok((checked.new, counted))
+    Ok(Read { new, presented, counted })
 }

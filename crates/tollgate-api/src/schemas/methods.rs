@@ -1,5 +1,6 @@
 //! Documented shapes of questions about methods.
 
+use super::CardChoiceSchema;
 use super::{AmountSchema, CurrencySchema, NewCustomerSchema};
 use utoipa::ToSchema;
 
@@ -79,6 +80,43 @@ pub(crate) struct PasskeyOptionsSchema {
     /// What the authenticator shows as the account's name; `user_id` if not given.
     #[schema(max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     name: Option<String>,
+}
+
+/// A card to be saved.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewPaymentMethod)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct PaymentMethodSchema {
+    /// Your id of the customer.
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    user_id: String,
+    /// The card, or the token of one that was just sent to the vault. Its security code is never stored.
+    card: CardChoiceSchema,
+    /// The holder's consent to its being saved.
+    consent: ConsentSchema,
+}
+
+/// A card holder's consent.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewConsent)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct ConsentSchema {
+    /// When it was given; now, if not told.
+    #[schema(format = DateTime)]
+    given_at: Option<String>,
+    /// The IP address it was given from.
+    #[schema(format = "ipv4")]
+    ip: Option<String>,
+    /// Which text was agreed to: your name or version of it.
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$",
+        example = "card-terms-2026-01"
+    )]
+    terms: String,
 }
 
 /// A new passkey.

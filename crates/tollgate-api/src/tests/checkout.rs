@@ -272,8 +272,10 @@ async fn the_page_offers_what_the_session_allows_and_escapes_what_it_says() {
 async fn a_card_goes_through_the_vault_alone_and_once() {
     let shop = shop().await;
     let opened = shop.open_session(json!({})).await;
-    let token = opened.path.strip_prefix("/checkout/").unwrap();
-    let card = json!({ "session": token, "number": "4111111111111111", "exp_month": 12, "exp_year": 2040, "cvc": "123" });
+    let page = shop.browse(&opened.path).await.page();
+    assert!(page.contains("data-cards=\"/vault/cards\""));
+    let grant = page.split_once("data-session=\"").unwrap().1.split_once('"').unwrap().0;
+    let card = json!({ "session": grant, "number": "4111111111111111", "exp_month": 12, "exp_year": 2040, "cvc": "123" });
     for (name, value, field) in [
         ("number", json!("4111111111111112"), "/number"),
         ("cvc", json!(null), "/cvc"),
@@ -546,8 +548,10 @@ async fn a_session_s_time_is_over() {
     assert_eq!((reply.status.as_u16(), reply.header("location")), (303, opened.path.as_str()));
     assert_eq!(shop.get("/api/v1/payments").await.json()["data"], json!([]));
     assert_eq!(shop.session(&opened).await["status"], "expired");
-    let token = opened.path.strip_prefix("/checkout/").unwrap();
-    let card = json!({ "session": token, "number": "4111111111111111", "exp_month": 12, "exp_year": 2040, "cvc": "123" });
+    let page = shop.browse(&opened.path).await.page();
+    assert!(page.contains("data-cards=\"/vault/cards\""));
+    let grant = page.split_once("data-session=\"").unwrap().1.split_once('"').unwrap().0;
+    let card = json!({ "session": grant, "number": "4111111111111111", "exp_month": 12, "exp_year": 2040, "cvc": "123" });
     assert_eq!(shop.keep_card(&card).await.json()["field"], "/session");
 }
 

@@ -8,12 +8,13 @@ use crate::input::{
 use crate::problem::Problem;
 use crate::routes::bnpl::today;
 use tollgate_core::bnpl::{Applicant, BnplKind, BnplLender, BnplPlan, Ineligible};
-use tollgate_core::card::{CardError, CardNumber, CardSecret, Cvc, NetworkToken, Secret};
+use tollgate_core::card::{CardBrand, CardError, CardNumber, CardSecret, Cvc, NetworkToken, Secret};
 use tollgate_core::emi::{EmiError, EmiPlan};
 use tollgate_core::id::PaymentId;
 use tollgate_core::method::{CardSummary, InstrumentSummary, MethodKind, UpiFlow, is_vpa};
 use tollgate_core::money::Money;
 use tollgate_engine::request::NewInstrument;
+use tollgate_vault::{CardToken, Proof};
 
 /// What a plan is computed of.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +30,16 @@ pub(super) struct Method {
     pub(super) kind: MethodKind,
     /// None: the method's test instrument.
     pub(super) instrument: Option<NewInstrument>,
-    pub(super) card: Option<CardSecret>,
+    pub(super) card: Option<CardGiven>,
+}
+
+/// A card as the caller gives it.
+#[derive(Debug)]
+pub(crate) enum CardGiven {
+    /// Its number.
+    Clear(Box<CardSecret>),
+    /// A token of the vault's.
+    Token(CardToken, Proof),
 }
 
 pub(super) fn read(body: Option<MethodBody<'_>>, terms: &Terms) -> Result<Method, Problem> {
@@ -64,8 +74,8 @@ fn method_details(details: MethodDetails<'_>, terms: &Terms) -> Result<Method, P
     let with_card = |summary, card| Method { card, ..plain(summary) };
     Ok(match kind {
         MethodKind::Card | MethodKind::CreditCard | MethodKind::DebitCard => {
-            let card = details.card.map(|body| card(body, terms.now_ms)).transpose()?;
-            with_card(card.as_ref().map(InstrumentSummary::of_card), card)
+            let card = details.card.map(|body| given(body, terms.now_ms)).transpose()?;
+            with_card(card.as_ref().map(|card| InstrumentSummary::Card(summary_of(card))), card)
         }
         MethodKind::Upi => plain(details.upi.map(upi).transpose()?),
         MethodKind::Qr => plain(Some(InstrumentSummary::Upi { flow: UpiFlow::Qr, vpa: None })),
@@ -86,9 +96,8 @@ fn method_details(details: MethodDetails<'_>, terms: &Terms) -> Result<Method, P
         MethodKind::Emi => {
             let plan = details.emi.map(|body| emi(body, terms)).transpose()?;
             let plan = plan.ok_or_else(|| Problem::field("/payment_method/emi", "is required"))?;
-            let card = details.card.map(|body| card(body, terms.now_ms)).transpose()?;
-            let charged =
-                card.as_ref().map(|card| InstrumentSummary::Emi { card: CardSummary::of(card), plan });
+            let card = details.card.map(|body| given(body, terms.now_ms)).transpose()?;
+            let charged = card.as_ref().map(|card| InstrumentSummary::Emi { card: summary_of(card), plan });
             let charged = charged
                 .ok_or_else(|| Problem::field("/payment_method/card", "is required for instalments"))?;
             with_card(Some(charged), card)
@@ -184,6 +193,44 @@ fn required_word(text: Option<Text<'_>>, pointer: &'static str) -> Result<String
 
 /// Most characters of a network token's cryptogram: 28 for the common 20 bytes in base64.
 const CRYPTOGRAM_CHARS_MAX: usize = 64;
+
+/// What is known of a card before the vault is asked.
+fn summary_of(card: &CardGiven) -> CardSummary {
+    match card {
+        CardGiven::Clear(card) => CardSummary::of(card),
+        CardGiven::Token(..) => CardSummary {
+            brand: CardBrand::Other,
+            bin: String::new(),
+            last4: String::new(),
+            exp_month: 0,
+            exp_year: 0,
+            network_token: false,
+        },
+    }
+}
+
+/// A card or the token of one, at the pointer `/payment_method/card`.
+pub(crate) fn given(mut body: CardBody<'_>, now_ms: u64) -> Result<CardGiven, Problem> {
+    let Some(token) = body.token.take() else {
+        return Ok(CardGiven::Clear(Box::new(card(body, now_ms)?)));
+    };
+    let strangers = [
+        (body.number.is_some(), "/payment_method/card/number"),
+        (body.exp_month.is_some(), "/payment_method/card/exp_month"),
+        (body.exp_year.is_some(), "/payment_method/card/exp_year"),
+        (body.name.is_some(), "/payment_method/card/name"),
+    ];
+    if let Some((_, pointer)) = strangers.into_iter().find(|(given, _)| *given) {
+        return Err(Problem::field(pointer, "is not given with a token"));
+    }
+    let token = token.as_str().parse();
+    let token = token.map_err(|_| Problem::field("/payment_method/card/token", "must be a card's token"))?;
+    let cvc = body.cvc.map(|cvc| Cvc::parse(cvc.expose())).transpose().map_err(|error| {
+        Problem::new(&codes::CARD_INVALID).at("/payment_method/card/cvc").because(error.to_string())
+    })?;
+    let network_token = body.network_token.map(network_token).transpose()?;
+    Ok(CardGiven::Token(token, Proof { cvc, network_token }))
+}
 
 /// A card, at the pointer `/payment_method/card`.
 pub(crate) fn card(body: CardBody<'_>, now_ms: u64) -> Result<CardSecret, Problem> {

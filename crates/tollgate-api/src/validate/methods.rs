@@ -1,13 +1,17 @@
 //! Questions about methods: who would lend, and what a merchant's code holds.
 
-use super::{NAME_CHARS_MAX, USER_ID_RULE, any_text, currency, customer, is_user_id, required_amount};
+use super::method::CardGiven;
+use super::{
+    NAME_CHARS_MAX, USER_ID_RULE, any_text, checked, currency, customer, is_ip, is_user_id, required_amount,
+};
 use crate::codes;
 use crate::input::Text;
 use crate::input::amount_text;
 use crate::input::methods::{
-    ConfirmationBody, EligibilityBody, NewPasskeyBody, PasskeyOptionsBody, QrCodeBody,
+    ConfirmationBody, EligibilityBody, NewPasskeyBody, PasskeyOptionsBody, PaymentMethodBody, QrCodeBody,
 };
 use crate::problem::Problem;
+use crate::query::moment_ms;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tollgate_core::bnpl::Applicant;
@@ -15,6 +19,7 @@ use tollgate_core::currency::Currency;
 use tollgate_core::emv_qr::{EmvQrError, MerchantQr};
 use tollgate_core::merchant::Merchant;
 use tollgate_core::money::Money;
+use tollgate_core::saved_card::Consent;
 use tollgate_core::upi_link::{UpiLink, UpiLinkError};
 use webauthn_rs_core::proto::RegisterPublicKeyCredential;
 
@@ -108,6 +113,43 @@ pub(crate) fn passkey_options(body: PasskeyOptionsBody<'_>) -> Result<(String, S
     let name = any_text(body.name, "/name", NAME_CHARS_MAX)?.unwrap_or_else(|| user_id.clone());
     Ok((user_id, name))
 }
+
+/// A card to be saved.
+pub(crate) struct NewSavedCard {
+    pub(crate) user_id: String,
+    pub(crate) card: CardGiven,
+    pub(crate) consent: Consent,
+}
+
+/// Checks a card to be saved, with its holder's consent.
+pub(crate) fn payment_method(body: PaymentMethodBody<'_>, now_ms: u64) -> Result<NewSavedCard, Problem> {
+    let required = |pointer: &'static str| move || Problem::field(pointer, "is required");
+    let user_id = user_id(body.user_id)?;
+    let consent = body.consent.ok_or_else(required("/consent"))?;
+    let terms = any_text(consent.terms, "/consent/terms", NAME_CHARS_MAX)?;
+    let terms = terms.filter(|terms| !terms.is_empty()).ok_or_else(required("/consent/terms"))?;
+    let given_at_ms = match consent.given_at {
+        None => now_ms,
+        Some(text) => {
+            moment_ms(text.as_str()).filter(|at_ms| *at_ms <= now_ms + CLOCK_SKEW_MS).ok_or_else(|| {
+                Problem::field("/consent/given_at", "must be an RFC 3339 moment that is not in the future")
+            })?
+        }
+    };
+    let ip = checked(consent.ip, "/consent/ip", is_ip, "must be an IPv4 or IPv6 address")?;
+    let card = body.card.ok_or_else(required("/card"))?;
+    let card = super::method::given(card, now_ms).map_err(|problem| {
+        let own = problem.field_name().and_then(|pointer| pointer.strip_prefix("/payment_method"));
+        match own.map(str::to_owned) {
+            Some(pointer) => problem.at(pointer),
+            None => problem,
+        }
+    })?;
+    Ok(NewSavedCard { user_id, card, consent: Consent { given_at_ms, ip, terms } })
+}
+
+/// How far a caller's clock may be ahead of ours.
+const CLOCK_SKEW_MS: u64 = 5 * 60_000;
 
 /// Checks a new passkey: the user's id, and what the browser gave.
 pub(crate) fn new_passkey(

@@ -34,7 +34,7 @@ pub struct RiskOptions {
 }
 
 impl Default for RiskOptions {
-    /// For about a million payments a day: 158 MiB when full, untouched parts of which the operating
+    /// For about a million payments a day: 162 MiB when full, untouched parts of which the operating
     /// system does not hand out.
     fn default() -> Self {
         Self {

@@ -18,7 +18,7 @@ pub const THRESHOLDS: [f64; 2] = [0.5, 0.8];
 
 /// The rules a careful merchant might write instead of a model.
 const RIVAL_RULES: &str = r#"{"rules": [
-  {"name": "many cards on a device", "when": {"fact": "feature.device_instruments", "ge": 32}, "then": {"add": 0.6}},
+  {"name": "many cards on a device", "when": {"fact": "feature.device_instruments", "ge": 41}, "then": {"add": 0.6}},
   {"name": "many customers on an instrument", "when": {"fact": "feature.instrument_customers", "ge": 32}, "then": {"add": 0.6}},
   {"name": "fast instrument", "when": {"fact": "feature.instrument_1h", "ge": 25}, "then": {"add": 0.4}},
   {"name": "fast address", "when": {"fact": "feature.ip_5m", "ge": 41}, "then": {"add": 0.4}},

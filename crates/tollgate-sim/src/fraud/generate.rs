@@ -5,9 +5,7 @@
 
 use super::dice::Dice;
 use super::payment::{LabelledPayment, Pattern};
-use super::population::{
-    DAY_MS, DAYS, MARKETS, Person, Population, START_MS, address_in, agent, money, place,
-};
+use super::population::{DAY_MS, MARKETS, Person, Population, address_in, agent, money, place};
 use std::net::{IpAddr, Ipv4Addr};
 use tollgate_core::method::MethodKind;
 
@@ -49,7 +47,9 @@ pub fn generate(seed: u64, payments: u64) -> Vec<LabelledPayment> {
     let mut case = 0;
     while (made.len() as u64) < payments {
         case += 1;
-        let mut episode = Episode::new(&mut population, &mut dice, case);
+        // Frauds come when the honest do: more of both as the shops grow.
+        let start_ms = made[place(&mut dice, made.len())].at_ms;
+        let mut episode = Episode::new(&mut population, &mut dice, case, start_ms);
         let kind = episode.dice.unit();
         made.extend(match kind {
             kind if kind < 0.04 => episode.card_testing(),
@@ -79,8 +79,7 @@ struct Episode<'a> {
 }
 
 impl<'a> Episode<'a> {
-    fn new(population: &'a mut Population, dice: &'a mut Dice, case: u64) -> Self {
-        let start_ms = START_MS + dice.below((DAYS - 2) * DAY_MS);
+    fn new(population: &'a mut Population, dice: &'a mut Dice, case: u64, start_ms: u64) -> Self {
         let careful = dice.chance(0.3);
         Self { population, dice, case, start_ms, careful }
     }

@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::commands::serve::{open_store, serve, stop_signal};
-use crate::config::Config;
+use crate::config::{Config, MasterKeys};
 use crate::logging;
 use crate::partner::{NewPartner, add, add_key, put_fraud_policy};
 use std::io::Write;
@@ -34,6 +34,10 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
     // What happens payment by payment is in the API; the terminal stays readable.
     logging::start(&config.log)?;
     config.store.folder = args.folder.join("store");
+    if config.vault.remote.is_empty() && config.vault.master_key.is_empty() {
+        config.vault.folder = args.folder.join("vault");
+        config.vault.master_key = MasterKeys::one(master_key(&args.folder)?);
+    }
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
     let key = key_of(store.as_ref(), &args.folder, &SHOP).await?;
     key_of(store.as_ref(), &args.folder, &LOAD).await?;
@@ -118,6 +122,19 @@ async fn key_of(store: &dyn Store, folder: &Path, partner: &Partner) -> Result<S
     let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
     writeln!(out, "{key}")?;
     Ok(key)
+}
+
+/// The vault's master key of this command: made at the first start, the same afterwards.
+fn master_key(folder: &Path) -> Result<String, Failure> {
+    let file = folder.join("vault.key");
+    if !file.exists() {
+        std::fs::create_dir_all(folder)?;
+        let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+        let halves: [u128; 2] = rand::random();
+        writeln!(out, "{:032x}{:032x}", halves[0], halves[1])?;
+        out.sync_all()?;
+    }
+    Ok(format!("file:{}", file.display()))
 }
 
 /// The accounts at the simulators, as a configuration file would name them. Accounts of the user's own

@@ -6,4 +6,5 @@ pub(crate) mod load;
 pub(crate) mod partner;
 pub(crate) mod serve;
 pub(crate) mod simulate;
+pub(crate) mod vault;
 pub(crate) mod verify;

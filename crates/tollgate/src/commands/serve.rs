@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::config::Config;
-use crate::logging;
+use crate::{logging, vault};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use tollgate_engine::clock::Clock;
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
-use tollgate_vault::MemoryVault;
 
 /// Runs it until it is told to stop.
 pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
@@ -66,10 +65,11 @@ pub(crate) async fn serve(
         url => url.to_owned(),
     };
     let passkeys = config.passkeys(&public_url)?;
+    let vault = vault::open(config)?;
     let engine = Engine::new(EngineOptions {
         store,
-        vault: Arc::new(MemoryVault::new(config.engine.flows_max.saturating_mul(2), 60_000)),
-        desk: None,
+        vault: vault.vault,
+        desk: vault.desk,
         processors,
         public_url,
         clock: Clock::System,
@@ -88,8 +88,10 @@ pub(crate) async fn serve(
     let api = ApiOptions {
         body_timeout_ms: config.server.body_timeout_ms,
         demo,
-        client_address: config.server.client_address.into(),
         passkeys: Some(passkeys),
+        card_session_secret: vault.session_secret,
+        card_url: vault.card_url,
+        client_address: config.server.client_address.into(),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     let options = ServerOptions {

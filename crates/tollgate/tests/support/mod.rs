@@ -113,19 +113,21 @@ filter = "warn"
         self.add_partner_with(name, &["--processors", "razorpay,payu"])
     }
 
-    /// Makes a partner with more options while no server runs; returns its key. Its fraud policy declines
-    /// nobody: tests pay with the same few cards and addresses again and again. All is scored nevertheless.
+    /// Makes a partner with more options while no server runs; returns its key. Its country is India, unless
+    /// another is given, or `none`. Its fraud policy declines nobody: tests pay with the same few cards and
+    /// addresses again and again. All is scored nevertheless.
     pub fn add_partner_with(&self, name: &str, more: &[&str]) -> String {
         let policy = self.path("lenient.json");
         std::fs::write(&policy, r#"{"thresholds": {"step_up_above": 1, "block_above": 1}}"#).unwrap();
         let policy = policy.display().to_string();
         // A category for which UPI collect is still open.
-        let add = [
-            ["partner", "add", "--name", name, "--mcc", "6211", "--country", "IN"].as_slice(),
-            &["--fraud-policy", &policy],
-        ]
-        .concat();
-        let output = self.tollgate(&[&add, more].concat());
+        let add = ["partner", "add", "--name", name, "--mcc", "6211", "--fraud-policy", &policy];
+        let (more, country): (&[&str], &[&str]) = match more {
+            [more @ .., "--country", "none"] => (more, &[]),
+            [.., "--country", _] => (more, &[]),
+            _ => (more, &["--country", "IN"]),
+        };
+        let output = self.tollgate(&[&add, country, more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned()
     }
