@@ -311,7 +311,7 @@ fn checked(
 }
 
 /// Card numbers belong into the vault, and not into texts that are stored and shown.
-fn card_in_text(pointer: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+pub(crate) fn card_in_text(pointer: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(&codes::CARD_NUMBER_IN_TEXT).at(pointer)
 }
 

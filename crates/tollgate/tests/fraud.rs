@@ -256,6 +256,9 @@ fn policies_are_read_checked_and_tried_out() {
             Some(field),
         );
     }
+    let shown = json!({"lists": {"block": {"devices": ["a", CARD]}}});
+    let reply = rig.call("PUT", path, Some(&shown));
+    refused(&reply, 422, "card_number_in_text", Some("/lists/block/devices/1"));
     assert_eq!(rig.call("GET", path, None).json()["is_default"], true);
     for amount in ["10.00", "20.00", "30.00"] {
         rig.pay(&payment(amount, "INR", &card(CARD)));

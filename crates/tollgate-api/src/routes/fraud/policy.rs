@@ -7,12 +7,14 @@ use crate::query::Params;
 use crate::reply;
 use crate::schemas::fraud::{PolicySchema, VerdictSchema};
 use crate::state::AppState;
+use crate::validate;
 use crate::views::text::Shown;
 use axum::extract::{RawQuery, Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
+use tollgate_core::card::shows_number;
 use tollgate_core::id::PaymentId;
 use tollgate_core::risk::{Policy, PolicyError, Score, Verdict};
 use tollgate_engine::risk::DryRun;
@@ -200,7 +202,23 @@ async fn read(state: &AppState, request: Request) -> Result<Policy, Problem> {
     body::require_json(&parts.headers)?;
     let bytes = body::read(&parts.headers, incoming, BODY_BYTES_MAX, state.body_timeout()).await?;
     let value: Value = body::parse(&bytes)?;
+    if let Some(pointer) = card_in(&value) {
+        return Err(validate::card_in_text(pointer));
+    }
     Policy::from_value(&value).map_err(refused)
+}
+
+/// Where a text shows a card number: a policy is stored and shown. Cards are listed by fingerprint.
+fn card_in(value: &Value) -> Option<String> {
+    let below = |name: String, value: &Value| Some(format!("/{name}{}", card_in(value)?));
+    match value {
+        Value::String(text) => shows_number(text).then(String::new),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(place, item)| below(place.to_string(), item))
+        }
+        Value::Object(members) => members.iter().find_map(|(name, item)| below(body::scrub(name), item)),
+        _ => None,
+    }
 }
 
 fn refused(error: PolicyError) -> Problem {
