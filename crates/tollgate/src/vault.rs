@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tollgate_core::card::Secret;
 use tollgate_core::failure::{Failure as ChargeFailure, FailureCode};
 use tollgate_core::outcome::Outcome;
@@ -16,6 +16,9 @@ use tollgate_vault::remote::{
     Listener, PerformError, Performer, RemoteOptions, RemoteVault, Target, TlsIdentity,
 };
 use tollgate_vault::{CardVault, LocalVault, MemoryVault, VaultOptions};
+
+/// How often cards whose time is over are wiped.
+const SWEEP: Duration = Duration::from_secs(30);
 
 /// What the gateway's engine and API need of the vault.
 pub(crate) struct Vault {
@@ -109,7 +112,18 @@ pub(crate) fn keep_rotating(vault: Arc<LocalVault>, settings: &VaultSettings) ->
             });
             told("master key", done.await);
         }
-        while signals.recv().await.is_some() {
+        // One that was cut off goes on at once; the others wait to be asked for.
+        let mut asked = vault.status().is_ok_and(|status| status.rotating_data);
+        loop {
+            if !std::mem::take(&mut asked) {
+                tokio::select! {
+                    signal = signals.recv() => if signal.is_none() { break },
+                    () = tokio::time::sleep(SWEEP) => {
+                        vault.sweep(now_ms());
+                        continue;
+                    }
+                }
+            }
             let vault = Arc::clone(&vault);
             let done = tokio::task::spawn_blocking(move || -> Result<(), Failure> {
                 let progress = vault.rotate_data(now_ms(), &mut |_| ControlFlow::Continue(()))?;

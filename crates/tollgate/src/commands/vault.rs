@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tollgate_core::id::MerchantId;
+use tollgate_vault::CardVault;
 use tollgate_vault::master::{MasterKey, MasterSource};
 use tollgate_vault::{LocalVault, RotationError, RotationProgress, VaultOptions};
 
@@ -40,6 +42,14 @@ enum Command {
     },
     /// Gives every merchant a new data key and encrypts every card with it, or goes on with that.
     RotateData(Place),
+    /// Destroys the keys of all cards that a merchant has stored, for good.
+    Shred {
+        #[command(flatten)]
+        place: Place,
+        /// The merchant's id.
+        #[arg(long)]
+        merchant: MerchantId,
+    },
     /// Prints the audit trail, one record a line.
     Audit {
         #[command(flatten)]
@@ -103,6 +113,12 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
         Command::Status(place) => status(&place),
         Command::RotateMaster { place, new } => rotate_master(&place, &new),
         Command::RotateData(place) => rotate_data(&place),
+        Command::Shred { place, merchant } => {
+            let vault = place.open()?;
+            tokio::runtime::Handle::current().block_on(vault.shred(merchant, now_ms()))?;
+            println!("the cards of {merchant} are destroyed");
+            Ok(())
+        }
         Command::Audit { place, verify: true, .. } => {
             let count = place.open()?.verify_audit()?;
             println!("{count} audit records; none altered, missing or out of its place");
