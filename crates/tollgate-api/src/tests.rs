@@ -15,6 +15,7 @@ use tollgate_core::id::{ApiKeyId, MerchantId, PaymentId};
 use tollgate_core::merchant::{ApiKey, FeePlan, Merchant, Mode};
 use tollgate_engine::clock::Clock;
 use tollgate_engine::processors::{Processor, Processors};
+use tollgate_engine::risk::FraudOptions;
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
 use tollgate_store::commit::Admin;
@@ -63,7 +64,8 @@ async fn api_with(processors: Vec<Processor>) -> Api {
         flows_max: 10,
         failover_max: 2,
         enquiry: Default::default(),
-        fraud: Default::default(),
+        // A busy machine may take its time.
+        fraud: FraudOptions { budget: Duration::from_secs(5), ..FraudOptions::default() },
     });
     let prometheus = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
     let options = ApiOptions {
