@@ -32,6 +32,19 @@ struct HeldProof {
 struct Shelves {
     cards: HashMap<CardToken, HeldCard>,
     proofs: HashMap<ProofToken, HeldProof>,
+    /// When it was last looked for what nobody fetched.
+    swept_at_ms: u64,
+}
+
+/// How often it is looked for what nobody fetched, if cards come in.
+const SWEEP_MS: u64 = 30_000;
+
+impl Shelves {
+    fn sweep(&mut self, now_ms: u64) {
+        self.cards.retain(|_, held| held.until_ms > now_ms);
+        self.proofs.retain(|_, held| held.until_ms > now_ms);
+        self.swept_at_ms = now_ms;
+    }
 }
 
 /// Cards and proofs held for payments under way; bounded in number and time.
@@ -93,20 +106,17 @@ impl HeldCards {
     }
 
     fn make_room(&self, shelves: &mut Shelves, now_ms: u64) -> Result<(), VaultError> {
-        if shelves.cards.len() < self.held_max && shelves.proofs.len() < self.held_max {
-            return Ok(());
+        let room =
+            |shelves: &Shelves| shelves.cards.len() < self.held_max && shelves.proofs.len() < self.held_max;
+        if !room(shelves) || now_ms.saturating_sub(shelves.swept_at_ms) > SWEEP_MS {
+            shelves.sweep(now_ms);
         }
-        shelves.cards.retain(|_, held| held.until_ms > now_ms);
-        shelves.proofs.retain(|_, held| held.until_ms > now_ms);
-        let room = shelves.cards.len() < self.held_max && shelves.proofs.len() < self.held_max;
-        if room { Ok(()) } else { Err(VaultError::Full) }
+        if room(shelves) { Ok(()) } else { Err(VaultError::Full) }
     }
 
     /// Wipes what nobody fetched in time.
     pub fn sweep(&self, now_ms: u64) {
-        let mut shelves = self.shelves.lock();
-        shelves.cards.retain(|_, held| held.until_ms > now_ms);
-        shelves.proofs.retain(|_, held| held.until_ms > now_ms);
+        self.shelves.lock().sweep(now_ms);
     }
 
     /// The masked card.

@@ -191,7 +191,7 @@ fn page(
                 today: today(engine.now_ms()),
                 card_session: &state.card_session(
                     open.merchant.id,
-                    engine.now_ms().saturating_add(card_sessions::SESSION_MS),
+                    engine.now_ms().saturating_add(card_sessions::SESSION_MS).min(open.session.expires_at_ms),
                 ),
                 card_url: state.card_url(),
             };
