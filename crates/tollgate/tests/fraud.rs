@@ -53,11 +53,11 @@ fn list(rig: &Rig, key: &str, path: &str) -> Vec<Value> {
     reply.json()["data"].as_array().unwrap().clone()
 }
 
-fn metric(rig: &Rig, line: &str) -> f64 {
+fn metric(rig: &Rig, line: &str) -> u64 {
     let reply = call("GET", &rig.url("/metrics"), &[], None).unwrap();
     let text = String::from_utf8(reply.body).unwrap();
     let found = text.lines().find_map(|have| have.strip_prefix(line));
-    found.map_or(0.0, |value| value.trim().parse().unwrap())
+    found.map_or(0, |value| value.trim().parse().unwrap())
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn a_blocked_payment_is_a_declined_payment_and_nobody_is_charged() {
         .collect();
     let (blocked, created) = (("payment.blocked", "block"), ("payment.created", "allow"));
     assert_eq!(told, [blocked, blocked, blocked, blocked, created]);
-    assert_eq!(metric(&rig, "tollgate_fraud_payments_total{verdict=\"block\"}"), 4.0);
-    assert_eq!(metric(&rig, "tollgate_fraud_score_count"), 5.0);
+    assert_eq!(metric(&rig, "tollgate_fraud_payments_total{verdict=\"block\"}"), 4);
+    assert_eq!(metric(&rig, "tollgate_fraud_score_count"), 5);
     // Only the one that went on is in the processors' books.
     assert_eq!(rig.books().len(), 1);
     rig.verify(&[]);
@@ -340,7 +340,7 @@ fn a_payment_that_cannot_be_scored_goes_on_as_the_policy_says() {
     assert_eq!((&held["status"], &held["risk"]["verdict"]), (&json!("authorized"), &json!("review")));
     assert_eq!(list(&rig, &rig.key, "/api/v1/fraud/alerts").len(), 2);
     let line = "tollgate_fraud_fallbacks_total{reason=\"scoring_over_budget\"}";
-    assert_eq!(metric(&rig, line), 2.0);
+    assert_eq!(metric(&rig, line), 2);
     rig.verify(&[]);
 }
 
@@ -369,7 +369,7 @@ fn velocity_counts_payments_not_requests_and_outlives_a_restart() {
     rig.serve();
     assert_eq!(pay(&rig, &key, &upi)["risk"]["verdict"], "block");
     rig.wait(Duration::from_secs(5), "it is counted", || {
-        metric(&rig, "tollgate_fraud_payments_total{verdict=\"block\"}") >= 1.0
+        metric(&rig, "tollgate_fraud_payments_total{verdict=\"block\"}") >= 1
     });
     rig.verify(&[]);
 }
