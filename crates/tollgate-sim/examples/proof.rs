@@ -475,6 +475,7 @@ impl Line {
                     webhook_url: self.webhook_url.as_deref(),
                     mandate: kept.mandate.as_ref(),
                     statement_descriptor: self.statement_descriptor.as_deref(),
+                    challenge: false,
                 })
             }
             "capture" => Operation::Capture { charge, reference, amount },

@@ -14,7 +14,8 @@ use tollgate_core::id::MerchantId;
 use tollgate_core::merchant::{Merchant, Mode};
 use tollgate_core::payment::Payment;
 use tollgate_core::risk::{
-    BinPlaces, Fallback, IpPlaces, Model, Policy, RiskKeys, RiskState, Screening, assess, unscored,
+    Assessment, BinPlaces, Fallback, IpPlaces, Model, Policy, RiskKeys, RiskState, Screening, assess,
+    unscored,
 };
 use tollgate_store::Store;
 
@@ -102,8 +103,14 @@ impl Screener {
         let took = begun.elapsed();
         self.measures.scored_in(took);
         match scored {
-            Ok((_, features)) if took >= self.budget => {
-                screening.assessment = unscored(&policy, Some(&features), Fallback::OverBudget);
+            Ok((assessment, features)) if took >= self.budget => {
+                let default = unscored(&policy, Some(&features), Fallback::OverBudget);
+                // What was found late still counts if it is the stricter of the two.
+                screening.assessment = if assessment.verdict > default.verdict {
+                    Assessment { fallback: Some(Fallback::OverBudget), ..assessment }
+                } else {
+                    default
+                };
             }
             Ok((assessment, _)) => screening.assessment = assessment,
             Err(_) => tracing::error!(merchant = %merchant.id, "the scoring of a payment panicked"),
