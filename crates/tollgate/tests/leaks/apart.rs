@@ -3,7 +3,7 @@
 
 use super::needles::{Needles, card_number};
 use super::{CVC, MARKER, card, configure, files, vault_settings};
-use crate::support::{Rig, call, refused};
+use crate::support::{Rig, call, free_port, refused};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::process::{Child, Command, Stdio};
@@ -216,8 +216,4 @@ fn memory(pid: u32, needles: &Needles) -> (Vec<String>, bool) {
     }
     assert!(bytes_read > 1 << 20, "only {bytes_read} bytes could be read");
     (secrets, marker)
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -453,5 +453,12 @@ pub fn hmac_sha256_hex(key: &[u8], message: &[u8]) -> String {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    // Below the ports that the system gives to outgoing connections: one of those could take it while the
+    // gateway is restarted.
+    loop {
+        let port = 15_000 + rand::random::<u16>() % 16_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
