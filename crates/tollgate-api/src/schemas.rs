@@ -169,7 +169,10 @@ pub(crate) struct NewPaymentSchema {
     #[schema(pattern = "^[ -~]{1,22}$")]
     statement_descriptor: Option<String>,
     /// Where the customer's browser goes afterwards.
-    #[schema(max_length = 2048, pattern = r"^https?://[A-Za-z0-9\[][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*$")]
+    #[schema(
+        max_length = 2048,
+        pattern = r"^https?://[A-Za-z0-9][-A-Za-z0-9._~:@!$&'()*+,;=%]*([/?#][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*)?$"
+    )]
     return_url: Option<String>,
     /// The one processor to use; without it your account's routing decides.
     #[schema(pattern = "^[A-Za-z0-9_-]{2,32}$", example = "razorpay")]
@@ -217,10 +220,16 @@ pub(crate) struct NewCheckoutSchema {
     #[schema(pattern = "^[ -~]{1,22}$")]
     statement_descriptor: Option<String>,
     /// Where the customer goes after paying; `payment_id` and `status` are added to its query.
-    #[schema(max_length = 2048, pattern = r"^https?://[A-Za-z0-9\[][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*$")]
+    #[schema(
+        max_length = 2048,
+        pattern = r"^https?://[A-Za-z0-9][-A-Za-z0-9._~:@!$&'()*+,;=%]*([/?#][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*)?$"
+    )]
     return_url: Option<String>,
     /// Where the customer goes without paying.
-    #[schema(max_length = 2048, pattern = r"^https?://[A-Za-z0-9\[][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*$")]
+    #[schema(
+        max_length = 2048,
+        pattern = r"^https?://[A-Za-z0-9][-A-Za-z0-9._~:@!$&'()*+,;=%]*([/?#][-A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%]*)?$"
+    )]
     cancel_url: Option<String>,
     /// A UPI AutoPay mandate to set up with the payment; the page offers UPI alone then.
     mandate: Option<MandateSchema>,

@@ -336,12 +336,14 @@ fn is_descriptor(text: &str) -> bool {
     (1..=DESCRIPTOR_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// The characters are those of RFC 3986, so that the URL can be put into a header or a page.
+/// The characters are those of RFC 3986, so that the URL can be put into a header or a page. Brackets stand
+/// behind the host alone: addresses of IP version 6 are no places to send customers to.
 fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let Some(rest) = rest else { return false };
     text.len() <= URL_CHARS_MAX
-        && rest.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[')
+        && rest.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && !rest.split(['/', '?', '#']).next().is_some_and(|host| host.contains(['[', ']']))
         && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte))
 }
 

@@ -151,3 +151,15 @@ fn users_of_a_question_are_bounded() {
     assert_eq!(ask(vec!["u".to_owned(); 1_001]).unwrap_err().as_deref(), Some("/user_ids"));
     assert_eq!(ask(vec!["u".to_owned(), String::new()]).unwrap_err().as_deref(), Some("/user_ids/1"));
 }
+
+#[test]
+fn urls_have_brackets_behind_the_host_alone() {
+    for right in ["https://shop.example", "http://a:80/x?items[]=1#b", "https://a?x[0]"] {
+        assert!(is_url(right), "{right}");
+    }
+    for wrong in
+        ["https://", "ftp://a", "http://[", "http://a[/", "http://[::1]/", "https://a b", "https://\"a"]
+    {
+        assert!(!is_url(wrong), "{wrong}");
+    }
+}

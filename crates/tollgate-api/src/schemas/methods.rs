@@ -85,7 +85,7 @@ pub(crate) struct PasskeyOptionsSchema {
 /// A card to be saved.
 #[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewPaymentMethod)]
+#[schema(as = NewCardOnFile)]
 #[expect(dead_code, reason = "stands for a schema")]
 pub(crate) struct PaymentMethodSchema {
     /// Your id of the customer.

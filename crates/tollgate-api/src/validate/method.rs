@@ -224,7 +224,8 @@ pub(crate) fn given(mut body: CardBody<'_>, now_ms: u64) -> Result<CardGiven, Pr
         return Err(Problem::field(pointer, "is not given with a token"));
     }
     let token = token.as_str().parse();
-    let token = token.map_err(|_| Problem::field("/payment_method/card/token", "must be a card's token"))?;
+    let token =
+        token.map_err(|_| Problem::new(&codes::CARD_TOKEN_UNKNOWN).at("/payment_method/card/token"))?;
     let cvc = body.cvc.map(|cvc| Cvc::parse(cvc.expose())).transpose().map_err(|error| {
         Problem::new(&codes::CARD_INVALID).at("/payment_method/card/cvc").because(error.to_string())
     })?;
