@@ -75,6 +75,9 @@ BEYOND_THE_SCHEMA_AT = {
     # plans are in one currency
     ("/currency", "instalments are in INR alone"),
     ("/currency", "the lender does not lend in this currency"),
+    ("/consent/given_at", "must be an RFC 3339 moment that is not in the future"),
+    # a debit on a mandate has no other fields
+    ("/payment_method/upi/mandate", "stands alone"),
     ("/mandate/ends_at", "must be an RFC 3339 moment within the next thirty years"),
     # parameters that need or exclude one another
     ("currency", "is required with an amount"),

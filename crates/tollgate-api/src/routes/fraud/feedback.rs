@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
+use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use serde::Serialize;
 use std::io;
@@ -74,11 +75,12 @@ pub(crate) async fn feedback(
     // A first page that cannot be read is a refusal; later ones break the reply off.
     let first = page(&state, caller.id(), None).await?;
     let (sender, channel) = Channel::<Bytes, io::Error>::new(2);
+    // Fused: whoever compresses it asks once more after its end, and a channel must not be asked then.
     tokio::spawn(async move {
         send(&state, caller.id(), first, sender).await;
         drop(held);
     });
-    Ok(reply::bytes_of(StatusCode::OK, "application/x-ndjson", Body::new(channel)))
+    Ok(reply::bytes_of(StatusCode::OK, "application/x-ndjson", Body::new(channel.fuse())))
 }
 
 async fn page(
