@@ -48,6 +48,8 @@ BEYOND_THE_SCHEMA = {
     "upi_collect_discontinued",
     # depend on what was put into the vault before
     "card_token_unknown",
+    # a check digit again, in any text
+    "card_number_in_text",
     # Indian accounts store network tokens alone
     "card_storage_forbidden",
     # depends on other payments
@@ -56,6 +58,11 @@ BEYOND_THE_SCHEMA = {
     "not_supported",
     # depends on the partner's fraud policy and the customer's passkeys
     "confirmation_required",
+    # are signatures, of challenges that were given out before
+    "passkey_invalid",
+    "confirmation_invalid",
+    "confirmation_expired",
+    "processor_refused",
     # depends on earlier requests
     "idempotency_key_reused",
     # the schema leaves a webhook's message to its processor
@@ -70,6 +77,7 @@ BEYOND_THE_SCHEMA_AT = {
     ("/customer/id", "names another user than an earlier field"),
     # depends on what was registered before, or is a signature
     ("/user_id", "has no passkey"),
+    ("/confirmation", "must be a credential as `PublicKeyCredential.toJSON` writes it"),
     ("/credential", "must be a credential as `PublicKeyCredential.toJSON` writes it"),
     # depends on the day
     # plans are in one currency
@@ -78,6 +86,14 @@ BEYOND_THE_SCHEMA_AT = {
     ("/consent/given_at", "must be an RFC 3339 moment that is not in the future"),
     # a debit on a mandate has no other fields
     ("/payment_method/upi/mandate", "stands alone"),
+    ("/payment_method/upi/mandate", "must be the id of the payment that set it up"),
+    # of the method, and of the amount
+    ("/mandate", "belongs to payments by upi or qr"),
+    ("/mandate/max_amount", "must be at least the payment's amount"),
+    # depend on earlier requests
+    ("/user_id", "has as many cards as a customer may have"),
+    ("/user_id", "has as many passkeys as a user may have"),
+    ("/payment_method/card/network_token", "is required: a network token needs a new cryptogram each time"),
     ("/mandate/ends_at", "must be an RFC 3339 moment within the next thirty years"),
     # parameters that need or exclude one another
     ("currency", "is required with an amount"),
