@@ -38,6 +38,20 @@ pub(crate) enum Table {
     Audit,
 }
 
+impl Table {
+    /// Its place among the writes of one batch.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Keys => 0,
+            Self::Cards => 1,
+            Self::Fingerprints => 2,
+            Self::Audit => 3,
+            Self::Merchants => 4,
+            Self::Meta => 5,
+        }
+    }
+}
+
 /// The store could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the vault's store cannot be used: {0}")]
@@ -331,7 +345,11 @@ impl Batch<'_> {
             return Ok(self.chain);
         }
         let mut rows = self.tables.database.batch().durability(Some(PersistMode::SyncData));
-        for ((table, key), row) in self.staged {
+        // A batch is durable as a whole, but readers may see its rows appear one by one: what is named comes
+        // before what names it, and what is removed goes last.
+        let mut staged: Vec<_> = self.staged.into_iter().collect();
+        staged.sort_by_key(|((table, _), row)| (row.is_none(), table.rank()));
+        for ((table, key), row) in staged {
             match row {
                 Some(row) => rows.insert(self.tables.table(table), key, row),
                 None => rows.remove(self.tables.table(table), key),

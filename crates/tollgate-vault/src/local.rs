@@ -225,8 +225,8 @@ impl LocalVault {
         let change = Change::default()
             .rests_on(Table::Meta, META_MASTER, Some(master_bytes))
             .rests_on(Table::Merchants, merchant_id.to_bytes(), before.0)
-            .puts(Table::Merchants, merchant_id.to_bytes(), encode(&row))
-            .puts(Table::Keys, versioned(merchant_id, 1), encode(&wrapped));
+            .puts(Table::Keys, versioned(merchant_id, 1), encode(&wrapped))
+            .puts(Table::Merchants, merchant_id.to_bytes(), encode(&row));
         self.writer()?.change(change).await?;
         Ok(())
     }

@@ -384,8 +384,8 @@ impl LocalVault {
             let change = Change::default()
                 .rests_on(Table::Meta, META_MASTER, Some(master_bytes))
                 .rests_on(Table::Merchants, merchant_id.to_bytes(), bytes)
-                .puts(Table::Merchants, merchant_id.to_bytes(), encode(&row))
-                .puts(Table::Keys, versioned(*merchant_id, version), encode(&wrapped));
+                .puts(Table::Keys, versioned(*merchant_id, version), encode(&wrapped))
+                .puts(Table::Merchants, merchant_id.to_bytes(), encode(&row));
             Ok(Some(change))
         })?;
         Ok(Some(next))
