@@ -3,6 +3,7 @@
 use tollgate_core::currency::Currency;
 use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodFamily};
 use tollgate_core::money::Money;
+use tollgate_core::routing::fees::FeeSchedule;
 
 /// What a processor can take.
 #[derive(Debug, Clone, Default)]
@@ -56,15 +57,6 @@ pub struct MethodRule {
     pub fee: FeeSchedule,
 }
 
-/// A list price: a share of the amount and a fixed part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FeeSchedule {
-    /// Hundredths of a percent of the amount.
-    pub percent_bps: u32,
-    /// Minor units on top.
-    pub fixed_minor: i64,
-}
-
 impl MethodRule {
     /// A method in some currencies: from one minor unit on, without manual capture, for every provider,
     /// free of charge.
@@ -102,7 +94,7 @@ impl MethodRule {
     /// At a list price.
     #[must_use]
     pub fn fee(self, percent_bps: u32, fixed_minor: i64) -> Self {
-        Self { fee: FeeSchedule { percent_bps, fixed_minor }, ..self }
+        Self { fee: FeeSchedule { percent_bps, fixed_minor, cap_minor: None }, ..self }
     }
 }
 

@@ -30,9 +30,11 @@ pub mod passkey;
 pub mod payment;
 pub mod refund;
 pub mod risk;
+pub mod routing;
 pub mod saved_card;
 pub mod totals;
 pub mod transition;
 pub mod upi_link;
 
+mod json;
 mod wide;
