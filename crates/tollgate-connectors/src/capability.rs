@@ -4,6 +4,7 @@ use tollgate_core::currency::Currency;
 use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodFamily};
 use tollgate_core::money::Money;
 use tollgate_core::routing::fees::FeeSchedule;
+use tollgate_core::routing::region::Region;
 
 /// What a processor can take.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,10 @@ pub struct Capabilities {
     pub upi_mandates: bool,
     /// Whether a card's holder proves to be it.
     pub card_authentication: CardAuthentication,
+    /// Where payments' data is kept, where that is certain; empty: it is not. Processors licensed in India
+    /// may keep it there alone (Reserve Bank of India, Storage of Payment System Data,
+    /// DPSS.CO.OD No. 2785/06.08.005/2017-18 of 6 April 2018).
+    pub data_regions: Vec<Region>,
 }
 
 /// Whether a card's holder proves to be it by 3-D Secure before the card is charged.

@@ -25,6 +25,7 @@ pub mod mandate;
 pub mod merchant;
 pub mod method;
 pub mod money;
+pub mod notice;
 pub mod outcome;
 pub mod passkey;
 pub mod payment;
