@@ -12,12 +12,14 @@ mod plan;
 mod policies;
 mod preview;
 mod router;
+mod share;
 
 pub(crate) use plan::{Ask, Plan};
 pub use policies::{RouteChange, RouteDryRun};
 pub use preview::{LaneHealth, PreviewAsked, ProcessorHealth, RoutePreview};
 pub use router::BreakerEvent;
 pub(crate) use router::{CallGuard, Router};
+pub use share::{BreakerShare, ShareAddressError};
 
 use std::time::Duration;
 use tollgate_core::routing::breaker::BreakerOptions;

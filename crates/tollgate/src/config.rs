@@ -18,6 +18,7 @@ use tollgate_api::passkeys::{PasskeyOptions, PasskeyOptionsError, Passkeys};
 use tollgate_core::card::Secret;
 use tollgate_core::command::Policy;
 use tollgate_engine::enquiry::EnquiryOptions;
+use tollgate_engine::routing::BreakerShare;
 
 mod vault;
 
@@ -37,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) passkeys: PasskeySettings,
     pub(crate) vault: VaultSettings,
     pub(crate) fraud: Fraud,
+    pub(crate) redis: Redis,
     pub(crate) log: Log,
     /// Processor accounts by name.
     pub(crate) processors: BTreeMap<String, toml::Table>,
@@ -234,6 +236,32 @@ fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Secret, D
     String::deserialize(deserializer).map(Secret::new)
 }
 
+/// `[redis]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Redis {
+    /// Where gateways share the state of their breakers; empty: each goes by what it sees itself.
+    #[serde(deserialize_with = "secret")]
+    pub(crate) url: Secret,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self { url: Secret::new("") }
+    }
+}
+
+impl Redis {
+    /// What shares the breakers, if anything does.
+    pub(crate) fn share(&self) -> Result<Option<BreakerShare>, ConfigError> {
+        let url = self.url.expose();
+        if url.is_empty() {
+            return Ok(None);
+        }
+        BreakerShare::new(url).map(Some).map_err(|error| ConfigError(format!("redis.url: {error}")))
+    }
+}
+
 /// `[log]`
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -312,6 +340,7 @@ impl Config {
             ("enquiry.concurrency", self.enquiry.concurrency as u64, 1, 10_000),
         ];
         self.fraud.validate()?;
+        self.redis.share()?;
         self.routing.validate()?;
         self.breaker.validate()?;
         self.retry.validate()?;

@@ -254,10 +254,10 @@ impl Breaker {
         })
     }
 
-    /// Learns from another gateway that the processor is to be left alone until some time; bounded by this
-    /// breaker's own [`BreakerOptions::open_ms`].
+    /// Learns from another gateway that the processor is to be left alone until some time; bounded by twice
+    /// this breaker's own [`BreakerOptions::open_ms`].
     pub fn learn_open(&mut self, until_ms: u64, now_ms: u64) -> Option<Change> {
-        let until_ms = until_ms.min(now_ms.saturating_add(self.options.open_ms));
+        let until_ms = until_ms.min(now_ms.saturating_add(self.options.open_ms.saturating_mul(2)));
         if until_ms <= now_ms {
             return None;
         }
@@ -413,7 +413,7 @@ mod tests {
     fn what_others_say_is_bounded() {
         let mut breaker = Breaker::new(BreakerOptions::default());
         assert!(breaker.learn_open(u64::MAX, 1_000).is_some());
-        assert_eq!(breaker.open_until_ms(), Some(61_000));
+        assert_eq!(breaker.open_until_ms(), Some(121_000));
         assert_eq!(breaker.learn_open(500, 1_000), None);
         assert!(breaker.learn_closed(2_000).is_some());
         assert_eq!(breaker.state(2_000), BreakerState::Closed);

@@ -129,6 +129,12 @@ impl Router {
         self.changes.subscribe()
     }
 
+    /// Every processor and method that has a breaker.
+    pub(super) fn lanes(&self) -> Vec<(ProcessorName, MethodFamily)> {
+        let names = self.lanes.keys();
+        names.flat_map(|name| MethodFamily::ALL.map(|method| (name.clone(), method))).collect()
+    }
+
     pub(super) fn stats(&self, mode: Mode) -> &Mutex<RouteStats> {
         let [live, sandbox] = &self.stats;
         match mode {

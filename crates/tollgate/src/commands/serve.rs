@@ -84,6 +84,9 @@ pub(crate) async fn serve(
         Err(error) => tracing::warn!(%error, "the fraud check begins without the last hour's payments"),
     }
     engine.start();
+    if let Some(share) = config.redis.share()? {
+        tokio::spawn(share.run(Arc::clone(&engine)));
+    }
     let lifecycle = Lifecycle::default();
     let api = ApiOptions {
         body_timeout_ms: config.server.body_timeout_ms,
