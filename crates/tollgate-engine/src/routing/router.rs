@@ -223,7 +223,7 @@ impl Router {
                 return;
             }
             let Ok((permit, _)) = breaker.admit(now_ms) else { return };
-            breaker.settle(permit, call_end(done), done.took_ms, now_ms)
+            breaker.settle(permit, call_end(done, self.options.breaker.slow_ms), done.took_ms, now_ms)
         };
         if let Some(change) = change {
             self.tell(processor, method, change, false);
@@ -324,7 +324,8 @@ impl CallGuard {
         if !done.blameless {
             self.router.stats(mode).lock().answered(&self.processor, self.method, done.took_ms, now_ms);
         }
-        self.settle(call_end(done), done.took_ms);
+        let end = call_end(done, self.router.options.breaker.slow_ms);
+        self.settle(end, done.took_ms);
         let Some(lane) = self.router.lanes.get(&self.processor) else { return };
         lane.budget.lock().called();
         if let Some(wait_ms) = done.retry_after_ms {
@@ -354,9 +355,10 @@ impl Drop for CallGuard {
 }
 
 /// What an outcome says of the processor. A decline is a proper answer; so is being asked to slow down, and
-/// being told that the request or the account is wrong.
-fn call_end(done: &Performed) -> CallEnd {
-    if done.blameless {
+/// being told that the request or the account is wrong. A caller's short patience proves nothing, unless it
+/// was longer than an answer may take.
+fn call_end(done: &Performed, slow_ms: u64) -> CallEnd {
+    if done.blameless && done.took_ms <= slow_ms {
         return CallEnd::NotMade;
     }
     match &done.outcome {
