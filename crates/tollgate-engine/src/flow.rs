@@ -9,6 +9,7 @@ use crate::enquiry::Enquiries;
 use crate::error::EngineError;
 use crate::exchange::Http;
 use crate::ids;
+use crate::pressure::Pressure;
 use crate::processors::{Processor, Processors};
 use crate::request::{IdempotencyKey, NewPayment, NewRefund};
 use crate::risk::{Asked, FraudOptions, Gate, Screener};
@@ -73,6 +74,7 @@ pub struct Engine {
     pub(crate) vault: Arc<dyn CardVault>,
     pub(crate) desk: Option<Arc<dyn CardDesk>>,
     pub(crate) risk: Screener,
+    pressure: Pressure,
     flows: AtomicUsize,
     flows_max: usize,
     pub(crate) failover_max: usize,
@@ -118,6 +120,7 @@ impl Engine {
             vault: options.vault,
             desk: options.desk,
             risk: Screener::new(options.fraud),
+            pressure: Pressure::default(),
             flows: AtomicUsize::new(0),
             flows_max: options.flows_max,
             failover_max: options.failover_max,
@@ -158,6 +161,12 @@ impl Engine {
     #[must_use]
     pub fn flows_under_way(&self) -> usize {
         self.flows.load(Ordering::Acquire)
+    }
+
+    /// How long commits wait.
+    #[must_use]
+    pub const fn pressure(&self) -> &Pressure {
+        &self.pressure
     }
 
     /// The reply remembered under a key, if the request was answered before.
@@ -553,7 +562,7 @@ impl Engine {
 
     /// Every commit goes through here: whoever watches the payment hears of what changed.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
-        let committed = self.store.commit(commit).await?;
+        let committed = self.pressure.timed(self.store.commit(commit)).await?;
         if let Some(record) = &committed.event {
             self.watchers.tell(committed.payment.id);
             self.risk.hear(&committed.payment, &record.event);

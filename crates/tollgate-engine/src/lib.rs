@@ -17,6 +17,7 @@ mod mandates;
 pub mod methods;
 pub mod offers;
 mod origin;
+pub mod pressure;
 pub mod processors;
 pub mod request;
 pub mod risk;
