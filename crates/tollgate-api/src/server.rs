@@ -218,7 +218,7 @@ impl Connection {
                         drop(admitted);
                         reply
                     }
-                    Err(refusal) => Ok(refusal),
+                    Err(refusal) => Ok(*refusal),
                 };
                 drop(under_way);
                 reply

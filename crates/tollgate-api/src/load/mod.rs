@@ -88,8 +88,7 @@ impl Load {
     ///
     /// # Errors
     /// The reply to a request that there is no room for.
-    #[expect(clippy::result_large_err, reason = "a reply is what both sides have in the end")]
-    pub(crate) fn admit<B>(&self, request: &Request<B>) -> Result<Option<Admitted>, Response> {
+    pub(crate) fn admit<B>(&self, request: &Request<B>) -> Result<Option<Admitted>, Box<Response>> {
         let Some(inner) = &self.0 else {
             return Ok(None);
         };
@@ -98,7 +97,7 @@ impl Load {
         };
         match inner.admit(class) {
             Some(admitted) => Ok(Some(admitted)),
-            None => Err(inner.refusal.of(request, class)),
+            None => Err(Box::new(inner.refusal.of(request, class))),
         }
     }
 

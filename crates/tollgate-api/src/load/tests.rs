@@ -15,7 +15,7 @@ fn load(limit: u32) -> Load {
     Load::new(LimiterOptions { limit_min: limit, limit_max: limit, ..LimiterOptions::default() })
 }
 
-fn ask(load: &Load, (method, path): (&str, &str)) -> Result<Option<Admitted>, Response> {
+fn ask(load: &Load, (method, path): (&str, &str)) -> Result<Option<Admitted>, Box<Response>> {
     load.admit(&Request::builder().method(method).uri(path).body(()).unwrap())
 }
 
