@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use crate::load::Load;
+use crate::load::{Load, Watched};
 use crate::state::Lifecycle;
 
 /// The bounds of the server loop.
@@ -210,7 +210,10 @@ impl Connection {
             request.extensions_mut().insert(counted.clone());
             request.extensions_mut().insert(peer);
             // Before the router: a refusal costs next to nothing.
-            let reply = load.admit(&request).map(|admitted| (inner.call(request), admitted));
+            let reply = load.admit(&request).map(|admitted| {
+                let request = request.map(|body| Watched::new(body, &load));
+                (inner.call(request), admitted)
+            });
             async move {
                 let reply = match reply {
                     Ok((reply, admitted)) => {

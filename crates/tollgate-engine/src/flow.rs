@@ -74,7 +74,7 @@ pub struct Engine {
     pub(crate) vault: Arc<dyn CardVault>,
     pub(crate) desk: Option<Arc<dyn CardDesk>>,
     pub(crate) risk: Screener,
-    pressure: Pressure,
+    pub(crate) pressure: Arc<Pressure>,
     flows: AtomicUsize,
     flows_max: usize,
     pub(crate) failover_max: usize,
@@ -120,7 +120,7 @@ impl Engine {
             vault: options.vault,
             desk: options.desk,
             risk: Screener::new(options.fraud),
-            pressure: Pressure::default(),
+            pressure: Arc::default(),
             flows: AtomicUsize::new(0),
             flows_max: options.flows_max,
             failover_max: options.failover_max,
@@ -163,9 +163,9 @@ impl Engine {
         self.flows.load(Ordering::Acquire)
     }
 
-    /// How long commits wait.
+    /// How long commits wait, and how many requests wait for processors.
     #[must_use]
-    pub const fn pressure(&self) -> &Pressure {
+    pub const fn pressure(&self) -> &Arc<Pressure> {
         &self.pressure
     }
 

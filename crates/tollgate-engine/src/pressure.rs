@@ -1,9 +1,11 @@
-//! How long commits wait: the engine's part in telling that too much is asked of it.
+//! The engine's part in telling that too much is asked of it: how long commits wait, and how many requests
+//! wait for somebody else.
 //!
-//! The time is that from handing a unit of work over until its task goes on: the store's queue, the fsync, and the
+//! A commit's time is that from handing a unit of work over until its task goes on: the store's queue, the fsync, and the
 //! runtime's own lateness. What processors take is not in it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Waits since the last look.
@@ -11,6 +13,17 @@ use std::time::{Duration, Instant};
 pub struct Pressure {
     commits: AtomicU64,
     waited_us: AtomicU64,
+    away: AtomicU32,
+}
+
+/// A request that waits for somebody else, until this is dropped.
+#[derive(Debug)]
+pub struct Away(Arc<Pressure>);
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        self.0.away.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Pressure {
@@ -26,6 +39,19 @@ impl Pressure {
         done
     }
 
+    /// Counts a request as waiting for somebody else (a processor, its own caller): it costs nothing meanwhile.
+    #[must_use]
+    pub fn away(self: &Arc<Self>) -> Away {
+        self.away.fetch_add(1, Ordering::Relaxed);
+        Away(Arc::clone(self))
+    }
+
+    /// How many requests wait for somebody else now.
+    #[must_use]
+    pub fn away_now(&self) -> u32 {
+        self.away.load(Ordering::Relaxed)
+    }
+
     /// The mean wait since this was asked last; none if there was no commit. One that ends in this very moment may be
     /// counted half in this look and half in the next.
     #[must_use]
@@ -39,6 +65,15 @@ impl Pressure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_away_comes_back() {
+        let pressure = Arc::new(Pressure::default());
+        let held = [pressure.away(), pressure.away()];
+        assert_eq!(pressure.away_now(), 2);
+        drop(held);
+        assert_eq!(pressure.away_now(), 0);
+    }
 
     #[tokio::test]
     async fn waits_are_counted_once_and_failures_are_not() {

@@ -120,6 +120,7 @@ pub(crate) fn no_card(error: VaultError) -> Outcome {
 
 impl Engine {
     pub(crate) async fn send_charge(&self, payment: &Payment, secrets: &ChargeSecrets) -> Outcome {
+        let _away = self.pressure.away();
         let Ok(processor) = self.processor(&payment.processor) else {
             return Outcome::NotTaken(Failure::new(
                 FailureCode::NoProcessor,
@@ -172,6 +173,7 @@ impl Engine {
 
     /// Sends a capture, void, refund or return.
     pub(crate) async fn send_follow_up(&self, payment: &Payment, attempt: &Attempt) -> Outcome {
+        let _away = self.pressure.away();
         let Ok(processor) = self.processor(&attempt.processor) else {
             return Outcome::NotTaken(Failure::new(
                 FailureCode::NoProcessor,

@@ -1,4 +1,4 @@
-//! How many requests may be under way: found out from how long the server's own work waits. Pure: no clock, no
+//! How many requests may be worked on at once: found out from how long the server's own work waits. Pure: no clock, no
 //! I/O; the same looks in the same order give the same limits.
 //!
 //! The signal is *waiting*, not answer time: a processor may take 30 s and the server be idle. It is the larger of two
@@ -6,7 +6,7 @@
 //! learned, downwards at once and upwards only while there is no pressure, so that a long overload cannot pass for the
 //! disk's usual pace. The second is how late the runtime comes to a task that is ready.
 //!
-//! Above the target the limit falls in proportion to the excess, from what was really under way if that was less; below it the
+//! Above the target the limit falls in proportion to the excess, from what was really worked on if that was less; below it the
 //! limit rises, but only while requests come close to it: a limit that nobody has tried says nothing.
 
 use std::time::Duration;
@@ -31,8 +31,8 @@ impl Default for LimiterOptions {
 /// What was seen since the last look.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Look {
-    /// Most requests that were under way at once.
-    pub under_way_max: u32,
+    /// Most requests that were worked on at once.
+    pub working_max: u32,
     /// Mean wait of a commit, if there was one.
     pub commit_wait: Option<Duration>,
     /// How late the runtime came to a task that was ready.
@@ -45,11 +45,11 @@ const FALL_MAX: f64 = 0.3;
 const FALL: f64 = 0.2;
 /// The part of the limit that one look adds, at least one request.
 const RISE: f64 = 0.04;
-/// The limit rises only when this part of it was under way.
+/// The limit rises only when this part of it was worked on.
 const TRIED: f64 = 0.8;
 /// How fast the usual wait of commits follows upwards, a look.
 const USUAL_RISE: f64 = 0.02;
-/// There is no pressure while less than this part of the limit is under way.
+/// There is no pressure while less than this part of the limit is worked on.
 const CALM: f64 = 0.5;
 
 /// The limiter.
@@ -70,7 +70,7 @@ impl Limiter {
         Self { options, limit: f64::from(options.limit_max), usual_wait_s: None, delay: Duration::ZERO }
     }
 
-    /// How many requests may be under way.
+    /// How many requests may be worked on.
     #[must_use]
     pub fn limit(&self) -> u32 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "kept between two u32")]
@@ -86,7 +86,7 @@ impl Limiter {
 
     /// Takes what was seen into account; gives the new limit.
     pub fn look(&mut self, look: Look) -> u32 {
-        let (tried, target_s) = (f64::from(look.under_way_max), self.options.target.as_secs_f64());
+        let (tried, target_s) = (f64::from(look.working_max), self.options.target.as_secs_f64());
         let excess_s = look.commit_wait.map_or(0.0, |wait| self.beyond_usual_s(wait, tried, target_s));
         let delay_s = excess_s.max(look.lag.as_secs_f64());
         self.delay = Duration::try_from_secs_f64(delay_s).unwrap_or_default();
@@ -131,14 +131,14 @@ mod tests {
         LimiterOptions { limit_min: 8, limit_max: 1_000, target: 5 * MS }
     }
 
-    fn look(under_way_max: u32, wait_ms: u32, lag_ms: u32) -> Look {
-        Look { under_way_max, commit_wait: Some(wait_ms * MS), lag: lag_ms * MS }
+    fn look(working_max: u32, wait_ms: u32, lag_ms: u32) -> Look {
+        Look { working_max, commit_wait: Some(wait_ms * MS), lag: lag_ms * MS }
     }
 
     fn any_look() -> impl Strategy<Value = Look> {
         (0..2_000_u32, prop::option::of(0..400_000_u64), 0..400_000_u64).prop_map(
-            |(under_way_max, wait_us, lag_us)| Look {
-                under_way_max,
+            |(working_max, wait_us, lag_us)| Look {
+                working_max,
                 commit_wait: wait_us.map(Duration::from_micros),
                 lag: Duration::from_micros(lag_us),
             },
@@ -158,7 +158,7 @@ mod tests {
                 } else {
                     prop_assert!(after >= before, "it fell without pressure");
                     // Rounding aside, nobody had come close to it.
-                    if f64::from(look.under_way_max) < f64::from(before) * TRIED - 1.0 {
+                    if f64::from(look.working_max) < f64::from(before) * TRIED - 1.0 {
                         prop_assert_eq!(after, before, "it rose untried");
                     }
                 }
@@ -173,7 +173,7 @@ mod tests {
             }
             for _ in 0..400 {
                 let limit = limiter.limit();
-                limiter.look(Look { under_way_max: limit, commit_wait: Some(Duration::ZERO), lag: Duration::ZERO });
+                limiter.look(Look { working_max: limit, commit_wait: Some(Duration::ZERO), lag: Duration::ZERO });
             }
             prop_assert_eq!(limiter.limit(), 1_000);
         }
@@ -213,19 +213,17 @@ mod tests {
         let mut limiter = Limiter::new(options());
         let mut waiting = 0.0_f64;
         let mut away = std::collections::VecDeque::from(vec![0.0; processor_ms]);
-        let (mut is_away, mut done, mut waited) = (0.0, 0.0, 0.0);
-        let (mut wait_ms, mut under_way_max) = (0.0, 0.0_f64);
+        let (mut done, mut waited) = (0.0, 0.0);
+        let (mut wait_ms, mut working_max) = (0.0, 0.0_f64);
         for ms in 1..=60_000_u32 {
             // What is done within this millisecond makes room within it.
-            let done_now = if processor_ms == 0 { capacity.min(waiting) } else { 0.0 };
-            let free = f64::from(limiter.limit()) - waiting - is_away + done_now;
+            let free = f64::from(limiter.limit()) - waiting + capacity.min(waiting);
             waiting += offered.min(free.max(0.0));
-            under_way_max = under_way_max.max(waiting + is_away);
+            working_max = working_max.max(waiting);
             let worked = waiting.min(capacity);
             waiting -= worked;
             away.push_back(worked);
             let ended = away.pop_front().unwrap_or(0.0);
-            is_away += worked - ended;
             wait_ms += waiting / capacity;
             if ms > 20_000 {
                 done += ended;
@@ -234,13 +232,13 @@ mod tests {
             if ms % LOOK_MS == 0 {
                 let commit_wait = Duration::from_secs_f64((2.0 + wait_ms / f64::from(LOOK_MS)) / 1_000.0);
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
-                let under_way_max_now = under_way_max.round() as u32;
+                let working_max_now = working_max.round() as u32;
                 limiter.look(Look {
-                    under_way_max: under_way_max_now,
+                    working_max: working_max_now,
                     commit_wait: Some(commit_wait),
                     lag: Duration::ZERO,
                 });
-                (wait_ms, under_way_max) = (0.0, 0.0);
+                (wait_ms, working_max) = (0.0, 0.0);
             }
         }
         (done / 40_000.0 / capacity, waited / 40_000.0, limiter.limit())

@@ -1,13 +1,17 @@
 //! Overload protection: how many requests the server works on at once, and who is refused when that is too many.
 //!
 //! Asked before anything of a request is read but its method and path ([`class`]); a refusal is answered at once. The limit
-//! follows how long the server's own work waits ([`limiter`]), seen by a task that looks every 50 ms ([`watch`]).
+//! follows how long the server's own work waits ([`limiter`]), seen by a task that looks every 50 ms ([`watch`]). It is on
+//! the requests that are worked on: who waits for a processor, or for the rest of a body ([`body`]), costs nothing
+//! meanwhile and takes nobody's place.
 
+mod body;
 pub mod class;
 pub mod limiter;
 mod refusal;
 mod watch;
 
+pub(crate) use body::Watched;
 pub use class::Class;
 pub use limiter::LimiterOptions;
 
@@ -19,7 +23,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
-use tollgate_engine::Engine;
+use tollgate_engine::pressure::Pressure;
 use utoipa::ToSchema;
 
 /// The load of a server. Cheap to clone; all clones are one. The default refuses nobody.
@@ -29,19 +33,20 @@ pub struct Load(Option<Arc<Inner>>);
 #[derive(Debug)]
 struct Inner {
     options: LimiterOptions,
+    pressure: Arc<Pressure>,
     limit: AtomicU32,
     /// What was found at the last look, in microseconds.
     delay_us: AtomicU64,
     under_way: AtomicU32,
-    /// The most since the last look.
-    under_way_max: AtomicU32,
+    /// The most that were worked on since the last look.
+    working_max: AtomicU32,
     classes: [Counts; Class::ALL.len()],
     refusal: Refusal,
 }
 
 #[derive(Debug)]
 struct Counts {
-    /// Under way at which this class is refused, kept beside the limit so that a request need not calculate.
+    /// Worked on at which this class is refused, kept beside the limit so that a request need not calculate.
     full_at: AtomicU32,
     under_way: AtomicU32,
     refused: AtomicU64,
@@ -58,7 +63,7 @@ pub struct Admitted {
 impl Load {
     /// The load of a server that begins with the highest limit. The metrics recorder must be installed before.
     #[must_use]
-    pub fn new(options: LimiterOptions) -> Self {
+    pub fn new(options: LimiterOptions, pressure: Arc<Pressure>) -> Self {
         let limit = limiter::Limiter::new(options).limit();
         let counts = |class: Class| Counts {
             full_at: AtomicU32::new(full_at(limit, class)),
@@ -68,19 +73,20 @@ impl Load {
         };
         Self(Some(Arc::new(Inner {
             options,
+            pressure,
             limit: AtomicU32::new(limit),
             delay_us: AtomicU64::new(0),
             under_way: AtomicU32::new(0),
-            under_way_max: AtomicU32::new(0),
+            working_max: AtomicU32::new(0),
             classes: Class::ALL.map(counts),
             refusal: Refusal::default(),
         })))
     }
 
     /// Starts the task that looks how long work waits and moves the limit. It ends with the last clone of this.
-    pub fn start(&self, engine: &Arc<Engine>) {
+    pub fn start(&self) {
         if let Some(inner) = &self.0 {
-            tokio::spawn(watch::run(Arc::downgrade(inner), Arc::downgrade(engine)));
+            tokio::spawn(watch::run(Arc::downgrade(inner)));
         }
     }
 
@@ -103,9 +109,14 @@ impl Load {
 
     /// Whether a request of this class would be refused now.
     pub(crate) fn is_full(&self, class: Class) -> bool {
-        self.0.as_ref().is_some_and(|inner| {
-            inner.under_way.load(Ordering::Relaxed) >= inner.counts(class).full_at.load(Ordering::Relaxed)
-        })
+        self.0
+            .as_ref()
+            .is_some_and(|inner| inner.working() >= inner.counts(class).full_at.load(Ordering::Relaxed))
+    }
+
+    /// Counts work that was let in with another request, and is never refused.
+    pub(crate) fn join(&self, class: Class) -> Option<Admitted> {
+        self.0.as_ref().map(|inner| inner.begin(class))
     }
 
     /// Where it stands; none if nobody is refused.
@@ -122,6 +133,7 @@ impl Load {
         let delay = Duration::from_micros(inner.delay_us.load(Ordering::Relaxed));
         Some(LoadView {
             limit: inner.limit.load(Ordering::Relaxed),
+            working: inner.working(),
             under_way: inner.under_way.load(Ordering::Relaxed),
             delay_ms: delay.as_secs_f64() * 1_000.0,
             settling: of(Class::Settling),
@@ -141,18 +153,28 @@ impl Inner {
         }
     }
 
+    /// Requests that are worked on: the others wait for somebody else.
+    fn working(&self) -> u32 {
+        self.under_way.load(Ordering::Acquire).saturating_sub(self.pressure.away_now())
+    }
+
     fn admit(self: &Arc<Self>, class: Class) -> Option<Admitted> {
+        let admitted = self.begin(class);
         let counts = self.counts(class);
-        let before = self.under_way.fetch_add(1, Ordering::AcqRel);
-        if before >= counts.full_at.load(Ordering::Relaxed) {
-            self.under_way.fetch_sub(1, Ordering::AcqRel);
+        // It is counted itself by now.
+        if self.working() > counts.full_at.load(Ordering::Relaxed) {
             counts.refused.fetch_add(1, Ordering::Relaxed);
             counts.refused_total.increment(1);
             return None;
         }
-        self.under_way_max.fetch_max(before.saturating_add(1), Ordering::Relaxed);
-        counts.under_way.fetch_add(1, Ordering::Relaxed);
-        Some(Admitted { inner: Arc::clone(self), class })
+        self.working_max.fetch_max(self.working(), Ordering::Relaxed);
+        Some(admitted)
+    }
+
+    fn begin(self: &Arc<Self>, class: Class) -> Admitted {
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        self.counts(class).under_way.fetch_add(1, Ordering::Relaxed);
+        Admitted { inner: Arc::clone(self), class }
     }
 
     /// Sets the limit, and where each class is refused.
@@ -164,7 +186,7 @@ impl Inner {
     }
 }
 
-/// How many requests may be under way before a class is refused: at least one.
+/// How many requests may be worked on before a class is refused: at least one.
 fn full_at(limit: u32, class: Class) -> u32 {
     let part = u64::from(limit) * u64::from(class.share_percent()) / 100;
     u32::try_from(part).unwrap_or(u32::MAX).max(1)
@@ -181,9 +203,11 @@ impl Drop for Admitted {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Load)]
 pub(crate) struct LoadView {
-    /// How many requests may be under way now.
+    /// How many requests may be worked on now.
     limit: u32,
     /// How many are.
+    working: u32,
+    /// The same with those that wait for a processor, or for the rest of their body.
     under_way: u32,
     /// How long the server's own work waited lately, beyond its usual time, in milliseconds.
     delay_ms: f64,
@@ -201,7 +225,7 @@ pub(crate) struct LoadView {
 pub(crate) struct ClassView {
     /// How many are under way.
     under_way: u32,
-    /// How many requests of all classes may be under way before one of this class is refused.
+    /// How many requests of all classes may be worked on before one of this class is refused.
     refused_at: u32,
     /// How many were refused since the start.
     refused: u64,

@@ -12,7 +12,13 @@ const READ: (&str, &str) = ("GET", "/api/v1/payments/pay_1");
 const LIST: (&str, &str) = ("GET", "/api/v1/payments");
 
 fn load(limit: u32) -> Load {
-    Load::new(LimiterOptions { limit_min: limit, limit_max: limit, ..LimiterOptions::default() })
+    load_with(limit).0
+}
+
+fn load_with(limit: u32) -> (Load, Arc<Pressure>) {
+    let pressure = Arc::new(Pressure::default());
+    let options = LimiterOptions { limit_min: limit, limit_max: limit, ..LimiterOptions::default() };
+    (Load::new(options, Arc::clone(&pressure)), pressure)
 }
 
 fn ask(load: &Load, (method, path): (&str, &str)) -> Result<Option<Admitted>, Box<Response>> {
@@ -43,6 +49,22 @@ fn reports_go_first_then_new_payments_and_what_settles_last() {
     drop(held);
     assert_eq!(load.view().unwrap().under_way, 0);
     assert!(ask(&load, LIST).is_ok());
+}
+
+#[test]
+fn who_waits_for_somebody_else_takes_no_place() {
+    let (load, pressure) = load_with(2);
+    let held = ask(&load, READ).unwrap();
+    let joined = load.join(Class::Bulk);
+    assert!(ask(&load, PAY).is_err());
+    let away = [pressure.away(), pressure.away()];
+    assert!(ask(&load, PAY).is_ok() && ask(&load, LIST).is_ok());
+    let view = load.view().unwrap();
+    assert_eq!((view.under_way, view.working), (2, 0));
+    drop(away);
+    assert!(ask(&load, PAY).is_err());
+    drop((held, joined));
+    assert!(ask(&load, PAY).is_ok());
 }
 
 #[test]
@@ -138,4 +160,32 @@ async fn read_reply(stream: &mut TcpStream) -> String {
             return read;
         }
     }
+}
+
+/// Callers that are slow to send their bodies cannot fill the places of others.
+#[tokio::test]
+async fn slow_bodies_take_no_place() {
+    let load = load(2);
+    let app = Router::new().fallback(any(|body: axum::body::Bytes| async { body }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let options = crate::ServerOptions { load: load.clone(), ..crate::ServerOptions::default() };
+    tokio::spawn(crate::serve(listener, app, std::future::pending(), options));
+    let head = b"POST /api/v1/payments HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n";
+    let mut slow = Vec::new();
+    for held in 1..=8 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(head).await.unwrap();
+        slow.push(stream);
+        while load.view().unwrap().under_way < held {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    assert_eq!(load.view().unwrap().working, 0);
+    for stream in &mut slow {
+        stream.write_all(b"{}").await.unwrap();
+        let reply = read_reply(stream).await;
+        assert!(reply.starts_with("HTTP/1.1 200") && reply.ends_with("{}"), "{reply}");
+    }
+    assert_eq!(load.view().unwrap().under_way, 0);
 }

@@ -7,7 +7,6 @@ use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
-use tollgate_engine::Engine;
 
 /// How often the limit is thought over.
 const LOOK: Duration = Duration::from_millis(50);
@@ -17,7 +16,7 @@ const STEP: Duration = Duration::from_millis(5);
 const GRAIN: Duration = Duration::from_millis(1);
 
 /// Looks for as long as there is a server.
-pub(super) async fn run(inner: Weak<Inner>, engine: Weak<Engine>) {
+pub(super) async fn run(inner: Weak<Inner>) {
     let Some(options) = inner.upgrade().map(|inner| inner.options) else {
         return;
     };
@@ -29,13 +28,12 @@ pub(super) async fn run(inner: Weak<Inner>, engine: Weak<Engine>) {
     let mut is_idle = true;
     loop {
         let lag = lag(is_idle).await;
-        let (Some(inner), Some(engine)) = (inner.upgrade(), engine.upgrade()) else {
+        let Some(inner) = inner.upgrade() else {
             return;
         };
-        let now = inner.under_way.load(Ordering::Relaxed);
-        let under_way_max = inner.under_way_max.swap(now, Ordering::Relaxed);
-        is_idle = under_way_max == 0;
-        let look = Look { under_way_max, commit_wait: engine.pressure().take(), lag };
+        let working_max = inner.working_max.swap(inner.working(), Ordering::Relaxed);
+        is_idle = working_max == 0;
+        let look = Look { working_max, commit_wait: inner.pressure.take(), lag };
         inner.set_limit(limiter.look(look));
         let delay = limiter.delay();
         inner.delay_us.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);

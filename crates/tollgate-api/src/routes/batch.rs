@@ -155,6 +155,7 @@ async fn run(state: &AppState, caller: &Caller, sheet: &Arc<Sheet>, items: Vec<I
         }
         let (state, caller, sheet) = (state.clone(), caller.clone(), Arc::clone(sheet));
         under_way.0.spawn(async move {
+            let _under_way = state.load().join(Class::Bulk);
             let became = take(&state, &caller, &sheet.body, item).await;
             let pointer = format!("/payments/{index}");
             (index, became.map_err(|problem| problem.within(&pointer)))

@@ -85,8 +85,8 @@ pub(crate) async fn serve(
     }
     engine.start();
     let lifecycle = Lifecycle::default();
-    let load = config.overload.load();
-    load.start(&engine);
+    let load = config.overload.load(&engine);
+    load.start();
     let api = ApiOptions {
         body_timeout_ms: config.server.body_timeout_ms,
         demo,

@@ -2,8 +2,10 @@
 
 use super::ConfigError;
 use serde::Deserialize;
+use std::sync::Arc;
 use std::time::Duration;
 use tollgate_api::{LimiterOptions, Load};
+use tollgate_engine::Engine;
 
 /// `[overload]`
 #[derive(Debug, Deserialize)]
@@ -13,7 +15,7 @@ pub(crate) struct Overload {
     pub(crate) enabled: bool,
     /// How long the server's own work may wait, beyond its usual time, before fewer requests are let in.
     pub(crate) target_ms: u64,
-    /// The limit on requests under way never falls below.
+    /// The limit on requests that are worked on never falls below.
     pub(crate) limit_min: u32,
     /// It begins here and never rises above.
     pub(crate) limit_max: u32,
@@ -44,11 +46,12 @@ impl Overload {
     }
 
     /// The server's load.
-    pub(crate) fn load(&self) -> Load {
+    pub(crate) fn load(&self, engine: &Engine) -> Load {
         if !self.enabled {
             return Load::default();
         }
         let Self { target_ms, limit_min, limit_max, .. } = *self;
-        Load::new(LimiterOptions { limit_min, limit_max, target: Duration::from_millis(target_ms) })
+        let options = LimiterOptions { limit_min, limit_max, target: Duration::from_millis(target_ms) };
+        Load::new(options, Arc::clone(engine.pressure()))
     }
 }
