@@ -194,6 +194,13 @@ mod tests {
     }
 
     #[test]
+    fn it_falls_from_what_was_really_worked_on() {
+        let mut limiter = Limiter::new(options());
+        assert_eq!(limiter.look(look(100, 2, 10)), 80, "twice the target: a fifth");
+        assert_eq!(limiter.look(look(80, 2, 400)), 56, "much more: three tenths");
+    }
+
+    #[test]
     fn a_long_overload_does_not_pass_for_the_usual_pace() {
         let mut limiter = Limiter::new(options());
         limiter.look(look(5, 2, 0));
