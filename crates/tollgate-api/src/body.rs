@@ -42,7 +42,8 @@ pub async fn read(
     if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > bytes_max)) {
         return Err(too_large(bytes_max));
     }
-    let mut reading = pin!(collect(body, bytes_max));
+    let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut reading = pin!(collect(body, announced, bytes_max));
     // Mostly the body came with the head: then no timer is needed.
     let at_once = std::future::poll_fn(|context| match reading.as_mut().poll(context) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
@@ -56,7 +57,7 @@ pub async fn read(
     }
 }
 
-async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+async fn collect(mut body: Body, announced: usize, bytes_max: usize) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -72,6 +73,10 @@ async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
             // A body of one frame is not copied.
             first = data;
         } else {
+            if joined.is_empty() {
+                // At once: memory that is left behind while it grows would hold what cannot be wiped any more.
+                joined.reserve(announced);
+            }
             joined.extend_from_slice(&std::mem::take(&mut first));
             joined.extend_from_slice(&data);
         }

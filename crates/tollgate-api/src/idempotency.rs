@@ -29,22 +29,28 @@ pub fn of(
     let Some(value) = sent.next() else {
         return Ok(None);
     };
-    let bytes = value.as_bytes();
-    let right = (1..=KEY_LENGTH_MAX).contains(&bytes.len())
-        && bytes.iter().all(u8::is_ascii_graphic)
-        && sent.next().is_none();
-    let key = value.to_str().ok().filter(|_| right).ok_or_else(|| {
+    let key = value.to_str().ok().filter(|key| is_key(key) && sent.next().is_none()).ok_or_else(|| {
         Problem::new(&codes::INVALID_HEADER)
             .at("Idempotency-Key")
             .because("must be sent once, as 1 to 255 visible ASCII characters")
     })?;
+    Ok(Some(bound(key.to_owned(), method, path, body)))
+}
+
+/// Whether text may be a caller's key.
+pub(crate) fn is_key(text: &str) -> bool {
+    (1..=KEY_LENGTH_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A key, bound to what it is used for.
+pub(crate) fn bound(key: String, method: &Method, path: &str, body: &[u8]) -> IdempotencyKey {
     let mut digest = Sha256::new();
     digest.update(method.as_str());
     digest.update(b"\n");
     digest.update(path);
     digest.update(b"\n");
     digest.update(body);
-    Ok(Some(IdempotencyKey { key: key.to_owned(), fingerprint: digest.finalize().into() }))
+    IdempotencyKey { key, fingerprint: digest.finalize().into() }
 }
 
 #[cfg(test)]

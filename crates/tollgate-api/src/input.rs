@@ -179,6 +179,25 @@ pub(crate) struct PaymentBody<'a> {
     pub(crate) metadata: Option<Pairs<'a>>,
     #[serde(borrow)]
     pub(crate) confirmation: Option<&'a RawValue>,
+    /// Known in a batch alone, where it is taken out before the payment is checked.
+    #[serde(borrow)]
+    pub(crate) idempotency_key: Option<Text<'a>>,
+}
+
+/// `POST /api/v1/payments/batch`: each payment as it was written, so that one that is wrong spoils no other.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(crate) struct BatchBody<'a> {
+    #[serde(borrow)]
+    pub(crate) payments: Option<Vec<&'a RawValue>>,
+}
+
+/// The key of a batch's payment; whatever else it has is read later.
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
+pub(crate) struct ItemKeyBody<'a> {
+    #[serde(borrow)]
+    pub(crate) idempotency_key: Option<Text<'a>>,
 }
 
 /// Who pays.

@@ -12,6 +12,7 @@ pub mod codes;
 pub mod docs_page;
 pub mod finish;
 pub mod idempotency;
+pub mod load;
 pub mod openapi;
 pub mod passkeys;
 pub mod problem;
@@ -33,6 +34,8 @@ mod validate;
 mod views;
 
 pub use client::ClientAddress;
+pub use load::{LimiterOptions, Load};
+pub use routes::batch::BatchOptions;
 pub use server::{ServerOptions, serve};
 pub use state::{ApiOptions, AppState, Lifecycle};
 
@@ -40,10 +43,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, balance, banks, bnpl, cancel, capture, card_sessions, checkout, checkout_page, come_back,
-    confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list, mandate, metrics,
-    openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods, payment_qr, qr_codes,
-    recent, refunds, webhooks,
+    analytics, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, checkout_page,
+    come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list, mandate,
+    metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods, payment_qr,
+    qr_codes, recent, refunds, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -57,6 +60,7 @@ const COMPRESS_BYTES_MIN: u64 = 1_024;
 pub fn app(state: AppState) -> Router {
     let routes = Router::new()
         .route("/api/v1/payments", post(create::create_payment).get(list::list_payments))
+        .route("/api/v1/payments/batch", post(batch::create_batch))
         .route("/api/v1/payments/recent", post(recent::recent_payments))
         .route("/api/v1/payments/{id}", get(payment::get_payment))
         .route("/api/v1/payments/{id}/qr.svg", get(payment_qr::get_payment_qr_svg))

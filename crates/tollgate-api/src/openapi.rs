@@ -5,8 +5,8 @@
 use crate::codes;
 use crate::problem::ProblemBody;
 use crate::routes::{
-    analytics, balance, banks, bnpl, cancel, capture, card_sessions, checkout, confirmations, create, docs,
-    emi, events, fraud, health, list, mandate, metrics, openapi, passkeys, payment, payment_methods,
+    analytics, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, confirmations, create,
+    docs, emi, events, fraud, health, list, mandate, metrics, openapi, passkeys, payment, payment_methods,
     payment_qr, qr_codes, recent, refunds, webhooks,
 };
 use std::fmt::Write as _;
@@ -21,6 +21,7 @@ use utoipa::{Modify, OpenApi};
     servers((url = "/", description = "This server")),
     paths(
         create::create_payment,
+        batch::create_batch,
         payment::get_payment,
         payment_qr::get_payment_qr_svg,
         payment_qr::get_payment_qr_png,

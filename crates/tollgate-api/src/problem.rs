@@ -54,7 +54,7 @@ pub struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "/amount")]
     field: Option<&'a str>,
-    /// The id to quote to support, also in `X-Request-Id`. Absent in a reply that is replayed.
+    /// The id to quote to support, also in `X-Request-Id`. Absent in a reply that is replayed, and in a batch's results.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     request_id: Option<&'a str>,
@@ -97,6 +97,20 @@ impl Problem {
     #[must_use]
     pub const fn retry_after_s(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The problem of one thing in a list, seen from the whole body: what it says of a field is said of the
+    /// field below `pointer`.
+    #[must_use]
+    pub fn within(mut self, pointer: &str) -> Self {
+        let is_of_the_body = self.code == &codes::INVALID_FIELD;
+        self.field = match self.field.as_deref() {
+            Some("Idempotency-Key") => Some(Cow::Owned(format!("{pointer}/idempotency_key"))),
+            Some(field) if field.starts_with('/') => Some(Cow::Owned(format!("{pointer}{field}"))),
+            None if is_of_the_body => Some(Cow::Owned(pointer.to_owned())),
+            _ => self.field,
+        };
         self
     }
 
@@ -300,6 +314,16 @@ mod tests {
                 "request_id": "r1",
             })
         );
+    }
+
+    #[test]
+    fn a_problem_in_a_list_names_the_place_in_the_whole_body() {
+        let field = |problem: Problem| problem.within("/payments/17").field_name().map(str::to_owned);
+        let named = |text: &str| Some(text.to_owned());
+        assert_eq!(field(Problem::field("/card/number", "x")), named("/payments/17/card/number"));
+        assert_eq!(field(Problem::new(&codes::INVALID_FIELD)), named("/payments/17"));
+        assert_eq!(field(EngineError::KeyMismatch.into()), named("/payments/17/idempotency_key"));
+        assert_eq!(field(Problem::new(&codes::OVERLOADED)), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Nothing here is ever made; each type stands for a schema. The bounds are those of
 //! [`crate::validate`].
 
+pub(crate) mod batch;
 pub(crate) mod fraud;
 pub(crate) mod methods;
 

@@ -25,6 +25,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::load::{Load, Watched};
 use crate::state::Lifecycle;
 
 /// The bounds of the server loop.
@@ -47,6 +48,8 @@ pub struct ServerOptions {
     pub shutdown_timeout: Duration,
     /// Told when the end has begun, so that `/ready` says so.
     pub lifecycle: Lifecycle,
+    /// Refuses what would be too much.
+    pub load: Load,
 }
 
 impl Default for ServerOptions {
@@ -60,6 +63,7 @@ impl Default for ServerOptions {
             streams_max: 250,
             shutdown_timeout: Duration::from_secs(30),
             lifecycle: Lifecycle::default(),
+            load: Load::default(),
         }
     }
 }
@@ -102,6 +106,7 @@ pub async fn serve(
                     builder: builder.clone(),
                     app: app.clone(),
                     stopping: stopping.clone(),
+                    load: options.load.clone(),
                     head_timeout: options.head_timeout,
                     idle_timeout: options.idle_timeout,
                 };
@@ -156,6 +161,7 @@ struct Connection {
     builder: Builder<TokioExecutor>,
     app: Router,
     stopping: watch::Receiver<bool>,
+    load: Load,
     head_timeout: Duration,
     idle_timeout: Duration,
 }
@@ -198,13 +204,25 @@ impl Connection {
         let activity = Activity::default();
         let inner = TowerToHyperService::new(self.app);
         let counted = activity.clone();
+        let load = self.load;
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let under_way = counted.hold();
             request.extensions_mut().insert(counted.clone());
             request.extensions_mut().insert(peer);
-            let reply = inner.call(request);
+            // Before the router: a refusal costs next to nothing.
+            let reply = load.admit(&request).map(|admitted| {
+                let request = request.map(|body| Watched::new(body, &load));
+                (inner.call(request), admitted)
+            });
             async move {
-                let reply = reply.await;
+                let reply = match reply {
+                    Ok((reply, admitted)) => {
+                        let reply = reply.await;
+                        drop(admitted);
+                        reply
+                    }
+                    Err(refusal) => Ok(*refusal),
+                };
                 drop(under_way);
                 reply
             }

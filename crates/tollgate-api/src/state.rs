@@ -3,7 +3,9 @@
 use crate::auth_cache::AuthCache;
 use crate::card_port::CardPort;
 use crate::client::ClientAddress;
+use crate::load::Load;
 use crate::passkeys::Passkeys;
+use crate::routes::batch::{BatchOptions, Places};
 use crate::routes::health::ProbeCache;
 use crate::telemetry::HttpMetrics;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -72,6 +74,10 @@ pub struct ApiOptions {
     pub client_address: ClientAddress,
     /// Customers' passkeys; none: payments cannot be confirmed with them.
     pub passkeys: Option<Passkeys>,
+    /// Batches of payments.
+    pub batches: BatchOptions,
+    /// The server's load, to be shown.
+    pub load: Load,
 }
 
 impl Default for ApiOptions {
@@ -84,6 +90,8 @@ impl Default for ApiOptions {
             card_url: None,
             client_address: ClientAddress::Unknown,
             passkeys: None,
+            batches: BatchOptions::default(),
+            load: Load::default(),
         }
     }
 }
@@ -102,6 +110,7 @@ struct Inner {
     probes: ProbeCache,
     card_port: Arc<CardPort>,
     streams: Arc<Semaphore>,
+    batches: Arc<Places>,
     options: ApiOptions,
 }
 
@@ -130,6 +139,7 @@ impl AppState {
             probes: ProbeCache::default(),
             card_port: Arc::new(card_port),
             streams: Arc::new(Semaphore::new(crate::pages::live::STREAMS_MAX)),
+            batches: Places::new(options.batches),
             options,
         }))
     }
@@ -185,6 +195,19 @@ impl AppState {
     /// Places for streams of live state.
     pub(crate) fn streams(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.streams)
+    }
+
+    /// Places for batches of payments.
+    pub(crate) fn batches(&self) -> &Arc<Places> {
+        &self.0.batches
+    }
+
+    pub(crate) fn batch_options(&self) -> BatchOptions {
+        self.0.options.batches
+    }
+
+    pub(crate) fn load(&self) -> &Load {
+        &self.0.options.load
     }
 
     pub(crate) fn demo(&self) -> Option<MerchantId> {

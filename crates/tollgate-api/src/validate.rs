@@ -65,6 +65,9 @@ pub(crate) fn payment(
     merchant_id: MerchantId,
     now_ms: u64,
 ) -> Result<CheckedPayment, Problem> {
+    if body.idempotency_key.is_some() {
+        return Err(Problem::field("/idempotency_key", "is not known here: send the Idempotency-Key header"));
+    }
     if let Some(sent) = &body.merchant_id
         && sent.as_str().parse() != Ok(merchant_id)
     {

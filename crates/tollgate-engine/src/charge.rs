@@ -159,7 +159,9 @@ impl Engine {
                 if !self.router.pays_for_repeat(&payment.processor) {
                     return None;
                 }
+                let away = self.pressure.away();
                 tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                drop(away);
                 tries.repeats += 1;
                 // Its breaker may have opened meanwhile, and another's closed.
                 match self.router.admit(&payment.processor, method) {

@@ -11,6 +11,7 @@ use crate::error::EngineError;
 use crate::exchange::Http;
 use crate::ids;
 use crate::modes::Modes;
+use crate::pressure::Pressure;
 use crate::processors::{Processor, Processors};
 use crate::request::{IdempotencyKey, NewPayment, NewRefund};
 use crate::risk::{Asked, FraudOptions, Gate, Screener};
@@ -79,6 +80,7 @@ pub struct Engine {
     pub(crate) risk: Screener,
     pub(crate) router: Arc<Router>,
     pub(crate) modes: Modes,
+    pub(crate) pressure: Arc<Pressure>,
     flows: AtomicUsize,
     flows_max: usize,
 }
@@ -127,6 +129,7 @@ impl Engine {
             vault: options.vault,
             desk: options.desk,
             risk: Screener::new(options.fraud),
+            pressure: Arc::default(),
             flows: AtomicUsize::new(0),
             flows_max: options.flows_max,
         })
@@ -166,6 +169,12 @@ impl Engine {
     #[must_use]
     pub fn flows_under_way(&self) -> usize {
         self.flows.load(Ordering::Acquire)
+    }
+
+    /// How long commits wait, and how many requests wait for processors.
+    #[must_use]
+    pub const fn pressure(&self) -> &Arc<Pressure> {
+        &self.pressure
     }
 
     /// The reply remembered under a key, if the request was answered before.
@@ -510,7 +519,7 @@ impl Engine {
 
     /// Every commit goes through here: whoever watches the payment hears of what changed.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
-        let committed = self.store.commit(commit).await?;
+        let committed = self.pressure.timed(self.store.commit(commit)).await?;
         if let Some(record) = &committed.event {
             self.watchers.tell(committed.payment.id);
             let mode = self.modes.of(committed.payment.merchant_id);

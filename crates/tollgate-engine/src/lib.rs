@@ -20,6 +20,7 @@ mod modes;
 pub mod offers;
 mod origin;
 mod policies;
+pub mod pressure;
 pub mod processors;
 pub mod request;
 pub mod risk;

@@ -128,6 +128,7 @@ impl Engine {
         secrets: &ChargeSecrets,
         until: Instant,
     ) -> Performed {
+        let _away = self.pressure.away();
         let Ok(processor) = self.processor(&payment.processor) else {
             let failure = Failure::new(FailureCode::NoProcessor, "the processor is not configured");
             return Performed::unsent(Outcome::NotTaken(failure));
@@ -179,6 +180,7 @@ impl Engine {
 
     /// Sends a capture, void, refund or return.
     pub(crate) async fn send_follow_up(&self, payment: &Payment, attempt: &Attempt) -> Outcome {
+        let _away = self.pressure.away();
         let Ok(processor) = self.processor(&attempt.processor) else {
             return Outcome::NotTaken(Failure::new(
                 FailureCode::NoProcessor,

@@ -4,10 +4,12 @@
 //! down. Every knob is documented here; `docs/configuration.md` shows the whole file.
 
 mod fraud;
+mod overload;
 mod processors;
 mod routing;
 
 use fraud::Fraud;
+use overload::Overload;
 use routing::{Breaker, Retry, Routing};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ pub(crate) use vault::{MasterKeys, VaultSettings};
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: Server,
+    pub(crate) overload: Overload,
     pub(crate) store: Store,
     pub(crate) engine: Engine,
     pub(crate) enquiry: Enquiry,
@@ -65,6 +68,10 @@ pub(crate) struct Server {
     pub(crate) body_timeout_ms: u64,
     /// How long requests under way may take to finish when the server is told to stop.
     pub(crate) shutdown_ms: u64,
+    /// Payments of one batch that are under way at once.
+    pub(crate) batch_items_at_once: usize,
+    /// Batches under way at once; more are turned away with 503. One partner has half of them at most.
+    pub(crate) batches_max: usize,
 }
 
 /// How the addresses of customers' browsers are told.
@@ -100,6 +107,8 @@ impl Default for Server {
             idle_timeout_ms: 60_000,
             body_timeout_ms: 10_000,
             shutdown_ms: 40_000,
+            batch_items_at_once: 16,
+            batches_max: 8,
         }
     }
 }
@@ -315,12 +324,14 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let bounds: [(&str, u64, u64, u64); 22] = [
+        let bounds: [(&str, u64, u64, u64); 24] = [
             ("server.connections_max", u64::from(self.server.connections_max), 1, 1_000_000),
             ("server.header_timeout_ms", self.server.header_timeout_ms, 100, 600_000),
             ("server.idle_timeout_ms", self.server.idle_timeout_ms, 100, 600_000),
             ("server.body_timeout_ms", self.server.body_timeout_ms, 100, 600_000),
             ("server.shutdown_ms", self.server.shutdown_ms, 0, 600_000),
+            ("server.batch_items_at_once", self.server.batch_items_at_once as u64, 1, 256),
+            ("server.batches_max", self.server.batches_max as u64, 1, 256),
             ("store.queue_length_max", self.store.queue_length_max as u64, 1, 1_000_000),
             ("store.idempotency_hours", self.store.idempotency_hours, 1, 720),
             ("store.cache_mib", self.store.cache_mib, 1, 1_048_576),
@@ -344,6 +355,7 @@ impl Config {
         self.routing.validate()?;
         self.breaker.validate()?;
         self.retry.validate()?;
+        self.overload.validate()?;
         let url = &self.server.public_url;
         if !url.is_empty() && probe_address(url).is_none() {
             return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));

@@ -61,7 +61,7 @@ fn breaker(rig: &Rig) -> Option<f64> {
 fn break_razorpay(rig: &Rig, key: &str) {
     rig.faults("razorpay", &json!({"unavailable_503": 1.0}));
     for _ in 0..5 {
-        rig.call_as(key, "POST", "/api/v1/payments", Some(&payment()));
+        rig.call_as(key, "POST", "/api/v1/payments", &[], Some(&payment()));
     }
 }
 
@@ -90,7 +90,7 @@ fn what_one_gateway_opens_the_other_leaves_alone() {
     // It answers again: the first gateway's probes close both.
     one.faults("razorpay", &json!({}));
     one.wait(PATIENCE, "both are closed again", || {
-        one.call_as(&alone, "POST", "/api/v1/payments", Some(&payment()));
+        one.call_as(&alone, "POST", "/api/v1/payments", &[], Some(&payment()));
         breaker(&one) == Some(0.0) && breaker(&other) == Some(0.0)
     });
 
@@ -105,7 +105,7 @@ fn what_one_gateway_opens_the_other_leaves_alone() {
     // When Redis is back, what is open is told.
     let _redis = Redis::start(port);
     other.wait(PATIENCE, "the other hears of it", || {
-        one.call_as(&alone, "POST", "/api/v1/payments", Some(&payment()));
+        one.call_as(&alone, "POST", "/api/v1/payments", &[], Some(&payment()));
         breaker(&other) == Some(2.0)
     });
 }

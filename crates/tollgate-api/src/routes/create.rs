@@ -8,6 +8,7 @@ use crate::body;
 use crate::input::PaymentBody;
 use crate::problem::{CreateProblems, Problem};
 use crate::render;
+use crate::reply;
 use crate::schemas::NewPaymentSchema;
 use crate::state::AppState;
 use crate::validate::{self, CheckedPayment};
@@ -16,7 +17,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use tollgate_core::passkey::Passkey;
 use tollgate_engine::flow::Answer;
-use tollgate_engine::request::NewPayment;
+use tollgate_engine::request::{IdempotencyKey, NewPayment};
 use tollgate_store::commit::Admin;
 
 /// Take a payment
@@ -46,22 +47,33 @@ pub(crate) async fn create_payment(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let submission = Submission::read(&state, request).await?;
-    let Read { new, presented, counted } = match read(&state, &caller, &submission).await {
-        Ok(read) => read,
-        Err(problem) => {
-            return submission::refuse(&state, &caller, submission.key.as_ref(), problem).await;
-        }
+    let Submission { body, key } = Submission::read(&state, request).await?;
+    let asked = match body::parse(&body) {
+        Ok(asked) => read(&state, &caller, asked).await,
+        Err(problem) => Err(problem),
     };
-    if presented.is_some() {
-        body::wipe(submission.body);
+    if asked.as_ref().is_ok_and(|asked| asked.presented.is_some()) {
+        body::wipe(body);
     }
-    let key = submission.key;
+    take(&state, &caller, asked, key).await.map(reply::answered)
+}
+
+/// Takes the payment that was read, or says again what was said before under its key.
+pub(super) async fn take(
+    state: &AppState,
+    caller: &Caller,
+    asked: Result<Asked, Problem>,
+    key: Option<IdempotencyKey>,
+) -> Result<Answer, Problem> {
+    let Asked { new, presented, counted } = match asked {
+        Ok(asked) => asked,
+        Err(problem) => return submission::given_before(state, caller, key.as_ref(), problem).await,
+    };
     let engine = state.engine();
     let said = engine.create_payment(&caller.merchant, new, key.clone(), render::created).await;
     if let (Err(_) | Ok(Answer { replayed: true, .. }), Some(presented)) = (&said, presented) {
         // What was refused before its charge has left the card in the vault.
-        presented.forget(&state, caller.id()).await;
+        presented.forget(state, caller.id()).await;
     }
     if let (Ok(_), Some(counted)) = (&said, counted) {
         // The payment stands; a counter that is not kept now is kept with the next confirmation.
@@ -69,20 +81,19 @@ pub(crate) async fn create_payment(
             tracing::warn!(%error, "a passkey's signature counter was not kept");
         }
     }
-    submission::answer(&state, &caller, key.as_ref(), said).await
+    submission::settled(state, caller, key.as_ref(), said).await
 }
 
-/// What a request asks for.
-struct Read {
+/// What a payment's body asks for.
+pub(super) struct Asked {
     new: NewPayment,
     presented: Option<Presented>,
     /// The passkey that confirmed it, with its counter moved on.
     counted: Option<Passkey>,
 }
 
-/// Reads and checks the body and its confirmation; its card goes into the vault then.
-async fn read(state: &AppState, caller: &Caller, submission: &Submission) -> Result<Read, Problem> {
-    let body: PaymentBody<'_> = body::parse(&submission.body)?;
+/// Checks a payment's body and its confirmation; its card goes into the vault then.
+pub(super) async fn read(state: &AppState, caller: &Caller, body: PaymentBody<'_>) -> Result<Asked, Problem> {
     let CheckedPayment { mut new, card, confirmation } =
         validate::payment(body, caller.id(), state.engine().now_ms())?;
     let mut counted = None;
@@ -98,5 +109,5 @@ async fn read(state: &AppState, caller: &Caller, submission: &Submission) -> Res
     if let (Some(presented), Some(instrument)) = (&presented, &mut new.instrument) {
         presented.fill(instrument);
     }
-    Ok(Read { new, presented, counted })
+    Ok(Asked { new, presented, counted })
 }

@@ -1,5 +1,6 @@
 //! `/health`, `/health/detailed` and `/ready`: is it alive, what does it depend on, may traffic come.
 
+use crate::load::LoadView;
 use crate::problem::Problem;
 use crate::reply;
 use crate::state::AppState;
@@ -49,6 +50,9 @@ pub(crate) struct DetailedView {
     version: &'static str,
     /// Each dependency.
     dependencies: Vec<Dependency>,
+    /// How much is under way, and how much may be; absent where nothing is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<LoadView>,
 }
 
 /// One dependency.
@@ -110,6 +114,7 @@ pub(crate) async fn health_detailed(State(state): State<AppState>) -> Result<Res
         lifecycle: state.lifecycle().name(),
         version: env!("CARGO_PKG_VERSION"),
         dependencies,
+        load: state.load().view(),
     };
     reply::json(status, &view)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod analytics;
 pub(crate) mod balance;
 pub(crate) mod banks;
+pub(crate) mod batch;
 pub(crate) mod bnpl;
 pub(crate) mod cancel;
 pub(crate) mod capture;

@@ -71,8 +71,18 @@ pub(crate) async fn answer(
     key: Option<&IdempotencyKey>,
     said: Result<Answer, EngineError>,
 ) -> Result<Response, Problem> {
+    settled(state, caller, key, said).await.map(reply::answered)
+}
+
+/// The same before it is a reply.
+pub(crate) async fn settled(
+    state: &AppState,
+    caller: &Caller,
+    key: Option<&IdempotencyKey>,
+    said: Result<Answer, EngineError>,
+) -> Result<Answer, Problem> {
     match said {
-        Ok(answer) => Ok(reply::answered(answer)),
+        Ok(answer) => Ok(answer),
         // What was done under the key, if anything, is exactly what these tell.
         Err(
             error @ (EngineError::KeyMismatch
@@ -80,22 +90,22 @@ pub(crate) async fn answer(
             | EngineError::Overloaded
             | EngineError::Store(_)),
         ) => Err(error.into()),
-        Err(error) => refuse(state, caller, key, error.into()).await,
+        Err(error) => given_before(state, caller, key, error.into()).await,
     }
 }
 
-/// Refuses, unless the request was answered before.
-pub(crate) async fn refuse(
+/// The reply that was given before, in the place of a refusal; the refusal if there is none.
+pub(crate) async fn given_before(
     state: &AppState,
     caller: &Caller,
     key: Option<&IdempotencyKey>,
     problem: Problem,
-) -> Result<Response, Problem> {
+) -> Result<Answer, Problem> {
     let Some(key) = key else {
         return Err(problem);
     };
     match state.engine().replay(caller.id(), key).await? {
-        Some(reply) => Ok(reply::stored(reply, true)),
+        Some(reply) => Ok(Answer { reply, replayed: true }),
         None => Err(problem),
     }
 }

@@ -3,6 +3,7 @@
 //! Amounts are decimal text in major units, moments are RFC 3339 with milliseconds, ids are text.
 
 pub(crate) mod action;
+pub(crate) mod batch;
 pub(crate) mod checkout;
 pub(crate) mod event;
 pub(crate) mod instrument;

@@ -10,7 +10,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{
+    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -186,9 +188,10 @@ impl Client {
             })?;
             let http = response.status().as_u16();
             let replayed = response.headers().get(&IDEMPOTENT_REPLAYED).is_some_and(|value| value == "true");
+            let says_when = response.headers().contains_key(RETRY_AFTER);
             let body = read_body(response.into_body()).await.map_err(SendError::Lost)?;
             *has_worked = true;
-            Ok(Reply { http, replayed, body })
+            Ok(Reply { http, replayed, says_when, body })
         };
         let mut exchange = pin!(exchange);
         poll_fn(|cx| {

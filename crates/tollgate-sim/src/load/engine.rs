@@ -290,6 +290,7 @@ impl<'a> Run<'a> {
             latency: percentiles(&recorder.histograms.latency),
             refused_latency: percentiles(&recorder.histograms.refused),
             service_time: percentiles(&recorder.histograms.service),
+            accepted_service_time: percentiles(&recorder.histograms.accepted_service),
             send_delay: percentiles(&recorder.histograms.send_delay),
             schedule_lag: percentiles(&recorder.histograms.schedule_lag),
             generator,

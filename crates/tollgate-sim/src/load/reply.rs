@@ -15,6 +15,8 @@ pub(super) struct Reply {
     pub(super) http: u16,
     /// `Idempotent-Replayed: true` was there.
     pub(super) replayed: bool,
+    /// `Retry-After` was there.
+    pub(super) says_when: bool,
     pub(super) body: Bytes,
 }
 
@@ -35,8 +37,8 @@ struct Fields<'a> {
 pub(super) enum Outcome {
     /// The gateway answered with a payment: it has taken responsibility for it.
     Payment { http: u16, id: String, status: String },
-    /// The gateway refused the request.
-    Refused { http: u16, code: Option<String> },
+    /// The gateway refused the request; `says_when`: with a time to come back.
+    Refused { http: u16, code: Option<String>, says_when: bool },
     /// No usable answer.
     Failed(Failure),
 }
@@ -97,6 +99,11 @@ impl Outcome {
         }
     }
 
+    /// The gateway answered that there is too much to do, or too much from this caller.
+    pub(super) fn is_shed(&self) -> bool {
+        matches!(self, Self::Refused { http: 429 | 503, .. })
+    }
+
     /// The client cannot know whether the payment was taken.
     pub(super) fn is_unknown(&self) -> bool {
         matches!(self, Self::Failed(Failure::Timeout | Failure::Reset))
@@ -113,8 +120,8 @@ impl Outcome {
             Self::Failed(failure) => Some(Cow::Borrowed(failure.name())),
             Self::Refused { http: 429, .. } => Some(Cow::Borrowed("http_429")),
             Self::Refused { http: 503, .. } => Some(Cow::Borrowed("http_503")),
-            Self::Refused { http, code: Some(code) } => Some(Cow::Owned(format!("http_{http} {code}"))),
-            Self::Refused { http, code: None } => Some(Cow::Owned(format!("http_{http}"))),
+            Self::Refused { http, code: Some(code), .. } => Some(Cow::Owned(format!("http_{http} {code}"))),
+            Self::Refused { http, code: None, .. } => Some(Cow::Owned(format!("http_{http}"))),
             Self::Payment { .. } if self.class() == Class::Error => Some(Cow::Borrowed("payment_failed")),
             Self::Payment { .. } => None,
         }
@@ -124,21 +131,21 @@ impl Outcome {
 /// Reads a reply. A body with an id and a textual status is a payment, whatever the HTTP status: a decline may come as 402.
 pub(super) fn read(reply: &Reply) -> Outcome {
     let Ok(fields) = serde_json::from_slice::<Fields<'_>>(&reply.body) else {
-        return refused(reply.http, None);
+        return refused(reply, None);
     };
     // A number is no text, and then this is no payment.
     let status = fields.status.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
     match (fields.id.filter(is_word), status.filter(is_word)) {
         (Some(id), Some(status)) => Outcome::Payment { http: reply.http, id, status },
-        _ => refused(reply.http, fields.code.filter(is_word)),
+        _ => refused(reply, fields.code.filter(is_word)),
     }
 }
 
-fn refused(http: u16, code: Option<String>) -> Outcome {
-    if (200..300).contains(&http) {
+fn refused(reply: &Reply, code: Option<String>) -> Outcome {
+    if (200..300).contains(&reply.http) {
         Outcome::Failed(Failure::Malformed)
     } else {
-        Outcome::Refused { http, code }
+        Outcome::Refused { http: reply.http, code, says_when: reply.says_when }
     }
 }
 
@@ -152,7 +159,12 @@ mod tests {
     use super::*;
 
     fn outcome(http: u16, body: &str) -> Outcome {
-        read(&Reply { http, replayed: false, body: Bytes::copy_from_slice(body.as_bytes()) })
+        read(&Reply {
+            http,
+            replayed: false,
+            says_when: false,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        })
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub struct LoadReport {
     pub refused_latency: Percentiles,
     /// From sending to the end of the reply: what a closed-loop tool would call latency.
     pub service_time: Percentiles,
+    /// The same without the quick refusals, which take next to no time.
+    pub accepted_service_time: Percentiles,
     /// From due to sending: the wait for a connection, and the generator's own lateness.
     pub send_delay: Percentiles,
     /// From due to noticed: the generator's own lateness alone.
@@ -98,6 +100,10 @@ pub struct Counts {
     pub declined: u64,
     /// All the rest that came to an end.
     pub errors: u64,
+    /// Of these, refused with 429 or 503: there was too much to do.
+    pub refused: u64,
+    /// Of these, without a `Retry-After`.
+    pub refused_without_retry_after: u64,
     /// Dropped because the queue was full: the generator or the server could not keep up.
     pub not_sent: u64,
     /// Neither ended nor dropped when the drain was over.

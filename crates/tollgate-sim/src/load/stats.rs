@@ -40,6 +40,7 @@ pub(super) struct Histograms {
     pub(super) latency: Histogram<u64>,
     pub(super) refused: Histogram<u64>,
     pub(super) service: Histogram<u64>,
+    pub(super) accepted_service: Histogram<u64>,
     pub(super) send_delay: Histogram<u64>,
     pub(super) schedule_lag: Histogram<u64>,
 }
@@ -76,6 +77,7 @@ impl Recorder {
                 latency: histogram()?,
                 refused: histogram()?,
                 service: histogram()?,
+                accepted_service: histogram()?,
                 send_delay: histogram()?,
                 schedule_lag: histogram()?,
             },
@@ -161,6 +163,12 @@ impl Recorder {
         counts.resends += u64::from(finished.resends);
         counts.replayed += u64::from(finished.replayed);
         counts.unknown += u64::from(finished.outcome.is_unknown());
+        if let Outcome::Refused { says_when, .. } = &finished.outcome
+            && finished.outcome.is_shed()
+        {
+            counts.refused += 1;
+            counts.refused_without_retry_after += u64::from(!says_when);
+        }
         if finished.was_unknown && matches!(finished.outcome, Outcome::Payment { .. }) {
             counts.settled_by_retry += 1;
         }
@@ -185,7 +193,11 @@ impl Recorder {
             latency,
         );
         if let Some(sent) = finished.sent {
-            record(&mut histograms.service, finished.at.saturating_duration_since(sent));
+            let service = finished.at.saturating_duration_since(sent);
+            record(&mut histograms.service, service);
+            if !finished.outcome.is_quick_refusal() {
+                record(&mut histograms.accepted_service, service);
+            }
             record(&mut histograms.send_delay, sent.saturating_duration_since(finished.job.intended));
         }
     }
@@ -322,6 +334,10 @@ mod tests {
         assert_eq!(r.payments_arrived, 2);
     }
 
+    fn shed(says_when: bool) -> Outcome {
+        Outcome::Refused { http: 503, code: Some("overloaded".into()), says_when }
+    }
+
     #[test]
     fn ends_are_counted_in_their_classes() {
         let start = Instant::now();
@@ -330,17 +346,20 @@ mod tests {
         r.record(&finished(start, 1_001, 5, payment("processing")));
         r.record(&finished(start, 1_002, 5, payment("declined")));
         r.record(&finished(start, 1_003, 5, payment("failed")));
-        r.record(&finished(start, 1_004, 1, Outcome::Refused { http: 503, code: Some("overloaded".into()) }));
+        r.record(&finished(start, 1_004, 1, shed(true)));
+        r.record(&finished(start, 1_004, 1, shed(false)));
         r.record(&finished(start, 1_005, 900, Outcome::Failed(Failure::Timeout)));
-        assert_eq!((r.counts.success, r.counts.declined, r.counts.errors, r.counts.unknown), (2, 1, 3, 1));
+        assert_eq!((r.counts.success, r.counts.declined, r.counts.errors, r.counts.unknown), (2, 1, 4, 1));
+        assert_eq!((r.counts.refused, r.counts.refused_without_retry_after), (2, 1));
         assert_eq!(r.statuses["processing"], 1);
         assert_eq!(r.http[&201], 4);
-        assert_eq!(r.errors["http_503"], 1);
+        assert_eq!(r.errors["http_503"], 2);
         assert_eq!(r.errors["timeout"], 1);
         // The quick 503 is not in the latency; the timeout is, with all its wait.
-        assert_eq!((r.histograms.latency.len(), r.histograms.refused.len()), (5, 1));
+        assert_eq!((r.histograms.latency.len(), r.histograms.refused.len()), (5, 2));
+        assert_eq!((r.histograms.service.len(), r.histograms.accepted_service.len()), (7, 5));
         assert_eq!(percentiles(&r.histograms.latency).max_us / 1_000, 900);
-        assert_eq!((r.payments_arrived, r.replies_arrived), (4, 5));
+        assert_eq!((r.payments_arrived, r.replies_arrived), (4, 6));
     }
 
     #[test]

@@ -36,6 +36,9 @@ impl fmt::Display for LoadReport {
         )?;
         row(f, "latency", &self.latency)?;
         row(f, "service time", &self.service_time)?;
+        if self.refused_latency.count > 0 {
+            row(f, "  of accepted", &self.accepted_service_time)?;
+        }
         row(f, "send delay", &self.send_delay)?;
         row(f, "generator lag", &self.schedule_lag)?;
         row(f, "refusals", &self.refused_latency)?;
@@ -58,6 +61,8 @@ impl LoadReport {
             ("success", c.success),
             ("declined", c.declined),
             ("errors", c.errors),
+            ("refused (429, 503)", c.refused),
+            ("refused without Retry-After", c.refused_without_retry_after),
             ("not sent", c.not_sent),
             ("unfinished", c.unfinished),
             ("outcome unknown", c.unknown),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tollgate_api::{ApiOptions, AppState, Lifecycle, ServerOptions};
+use tollgate_api::{ApiOptions, AppState, BatchOptions, Lifecycle, ServerOptions};
 use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
 use tollgate_engine::{Engine, EngineOptions};
@@ -88,6 +88,8 @@ pub(crate) async fn serve(
         tokio::spawn(share.run(Arc::clone(&engine)));
     }
     let lifecycle = Lifecycle::default();
+    let load = config.overload.load(&engine);
+    load.start();
     let api = ApiOptions {
         body_timeout_ms: config.server.body_timeout_ms,
         demo,
@@ -95,6 +97,11 @@ pub(crate) async fn serve(
         card_session_secret: vault.session_secret,
         card_url: vault.card_url,
         client_address: config.server.client_address.into(),
+        batches: BatchOptions {
+            items_at_once: config.server.batch_items_at_once,
+            batches_max: config.server.batches_max,
+        },
+        load: load.clone(),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     let options = ServerOptions {
@@ -103,6 +110,7 @@ pub(crate) async fn serve(
         idle_timeout: Duration::from_millis(config.server.idle_timeout_ms),
         shutdown_timeout: Duration::from_millis(config.server.shutdown_ms),
         lifecycle: lifecycle.clone(),
+        load,
         ..ServerOptions::default()
     };
     lifecycle.set_ready();

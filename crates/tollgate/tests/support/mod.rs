@@ -102,8 +102,10 @@ filter = "warn"
         );
         std::fs::write(folder.path().join("tollgate.toml"), config).unwrap();
         let key = String::new();
-        // A busy machine may take its time: only the test of the budget is about it.
-        let environment = vec![("TOLLGATE_FRAUD__BUDGET_US".to_owned(), "1000000".to_owned())];
+        // A busy machine may take its time: only the tests of the budget and of overload are about it.
+        let environment =
+            [("TOLLGATE_FRAUD__BUDGET_US", "1000000"), ("TOLLGATE_OVERLOAD__LIMIT_MIN", "4096")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let mut rig = Self { folder, key, port, places, environment, simulators, server: None };
         rig.key = rig.add_partner("Test shop");
         rig.serve();

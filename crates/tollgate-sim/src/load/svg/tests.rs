@@ -42,6 +42,7 @@ fn report(series: Vec<SecondPoint>) -> LoadReport {
         latency,
         refused_latency: latency,
         service_time: latency,
+        accepted_service_time: latency,
         send_delay: latency,
         schedule_lag: latency,
         generator: ProcessUse::default(),

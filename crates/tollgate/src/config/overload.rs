@@ -1,0 +1,57 @@
+//! `[overload]`: what the server refuses when there is too much to do.
+
+use super::ConfigError;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tollgate_api::{LimiterOptions, Load};
+use tollgate_engine::Engine;
+
+/// `[overload]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Overload {
+    /// Whether requests are refused when there are too many.
+    pub(crate) enabled: bool,
+    /// How long the server's own work may wait, beyond its usual time, before fewer requests are let in.
+    pub(crate) target_ms: u64,
+    /// The limit on requests that are worked on never falls below.
+    pub(crate) limit_min: u32,
+    /// It begins here and never rises above.
+    pub(crate) limit_max: u32,
+}
+
+impl Default for Overload {
+    fn default() -> Self {
+        let LimiterOptions { limit_min, limit_max, target } = LimiterOptions::default();
+        let target_ms = u64::try_from(target.as_millis()).unwrap_or(u64::MAX);
+        Self { enabled: true, target_ms, limit_min, limit_max }
+    }
+}
+
+impl Overload {
+    /// Whether the numbers are within bounds.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        for (name, value, least, most) in [
+            ("target_ms", self.target_ms, 1, 1_000),
+            ("limit_min", u64::from(self.limit_min), 1, 1_000_000),
+            ("limit_max", u64::from(self.limit_max), u64::from(self.limit_min), 1_000_000),
+        ] {
+            if !(least..=most).contains(&value) {
+                let text = format!("overload.{name} is {value}; it must be from {least} to {most}");
+                return Err(ConfigError(text));
+            }
+        }
+        Ok(())
+    }
+
+    /// The server's load.
+    pub(crate) fn load(&self, engine: &Engine) -> Load {
+        if !self.enabled {
+            return Load::default();
+        }
+        let Self { target_ms, limit_min, limit_max, .. } = *self;
+        let options = LimiterOptions { limit_min, limit_max, target: Duration::from_millis(target_ms) };
+        Load::new(options, Arc::clone(engine.pressure()))
+    }
+}
