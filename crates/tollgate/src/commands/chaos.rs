@@ -134,11 +134,18 @@ async fn carry_out(
     })
     .await?;
     let mut gateway = Gateway::new(folder, port, &simulators.accounts())?;
-    let client = Client::new(gateway.address(), gateway.add_partner(&PROCESSORS).await?);
+    // A shop for each processor that it wants most, so that each is somebody's first choice.
+    let mut clients = Vec::new();
+    for (place, name) in PROCESSORS.iter().enumerate() {
+        let mut wanted = PROCESSORS;
+        wanted.rotate_left(place);
+        clients.push(Client::new(gateway.address(), gateway.add_partner(name, &wanted).await?));
+    }
+    let client = clients.first().cloned().ok_or("there is no shop")?;
     gateway.start(&client).await?;
 
     let begun = Instant::now();
-    let traffic = Traffic::new(client.clone(), seed, begun + length + INSIST);
+    let traffic = Traffic::new(clients, seed, begun + length + INSIST);
     let ((), (), killed) = tokio::join!(
         traffic.run(rate, begun, length),
         strike_all(&simulators, &plan.strikes, begun),
@@ -150,7 +157,7 @@ async fn carry_out(
     }
     let calm = Instant::now();
     tokio::time::sleep(STRAGGLE).await;
-    let settled = afterwards::wait(&client, &books, traffic.known(), SETTLE).await?;
+    let settled = afterwards::wait(&books, traffic.known(), SETTLE).await?;
     let settled_in = calm.elapsed();
     gateway.stop().await?;
 

@@ -43,25 +43,24 @@ pub(super) struct Settled {
 
 /// Waits until nothing is open but what no processor ever saw, or the patience is over.
 pub(super) async fn wait(
-    client: &Client,
     books: &Path,
-    payments: Vec<PaymentId>,
+    payments: Vec<(PaymentId, Client)>,
     patience: Duration,
 ) -> Result<Settled, Failure> {
     let (begun, mut left) = (Instant::now(), payments);
     loop {
         let (known, mut settled) = (Arc::new(Seen::of(&books_of(books)?)), Settled::default());
-        let looks = look_at(client, left, &known).await;
+        let looks = look_at(left, &known).await;
         left = Vec::new();
-        for (id, look) in looks {
+        for (id, client, look) in looks {
             let Some(look) = look else {
                 settled.stuck.push(format!("{id} cannot be read"));
-                left.push(id);
+                left.push((id, client));
                 continue;
             };
             settled.unseen += look.unseen;
             if look.unseen + look.stuck.len() > 0 {
-                left.push(id);
+                left.push((id, client));
             }
             settled.stuck.extend(look.stuck);
         }
@@ -80,18 +79,18 @@ struct Look {
 }
 
 async fn look_at(
-    client: &Client,
-    payments: Vec<PaymentId>,
+    payments: Vec<(PaymentId, Client)>,
     seen: &Arc<Seen>,
-) -> Vec<(PaymentId, Option<Look>)> {
+) -> Vec<(PaymentId, Client, Option<Look>)> {
     let places = Arc::new(Semaphore::new(QUESTIONS_MAX));
     let mut questions = JoinSet::new();
-    for id in payments {
-        let (client, seen, places) = (client.clone(), Arc::clone(seen), Arc::clone(&places));
+    for (id, client) in payments {
+        let (seen, places) = (Arc::clone(seen), Arc::clone(&places));
         questions.spawn(async move {
             let _place = places.acquire_owned().await;
             let answer = client.get(&format!("/api/v1/payments/{id}?expand=attempts")).await;
-            (id, answer.filter(|answer| answer.status == 200).map(|answer| seen.look(&answer.body)))
+            let look = answer.filter(|answer| answer.status == 200).map(|answer| seen.look(&answer.body));
+            (id, client, look)
         });
     }
     let mut looks = Vec::new();

@@ -88,12 +88,12 @@ impl Gateway {
     }
 
     /// Makes a partner of these processors, whose fraud policy lets everything through; returns its key.
-    pub(super) async fn add_partner(&self, processors: &[&str]) -> Result<String, Failure> {
+    pub(super) async fn add_partner(&self, name: &str, processors: &[&str]) -> Result<String, Failure> {
         let policy = self.folder.join("policy.json");
         std::fs::write(&policy, LENIENT_POLICY)?;
         let mut command = self.command()?;
         // The category is one for which UPI collect is still open.
-        command.args(["partner", "add", "--name", "Chaos", "--country", "IN", "--mcc", "6211"]);
+        command.args(["partner", "add", "--name", name, "--country", "IN", "--mcc", "6211"]);
         command.args(["--processors", &processors.join(","), "--fraud-policy"]).arg(policy);
         let output = command.output().await?;
         let text = String::from_utf8_lossy(&output.stdout);

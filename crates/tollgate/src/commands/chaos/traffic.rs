@@ -22,12 +22,13 @@ const SHOPPERS_MAX: usize = 2_000;
 /// What was sent, and what came back.
 #[derive(Debug)]
 pub(super) struct Traffic {
-    client: Client,
+    /// One for each shop.
+    clients: Vec<Client>,
     seed: u64,
     /// From then on nothing is sent again.
     give_up: Instant,
-    /// The latest answer about each payment.
-    acknowledged: Mutex<HashMap<PaymentId, AckLine>>,
+    /// The latest answer about each payment, and the shop it was given to.
+    acknowledged: Mutex<HashMap<PaymentId, (AckLine, usize)>>,
     /// The answer about each refund.
     refunds: Mutex<HashMap<RefundId, String>>,
     pub(super) counts: Counts,
@@ -48,9 +49,9 @@ fn add(count: &AtomicU64) {
 }
 
 impl Traffic {
-    pub(super) fn new(client: Client, seed: u64, give_up: Instant) -> Arc<Self> {
+    pub(super) fn new(clients: Vec<Client>, seed: u64, give_up: Instant) -> Arc<Self> {
         Arc::new(Self {
-            client,
+            clients,
             seed,
             give_up,
             acknowledged: Mutex::default(),
@@ -74,35 +75,70 @@ impl Traffic {
                 add(&self.counts.held_back);
                 continue;
             };
-            let traffic = Arc::clone(self);
+            let shop = usize::try_from(number).unwrap_or(0) % self.clients.len().max(1);
+            let Some(client) = self.clients.get(shop).cloned() else {
+                return;
+            };
+            let shopper = Shopper { traffic: Arc::clone(self), shop, client };
             shoppers.spawn(async move {
-                traffic.shop(number).await;
+                shopper.shop(number).await;
                 drop(place);
             });
         }
         while shoppers.join_next().await.is_some() {}
     }
 
-    /// The payments there were answers about.
-    pub(super) fn known(&self) -> Vec<PaymentId> {
-        self.acknowledged.lock().keys().copied().collect()
+    /// The payments there were answers about, each with whom to ask.
+    pub(super) fn known(&self) -> Vec<(PaymentId, Client)> {
+        let acknowledged = self.acknowledged.lock();
+        let all = acknowledged.iter();
+        all.filter_map(|(id, (_, shop))| Some((*id, self.clients.get(*shop)?.clone()))).collect()
     }
 
     /// What the gateway has promised: payments and refunds, with the status it answered last.
     pub(super) fn promises(&self) -> (HashMap<PaymentId, AckLine>, HashMap<RefundId, String>) {
-        (self.acknowledged.lock().clone(), self.refunds.lock().clone())
+        let acknowledged = self.acknowledged.lock();
+        let lines = acknowledged.iter().map(|(id, (line, _))| (*id, line.clone())).collect();
+        (lines, self.refunds.lock().clone())
     }
 
-    /// One customer: pays, and what follows from that.
-    async fn shop(&self, number: u64) {
-        let mut random = StdRng::seed_from_u64(self.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let key = format!("chaos-{}-{number}", self.seed);
+    /// Remembers what the gateway has said about a payment; its id.
+    fn note(&self, shop: usize, answer: &Answer, key: &str) -> Option<PaymentId> {
+        if answer.status >= 300 {
+            return None;
+        }
+        let id: PaymentId = answer.text("id").parse().ok()?;
+        let line = AckLine {
+            id: id.to_string(),
+            status: answer.text("status").to_owned(),
+            amount: answer.text("amount").to_owned(),
+            currency: answer.text("currency").to_owned(),
+            idempotency_key: key.to_owned(),
+        };
+        self.acknowledged.lock().insert(id, (line, shop));
+        Some(id)
+    }
+}
+
+/// One customer of one of the shops.
+struct Shopper {
+    traffic: Arc<Traffic>,
+    shop: usize,
+    client: Client,
+}
+
+impl Shopper {
+    /// Pays, and does what follows from that.
+    async fn shop(self, number: u64) {
+        let mut random =
+            StdRng::seed_from_u64(self.traffic.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let key = format!("chaos-{}-{number}", self.traffic.seed);
         let amount_minor: u64 = random.random_range(10_000..500_000);
         let body = payment(&mut random, number, amount_minor);
         let Some(answer) = self.insist("/api/v1/payments", &key, &body, &mut random).await else {
             return;
         };
-        let Some(id) = self.note(&answer, &key) else {
+        let Some(id) = self.traffic.note(self.shop, &answer, &key) else {
             return;
         };
         let path = format!("/api/v1/payments/{id}");
@@ -116,7 +152,7 @@ impl Traffic {
                     let key = format!("{key}-capture");
                     let captured = self.insist(&format!("{path}/capture"), &key, &body, &mut random).await;
                     if let Some(captured) = captured.filter(|it| it.status < 300) {
-                        self.note(&captured, &key);
+                        self.traffic.note(self.shop, &captured, &key);
                         if captured.text("status") == "completed" {
                             self.give_back(&path, &key, amount_minor / 2, &mut random).await;
                         }
@@ -136,7 +172,7 @@ impl Traffic {
         let key = format!("{key}-cancel");
         let cancelled = self.insist(&format!("{path}/cancel"), &key, &json!({}), random).await;
         if let Some(cancelled) = cancelled.filter(|it| it.status < 300) {
-            self.note(&cancelled, &key);
+            self.traffic.note(self.shop, &cancelled, &key);
         }
     }
 
@@ -156,7 +192,7 @@ impl Traffic {
                 return;
             };
             if let Some(id) = answer.text("id").parse().ok().filter(|_| answer.status < 300) {
-                self.refunds.lock().insert(id, answer.text("status").to_owned());
+                self.traffic.refunds.lock().insert(id, answer.text("status").to_owned());
             }
         }
     }
@@ -167,37 +203,24 @@ impl Traffic {
         // Callers hang up too.
         let hurry = random.random_bool(0.02).then(|| Duration::from_millis(random.random_range(2..80)));
         let mut patience = hurry;
-        while Instant::now() < self.give_up {
+        while Instant::now() < self.traffic.give_up {
             match self.client.post(path, key, body.clone(), patience.take()).await {
                 Some(answer) if is_final(&answer) => {
-                    add(if answer.status < 300 { &self.counts.answered } else { &self.counts.refused });
+                    add(if answer.status < 300 {
+                        &self.traffic.counts.answered
+                    } else {
+                        &self.traffic.counts.refused
+                    });
                     return Some(answer);
                 }
                 _ => {
-                    add(&self.counts.sent_again);
+                    add(&self.traffic.counts.sent_again);
                     tokio::time::sleep(Duration::from_millis(random.random_range(50..300))).await;
                 }
             }
         }
-        add(&self.counts.unanswered);
+        add(&self.traffic.counts.unanswered);
         None
-    }
-
-    /// Remembers what the gateway has said about a payment; its id.
-    fn note(&self, answer: &Answer, key: &str) -> Option<PaymentId> {
-        if answer.status >= 300 {
-            return None;
-        }
-        let id: PaymentId = answer.text("id").parse().ok()?;
-        let line = AckLine {
-            id: id.to_string(),
-            status: answer.text("status").to_owned(),
-            amount: answer.text("amount").to_owned(),
-            currency: answer.text("currency").to_owned(),
-            idempotency_key: key.to_owned(),
-        };
-        self.acknowledged.lock().insert(id, line);
-        Some(id)
     }
 }
 
