@@ -137,6 +137,10 @@ codes! {
         "Repeat the request after `Retry-After` seconds.";
     PROCESSOR_UNAVAILABLE 503 "processor_unavailable" "The processor cannot be asked right now"
         "Nothing was changed that can be told. Repeat the request after `Retry-After` seconds.";
+    PROCESSORS_CLOSED 503 "processors_closed" "Every processor that takes this payment is out of order or busy"
+        "Nothing was charged. Repeat the request after `Retry-After` seconds.";
+    TOO_MANY_UNDER_WAY 429 "too_many_under_way" "You have as much under way as you may have"
+        "Nothing was charged. Wait for answers, or repeat the request after `Retry-After` seconds.";
     VAULT_UNAVAILABLE 503 "vault_unavailable" "The card vault cannot be used right now"
         "Nothing was charged. Repeat the request after `Retry-After` seconds.";
     STORE_UNAVAILABLE 503 "store_unavailable" "The store cannot be used right now"

@@ -214,6 +214,9 @@ impl From<EngineError> for Problem {
             EngineError::UnknownProcessor => Self::new(&codes::NOT_FOUND),
             EngineError::WebhookSignature => Self::new(&codes::WEBHOOK_SIGNATURE_INVALID),
             EngineError::WebhookMalformed => Self::new(&codes::WEBHOOK_MALFORMED),
+            EngineError::ProcessorsClosed { retry_after_ms } => Self::new(&codes::PROCESSORS_CLOSED)
+                .retry_after_s(u32::try_from(retry_after_ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1)),
+            EngineError::TooManyUnderWay => Self::new(&codes::TOO_MANY_UNDER_WAY).retry_after_s(1),
             EngineError::Overloaded => Self::new(&codes::OVERLOADED).retry_after_s(1),
             EngineError::Store(error) => error.into(),
         }

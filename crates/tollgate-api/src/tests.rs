@@ -62,7 +62,7 @@ async fn api_with(processors: Vec<Processor>) -> Api {
         public_url: "https://pay.example".to_owned(),
         connect_timeout: Duration::from_secs(1),
         flows_max: 10,
-        failover_max: 2,
+        routing: tollgate_engine::routing::RoutingOptions::default(),
         enquiry: Default::default(),
         // A busy machine may take its time.
         fraud: FraudOptions { budget: Duration::from_secs(5), ..FraudOptions::default() },

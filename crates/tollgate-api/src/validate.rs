@@ -106,6 +106,7 @@ pub(crate) fn payment(
         mandate,
         checkout: None,
         confirmation: None,
+        time_max: None,
     };
     let confirmation = body.confirmation.map(|raw| methods::credential(raw, "/confirmation")).transpose()?;
     Ok(CheckedPayment { new, card, confirmation })

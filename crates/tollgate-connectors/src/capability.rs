@@ -3,6 +3,8 @@
 use tollgate_core::currency::Currency;
 use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodFamily};
 use tollgate_core::money::Money;
+use tollgate_core::routing::fees::FeeSchedule;
+use tollgate_core::routing::region::Region;
 
 /// What a processor can take.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +23,10 @@ pub struct Capabilities {
     pub upi_mandates: bool,
     /// Whether a card's holder proves to be it.
     pub card_authentication: CardAuthentication,
+    /// Where payments' data is kept, where that is certain; empty: it is not. Processors licensed in India
+    /// may keep it there alone (Reserve Bank of India, Storage of Payment System Data,
+    /// DPSS.CO.OD No. 2785/06.08.005/2017-18 of 6 April 2018).
+    pub data_regions: Vec<Region>,
 }
 
 /// Whether a card's holder proves to be it by 3-D Secure before the card is charged.
@@ -54,15 +60,6 @@ pub struct MethodRule {
     pub providers: Vec<String>,
     /// Public list price.
     pub fee: FeeSchedule,
-}
-
-/// A list price: a share of the amount and a fixed part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FeeSchedule {
-    /// Hundredths of a percent of the amount.
-    pub percent_bps: u32,
-    /// Minor units on top.
-    pub fixed_minor: i64,
 }
 
 impl MethodRule {
@@ -102,7 +99,7 @@ impl MethodRule {
     /// At a list price.
     #[must_use]
     pub fn fee(self, percent_bps: u32, fixed_minor: i64) -> Self {
-        Self { fee: FeeSchedule { percent_bps, fixed_minor }, ..self }
+        Self { fee: FeeSchedule { percent_bps, fixed_minor, cap_minor: None }, ..self }
     }
 }
 

@@ -54,6 +54,7 @@ use tollgate_core::currency::Currency;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::method::MethodFamily;
 use tollgate_core::outcome::{NextAction, Outcome};
+use tollgate_core::routing::region::Region;
 
 const NAME: &str = "ccavenue";
 
@@ -126,6 +127,7 @@ fn capabilities(account: &CcAvenueAccount) -> Capabilities {
             rule(MethodFamily::Emi, &[Currency::INR]),
         ],
         countries: vec!["IN".to_owned()],
+        data_regions: vec![Region::india()],
         partial_refund: true,
         card_authentication: CardAuthentication::Indian,
         ..Capabilities::default()

@@ -44,6 +44,7 @@ use tollgate_core::currency::Currency;
 use tollgate_core::method::{Instrument, MethodFamily};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::{NextAction, Outcome};
+use tollgate_core::routing::region::Region;
 use zeroize::Zeroizing;
 
 const NAME: &str = "paytm";
@@ -88,6 +89,7 @@ fn capabilities() -> Capabilities {
             rule(MethodFamily::NetBanking).of(request::BANKS.iter().map(|(ours, _)| *ours)).fee(199, 0),
         ],
         countries: vec!["IN".to_owned()],
+        data_regions: vec![Region::india()],
         partial_refund: true,
         card_authentication: CardAuthentication::Indian,
         ..Capabilities::default()

@@ -49,6 +49,7 @@ use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::method::{CaptureMode, Instrument, MethodFamily};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
+use tollgate_core::routing::region::Region;
 use zeroize::Zeroizing;
 
 const NAME: &str = "payu";
@@ -133,6 +134,7 @@ fn capabilities(network_tokens: bool) -> Capabilities {
             rule(MethodFamily::Emi).within(EMI_MINOR_MIN, i64::MAX).of(providers::emi_banks()),
         ],
         countries: vec!["IN".to_owned()],
+        data_regions: vec![Region::india()],
         partial_refund: true,
         network_tokens,
         upi_mandates: true,

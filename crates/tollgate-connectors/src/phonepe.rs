@@ -42,6 +42,7 @@ use std::fmt;
 use tollgate_core::currency::Currency;
 use tollgate_core::directory::BANKS;
 use tollgate_core::method::MethodFamily;
+use tollgate_core::routing::region::Region;
 use v1::V1;
 use v2::V2;
 
@@ -79,6 +80,7 @@ fn capabilities(mandates: bool) -> Capabilities {
     Capabilities {
         methods,
         countries: vec!["IN".to_owned()],
+        data_regions: vec![Region::india()],
         partial_refund: true,
         upi_mandates: mandates,
         card_authentication: CardAuthentication::Indian,

@@ -46,6 +46,7 @@ use tollgate_core::currency::Currency;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::method::{Instrument, MethodFamily, UpiFlow};
 use tollgate_core::outcome::{NextAction, Outcome};
+use tollgate_core::routing::region::Region;
 use zeroize::Zeroizing;
 
 const NAME: &str = "razorpay";
@@ -75,6 +76,7 @@ fn capabilities() -> Capabilities {
                 .of(providers::EMI_BANKS.iter().copied()),
         ],
         countries: vec!["IN".to_owned()],
+        data_regions: vec![Region::india()],
         partial_refund: true,
         network_tokens: true,
         upi_mandates: true,

@@ -29,6 +29,23 @@ pub enum CardBrand {
     Other,
 }
 
+impl CardBrand {
+    /// The name in configuration, rules and the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Visa => "visa",
+            Self::Mastercard => "mastercard",
+            Self::Amex => "amex",
+            Self::Rupay => "rupay",
+            Self::Discover => "discover",
+            Self::Diners => "diners",
+            Self::Jcb => "jcb",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// Why card data was refused. Carries no digit of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CardError {

@@ -4,7 +4,7 @@
 use crate::attempt::{Attempt, AttemptKind, AttemptStart, AttemptStatus};
 use crate::command::{ATTEMPTS_MAX, ATTEMPTS_RESERVED, Command, Policy, REFUNDS_MAX, Refusal};
 use crate::event::{Flag, PaymentEvent};
-use crate::failure::{Failure, FailureCode};
+use crate::failure::{Failure, FailureClass, FailureCode};
 use crate::id::{AttemptId, RefundId};
 use crate::method::CaptureMode;
 use crate::money::{AMOUNT_MINOR_MAX, proportion_minor};
@@ -340,20 +340,20 @@ fn settle_charge(
             })
         }
         Outcome::Pending { processor_payment_id } => processing(processor_payment_id, None),
-        Outcome::Declined(failure) => Some(PaymentEvent::Declined { attempt_id, failure }),
-        Outcome::NotTaken(failure) => match next {
-            Some(next)
-                if payment.status == PaymentStatus::Pending
-                    && payment.attempts.len() < MERCHANT_ATTEMPTS_MAX =>
-            {
-                Some(PaymentEvent::FailedOver {
-                    attempt_id,
-                    failure,
-                    next: AttemptStart { amount_minor: asked_minor, ..next },
-                })
+        Outcome::Declined(failure) => Some(match next.filter(|_| may_try_again(payment, &failure)) {
+            Some(next) => {
+                let next = AttemptStart { amount_minor: asked_minor, ..next };
+                PaymentEvent::FailedOver { attempt_id, failure, declined: true, next }
             }
-            _ => Some(PaymentEvent::Failed { attempt_id, failure }),
-        },
+            None => PaymentEvent::Declined { attempt_id, failure },
+        }),
+        Outcome::NotTaken(failure) => Some(match next.filter(|_| may_try_again(payment, &failure)) {
+            Some(next) => {
+                let next = AttemptStart { amount_minor: asked_minor, ..next };
+                PaymentEvent::FailedOver { attempt_id, failure, declined: false, next }
+            }
+            None => PaymentEvent::Failed { attempt_id, failure },
+        }),
         Outcome::Voided => Some(PaymentEvent::Voided { attempt_id, because_expired: false, unasked: true }),
         Outcome::Unknown(failure) => processing(None, Some(failure)),
         Outcome::NotFound | Outcome::Refunded { .. } => processing(
@@ -361,6 +361,14 @@ fn settle_charge(
             Some(Failure::new(FailureCode::OutcomeUnknown, "the processor does not know the charge yet")),
         ),
     }
+}
+
+/// Whether a charge that took nothing may be followed by another: nothing was seen of it that a customer
+/// or another message could still act upon, and the failure is none that every processor would repeat.
+fn may_try_again(payment: &Payment, failure: &Failure) -> bool {
+    payment.status == PaymentStatus::Pending
+        && payment.attempts.len() < MERCHANT_ATTEMPTS_MAX
+        && !matches!(failure.code.class(), FailureClass::HardDecline | FailureClass::Unknown)
 }
 
 fn settle_capture(payment: &Payment, attempt: &Attempt, outcome: Outcome) -> Option<PaymentEvent> {

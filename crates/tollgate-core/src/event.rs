@@ -10,6 +10,7 @@ use crate::method::{CaptureMode, InstrumentSummary, MethodKind};
 use crate::money::{Money, proportion_minor};
 use crate::outcome::NextAction;
 use crate::risk::Screening;
+use crate::routing::record::RouteRecord;
 use serde::{Deserialize, Serialize};
 
 /// Why a payment needs a person's eye. The order is stored: append, never reorder.
@@ -79,6 +80,8 @@ pub struct PaymentTerms {
     pub checkout: Option<CheckoutId>,
     /// Its fraud check.
     pub risk: Option<Box<Screening>>,
+    /// Why it went where it went.
+    pub routing: Option<Box<RouteRecord>>,
 }
 
 impl PaymentTerms {
@@ -105,12 +108,14 @@ pub enum PaymentEvent {
         /// The first charge attempt.
         attempt: AttemptStart,
     },
-    /// A charge was provably not processed and another processor is tried.
+    /// A charge took nothing and is tried again: with another processor, or with the same after a pause.
     FailedOver {
         /// The attempt that took nothing.
         attempt_id: AttemptId,
         /// Why.
         failure: Failure,
+        /// Whether the processor declined it; else it was provably not processed.
+        declined: bool,
         /// The next charge attempt.
         next: AttemptStart,
     },

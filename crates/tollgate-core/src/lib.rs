@@ -25,14 +25,17 @@ pub mod mandate;
 pub mod merchant;
 pub mod method;
 pub mod money;
+pub mod notice;
 pub mod outcome;
 pub mod passkey;
 pub mod payment;
 pub mod refund;
 pub mod risk;
+pub mod routing;
 pub mod saved_card;
 pub mod totals;
 pub mod transition;
 pub mod upi_link;
 
+mod json;
 mod wide;

@@ -491,7 +491,10 @@ impl PaymentEvent {
     #[must_use]
     pub fn attempt_update(&self) -> Option<AttemptUpdate<'_>> {
         let (attempt_id, status, processor_id, failure) = match self {
-            Self::FailedOver { attempt_id, failure, .. }
+            Self::FailedOver { attempt_id, failure, declined: true, .. } => {
+                (attempt_id, AttemptStatus::Declined, None, Some(failure))
+            }
+            Self::FailedOver { attempt_id, failure, declined: false, .. }
             | Self::Failed { attempt_id, failure }
             | Self::CaptureFailed { attempt_id, failure }
             | Self::VoidFailed { attempt_id, failure }

@@ -12,7 +12,6 @@ mod facts;
 mod feature;
 mod follow_up;
 mod hash;
-mod json;
 mod keys;
 mod lists;
 mod model;
@@ -28,12 +27,12 @@ mod sketch;
 mod state;
 mod table;
 
+pub use crate::json::PolicyError;
 pub use assess::{assess, unscored};
 pub use assessment::{Assessment, Fallback, REASONS_MAX, Reason, Score, Verdict};
 pub use country::{Country, InvalidCountry};
 pub use feature::{FEATURE_COUNT, FEATURES, Feature, FeatureVector, Reading, feature_index};
 pub use follow_up::FollowUp;
-pub use json::PolicyError;
 pub use keys::RiskKeys;
 pub use lists::LIST_ENTRIES_MAX;
 pub use model::{

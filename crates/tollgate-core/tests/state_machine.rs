@@ -179,7 +179,15 @@ fn events(payment: &Payment) -> Vec<(PaymentEvent, Option<Trigger>)> {
     let failed = (attempt_id, failure());
     vec![
         (PaymentEvent::Created { terms: terms(choice), attempt: attempt(1_000) }, None),
-        (PaymentEvent::FailedOver { attempt_id, failure: failure(), next: attempt(1_000) }, None),
+        (
+            PaymentEvent::FailedOver {
+                attempt_id,
+                failure: failure(),
+                declined: false,
+                next: attempt(1_000),
+            },
+            None,
+        ),
         (
             PaymentEvent::ActionRequired {
                 attempt_id,

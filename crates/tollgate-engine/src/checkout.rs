@@ -203,6 +203,7 @@ impl Engine {
             mandate: session.mandate,
             checkout: Some(session.id),
             confirmation: None,
+            time_max: None,
         };
         self.create_payment(&open.merchant, new, Some(key), render).await
     }

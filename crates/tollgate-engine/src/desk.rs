@@ -5,20 +5,23 @@
 //! and sends the processor's request, and tells the outcome. No clear card comes here then.
 
 use crate::clock::Clock;
-use crate::exchange::Http;
+use crate::exchange::{Http, Performed};
 use crate::processors::Processors;
 use crate::send::{ChargeView, no_card};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::event::PaymentTerms;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::outcome::Outcome;
 use tollgate_vault::{CardToken, CardVault, Fingerprint, ProofToken, Purpose};
+
+/// The longest any order may take, in milliseconds.
+const TIME_MS_MAX: u64 = 600_000;
 
 /// A card as the engine holds it: by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +53,8 @@ pub struct CardOrder {
     pub ip: Option<String>,
     /// The customer's browser.
     pub user_agent: Option<String>,
+    /// How long it may take, in milliseconds.
+    pub time_ms: u64,
 }
 
 /// Sends charges that need a clear card. An order may arrive and its answer be lost: then the outcome is
@@ -57,7 +62,7 @@ pub struct CardOrder {
 #[async_trait]
 pub trait CardDesk: Send + Sync + Debug {
     /// Sends one.
-    async fn charge(&self, order: CardOrder) -> Outcome;
+    async fn charge(&self, order: CardOrder) -> Performed;
 }
 
 /// The desk itself: a vault and the processors' accounts, in one process.
@@ -87,17 +92,18 @@ impl Desk {
 
 #[async_trait]
 impl CardDesk for Desk {
-    async fn charge(&self, order: CardOrder) -> Outcome {
+    async fn charge(&self, order: CardOrder) -> Performed {
+        let until = Instant::now() + Duration::from_millis(order.time_ms.min(TIME_MS_MAX));
         let Some(processor) = self.processors.get(order.processor.as_str()) else {
             let why = "the vault's process does not know the processor";
-            return Outcome::NotTaken(Failure::new(FailureCode::NoProcessor, why));
+            return Performed::unsent(Outcome::NotTaken(Failure::new(FailureCode::NoProcessor, why)));
         };
         let CardInHand { token, proof, .. } = order.card;
         let purpose = Purpose::Charge(order.payment_id);
         let taken = self.vault.withdraw(order.merchant_id, token, proof, purpose, self.clock.now_ms()).await;
         let card = match taken {
             Ok(card) => card,
-            Err(error) => return no_card(error),
+            Err(error) => return Performed::unsent(no_card(error)),
         };
         let view = ChargeView {
             reference: &order.reference,
@@ -108,6 +114,6 @@ impl CardDesk for Desk {
             user_agent: order.user_agent.as_deref(),
             setup: None,
         };
-        view.send(&self.http, processor).await
+        view.send(&self.http, processor, Some(until)).await
     }
 }

@@ -8,8 +8,10 @@
 use crate::error::EngineError;
 use crate::flow::Engine;
 use crate::origin::Origin;
+use crate::processors::Processor;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
@@ -141,6 +143,8 @@ impl Enquiries {
 impl Engine {
     /// Starts the background work: recovery, enquiries and deadlines. It ends with the runtime.
     pub fn start(self: &Arc<Self>) {
+        let (engine, changes) = (Arc::clone(self), self.router.changes());
+        tokio::spawn(async move { engine.run_announcements(changes).await });
         let engine = Arc::clone(self);
         tokio::spawn(async move { engine.run_enquiries().await });
         let engine = Arc::clone(self);
@@ -289,9 +293,30 @@ impl Engine {
                 amount: payment.money(attempt.amount_minor),
             },
         };
-        let outcome = self.http.perform(processor, &operation).await;
+        let outcome = self.ask_hedged(processor, &operation).await;
         let age_ms = self.now_ms().saturating_sub(attempt.created_at_ms);
         Ok(self.read_for(attempt.kind, outcome, age_ms))
+    }
+
+    /// Asks once, and a second time where the first answer is long in coming; the first that tells something
+    /// counts. Asking changes nothing at the processor, so asking twice is safe; the retry budget bounds it.
+    async fn ask_hedged(&self, processor: &Processor, operation: &Operation<'_>) -> Outcome {
+        let mut first = pin!(self.http.perform(processor, operation, None));
+        let patience = tokio::time::sleep(self.router.hedge_after());
+        tokio::select! {
+            done = &mut first => return done.outcome,
+            () = patience => {}
+        }
+        if !self.router.pays_for_repeat(&processor.name) {
+            return first.await.outcome;
+        }
+        metrics::counter!("tollgate_hedged_enquiries_total").increment(1);
+        let mut second = pin!(self.http.perform(processor, operation, None));
+        let tells = |outcome: &Outcome| !matches!(outcome, Outcome::Unknown(_));
+        tokio::select! {
+            done = &mut first => if tells(&done.outcome) { done.outcome } else { second.await.outcome },
+            done = &mut second => if tells(&done.outcome) { done.outcome } else { first.await.outcome },
+        }
     }
 
     /// What the state of a charge says about a capture or a void of it.

@@ -55,8 +55,8 @@ pub enum EngineError {
     /// The fraud check wants the customer to confirm the payment with a passkey.
     #[error("the customer has to confirm the payment with a passkey")]
     ConfirmationRequired,
-    /// The merchant's stored fraud policy cannot be read.
-    #[error("the stored fraud policy cannot be read")]
+    /// A stored policy of the merchant's cannot be read.
+    #[error("the stored policy cannot be read")]
     PolicyUnreadable,
     /// No such processor.
     #[error("no such processor")]
@@ -67,6 +67,15 @@ pub enum EngineError {
     /// The webhook is not understood.
     #[error("the webhook is not understood")]
     WebhookMalformed,
+    /// Every processor that takes it is out of order or busy just now.
+    #[error("every processor that takes this payment is out of order or busy just now")]
+    ProcessorsClosed {
+        /// When it is worth trying again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// The merchant has as much under way as it may have.
+    #[error("the merchant has as much under way as it may have")]
+    TooManyUnderWay,
     /// Too much is under way; try again after a moment.
     #[error("too much is under way")]
     Overloaded,

@@ -10,6 +10,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use tollgate_connectors::wire::{HttpMethod, HttpRequest, HttpResponse};
 use tollgate_connectors::{BuildError, Operation, Progress};
@@ -36,6 +37,38 @@ enum Lost {
     NotSent(&'static str),
     /// It may have arrived.
     Doubtful(&'static str),
+    /// The whole payment's time was over before a byte of it was sent.
+    TooLate,
+    /// The whole payment's time ended before an answer came; it may have arrived.
+    CutShort,
+}
+
+/// What came of an operation, and what it says of the processor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Performed {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// How long the processor wants to be left alone, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+    /// Whether it says nothing of the processor: nothing was sent, or the payment's own time ended it.
+    pub blameless: bool,
+}
+
+impl Performed {
+    /// The outcome of something that was never sent.
+    #[must_use]
+    pub const fn unsent(outcome: Outcome) -> Self {
+        Self { outcome, took_ms: 0, retry_after_ms: None, blameless: true }
+    }
+}
+
+/// What an operation has come to know beside its outcome.
+#[derive(Debug, Default)]
+struct Heard {
+    retry_after_ms: Option<u64>,
+    blameless: bool,
 }
 
 impl Http {
@@ -60,20 +93,35 @@ impl Http {
         Self { client }
     }
 
-    /// Carries out an operation: one or several exchanges, within the processor's time limit each.
-    pub async fn perform(&self, processor: &Processor, operation: &Operation<'_>) -> Outcome {
+    /// Carries out an operation: one or several exchanges, within the processor's time limit each and all of
+    /// them before `until`.
+    pub async fn perform(
+        &self,
+        processor: &Processor,
+        operation: &Operation<'_>,
+        until: Option<Instant>,
+    ) -> Performed {
         let begun = Instant::now();
-        let outcome = self.run(processor, operation).await;
+        let mut heard = Heard::default();
+        let outcome = self.run(processor, operation, until, &mut heard).await;
+        let took = begun.elapsed();
         let labels = [
             ("processor", processor.name.as_str().to_owned()),
             ("operation", operation_name(operation).to_owned()),
             ("outcome", outcome_name(&outcome).to_owned()),
         ];
-        metrics::histogram!("tollgate_processor_seconds", &labels).record(begun.elapsed().as_secs_f64());
-        outcome
+        metrics::histogram!("tollgate_processor_seconds", &labels).record(took.as_secs_f64());
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        Performed { outcome, took_ms, retry_after_ms: heard.retry_after_ms, blameless: heard.blameless }
     }
 
-    async fn run(&self, processor: &Processor, operation: &Operation<'_>) -> Outcome {
+    async fn run(
+        &self,
+        processor: &Processor,
+        operation: &Operation<'_>,
+        until: Option<Instant>,
+        heard: &mut Heard,
+    ) -> Outcome {
         let asks = matches!(operation, Operation::EnquireCharge { .. } | Operation::EnquireRefund { .. });
         let mut call = match processor.connector.start(operation) {
             Ok(call) => call,
@@ -86,26 +134,29 @@ impl Http {
             let needs_login = call.needs_login;
             let mut request = call.request;
             if needs_login {
-                match self.log_in(processor).await {
+                match self.log_in(processor, until).await {
                     Ok(login) => request = request.header("authorization", login.expose()),
                     // Not a byte of the exchange itself was sent.
                     Err(why) if asks || money_may_move => return unknown(why),
                     Err(why) => return not_taken(why),
                 }
             }
-            let response = match self.send(request, processor.timeout).await {
-                Ok(response) => response,
-                Err(Lost::NotSent(why)) if !asks && !money_may_move => return not_taken(why),
-                Err(Lost::Doubtful(why)) if !asks && !money_may_move && !moves_money => {
-                    return not_taken(why);
+            let answer = match self.send(request, processor.timeout, until).await {
+                Ok(answer) => answer,
+                Err(lost) => {
+                    heard.blameless = matches!(lost, Lost::TooLate | Lost::CutShort);
+                    let was_sent = matches!(lost, Lost::Doubtful(_) | Lost::CutShort);
+                    let why = lost.why();
+                    let took_nothing = !asks && !money_may_move && !(was_sent && moves_money);
+                    return if took_nothing { not_taken(why) } else { unknown(why) };
                 }
-                Err(Lost::NotSent(why) | Lost::Doubtful(why)) => return unknown(why),
             };
             money_may_move |= moves_money;
-            if needs_login && response.0 == 401 {
+            heard.retry_after_ms = answer.retry_after_ms;
+            if needs_login && answer.status == 401 {
                 processor.login.forget().await;
             }
-            let response = HttpResponse { status: response.0, body: &response.1 };
+            let response = HttpResponse { status: answer.status, body: &answer.body };
             match processor.connector.read(operation, &call.step, &response) {
                 Progress::Done(Outcome::NotTaken(failure)) if asks => {
                     return Outcome::Unknown(failure);
@@ -118,18 +169,31 @@ impl Http {
     }
 
     /// The processor's login: the one kept, or a new one.
-    async fn log_in(&self, processor: &Processor) -> Result<Secret, &'static str> {
+    async fn log_in(&self, processor: &Processor, until: Option<Instant>) -> Result<Secret, &'static str> {
         let ask = async {
             let request = processor.connector.login().ok_or("the processor knows no login")?;
-            let answer = self.send(request, processor.timeout).await;
-            let (status, body) = answer.map_err(|_| "the processor's login could not be reached")?;
-            let response = HttpResponse { status, body: &body };
+            let answer = self.send(request, processor.timeout, until).await;
+            let answer = answer.map_err(|_| "the processor's login could not be reached")?;
+            let response = HttpResponse { status: answer.status, body: &answer.body };
             processor.connector.read_login(&response).ok_or("the processor's login was refused")
         };
         processor.login.get(ask).await
     }
 
-    async fn send(&self, request: HttpRequest, timeout: Duration) -> Result<(u16, Bytes), Lost> {
+    async fn send(
+        &self,
+        request: HttpRequest,
+        timeout: Duration,
+        until: Option<Instant>,
+    ) -> Result<Received, Lost> {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(Lost::TooLate);
+        }
+        let (limit, late) = match left {
+            Some(left) if left < timeout => (left, Lost::CutShort),
+            _ => (timeout, Lost::Doubtful("the processor did not answer in time")),
+        };
         let method = match request.method {
             HttpMethod::Get => http::Method::GET,
             HttpMethod::Post => http::Method::POST,
@@ -151,14 +215,42 @@ impl Http {
                 }
             })?;
             let status = response.status().as_u16();
+            let retry_after_ms = retry_after_ms(status, response.headers());
             let body = read_bounded(response.into_body()).await?;
-            Ok((status, body))
+            Ok(Received { status, retry_after_ms, body })
         };
-        match tokio::time::timeout(timeout, exchange).await {
+        match tokio::time::timeout(limit, exchange).await {
             Ok(result) => result,
-            Err(_) => Err(Lost::Doubtful("the processor did not answer in time")),
+            Err(_) => Err(late),
         }
     }
+}
+
+/// A processor's answer.
+struct Received {
+    status: u16,
+    retry_after_ms: Option<u64>,
+    body: Bytes,
+}
+
+impl Lost {
+    const fn why(&self) -> &'static str {
+        match self {
+            Self::NotSent(why) | Self::Doubtful(why) => why,
+            Self::TooLate => "the payment's time was over before the processor was asked",
+            Self::CutShort => "the payment's time was over before the processor answered",
+        }
+    }
+}
+
+/// How long a processor that turns requests away wants to be left alone (RFC 9110, section 10.2.3; seconds
+/// alone: no processor is known to send a date).
+fn retry_after_ms(status: u16, headers: &http::HeaderMap) -> Option<u64> {
+    if !matches!(status, 429 | 503) {
+        return None;
+    }
+    let seconds: u64 = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    seconds.checked_mul(1_000)
 }
 
 async fn read_bounded(mut body: hyper::body::Incoming) -> Result<Bytes, Lost> {

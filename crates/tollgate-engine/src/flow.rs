@@ -3,28 +3,32 @@
 //! Everything from commit 1 on runs in a task of its own, so that a caller who hangs up cannot
 //! leave a charge half-done.
 
+use crate::charge::Trip;
 use crate::clock::Clock;
-use crate::desk::{CardDesk, CardInHand};
+use crate::desk::CardDesk;
 use crate::enquiry::Enquiries;
 use crate::error::EngineError;
 use crate::exchange::Http;
 use crate::ids;
+use crate::modes::Modes;
 use crate::processors::{Processor, Processors};
 use crate::request::{IdempotencyKey, NewPayment, NewRefund};
 use crate::risk::{Asked, FraudOptions, Gate, Screener};
+use crate::routing::{CallGuard, Plan, Router, RoutingOptions};
 use crate::sandbox;
-use crate::send::{CardSource, ChargeSecrets};
+use crate::send::{CardSource, ChargeSecrets, ms};
 use crate::watch::Watchers;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::{PaymentEvent, PaymentTerms};
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{AttemptId, EventId, IdParts, MerchantId, PaymentId, RefundId};
 use tollgate_core::merchant::{Merchant, Mode};
-use tollgate_core::method::{InstrumentSummary, UpiFlow, upi_collect_allowed};
+use tollgate_core::method::{InstrumentSummary, MethodFamily, UpiFlow, upi_collect_allowed};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
@@ -52,8 +56,8 @@ pub struct EngineOptions {
     pub connect_timeout: Duration,
     /// Most payments, captures and refunds under way at once.
     pub flows_max: usize,
-    /// Most processors tried for one payment.
-    pub failover_max: usize,
+    /// Which processors payments go to, and what is tried again.
+    pub routing: RoutingOptions,
     /// When and how long open attempts are asked about.
     pub enquiry: crate::enquiry::EnquiryOptions,
     /// The fraud check.
@@ -73,9 +77,10 @@ pub struct Engine {
     pub(crate) vault: Arc<dyn CardVault>,
     pub(crate) desk: Option<Arc<dyn CardDesk>>,
     pub(crate) risk: Screener,
+    pub(crate) router: Arc<Router>,
+    pub(crate) modes: Modes,
     flows: AtomicUsize,
     flows_max: usize,
-    pub(crate) failover_max: usize,
 }
 
 /// What the caller is answered.
@@ -88,11 +93,12 @@ pub struct Answer {
 }
 
 /// Counts a flow for as long as it lives.
-struct Flow(Arc<Engine>);
+struct Flow(Arc<Engine>, MerchantId);
 
 impl Drop for Flow {
     fn drop(&mut self) {
         self.0.flows.fetch_sub(1, Ordering::AcqRel);
+        self.0.router.leave(self.1);
     }
 }
 
@@ -107,7 +113,10 @@ impl Engine {
     /// Puts an engine together.
     #[must_use]
     pub fn new(options: EngineOptions) -> Arc<Self> {
+        let router = Router::new(options.routing, &options.processors, options.clock.clone());
         Arc::new(Self {
+            router: Arc::new(router),
+            modes: Modes::default(),
             store: options.store,
             processors: options.processors,
             http: Http::new(options.connect_timeout),
@@ -120,7 +129,6 @@ impl Engine {
             risk: Screener::new(options.fraud),
             flows: AtomicUsize::new(0),
             flows_max: options.flows_max,
-            failover_max: options.failover_max,
         })
     }
 
@@ -193,6 +201,7 @@ impl Engine {
         if !merchant.active {
             return Err(EngineError::MerchantSuspended);
         }
+        self.modes.learn(merchant.id, merchant.mode);
         let (parts, now_ms) = ids::fresh(&self.clock, merchant.id.bucket());
         let instrument = match new.instrument {
             Some(instrument) => instrument,
@@ -226,6 +235,7 @@ impl Engine {
             confirmed_by: new.confirmation.as_ref().map(|confirmation| confirmation.passkey_id),
             checkout: new.checkout,
             risk: None,
+            routing: None,
         };
         let asked = Asked {
             merchant,
@@ -243,11 +253,11 @@ impl Engine {
         let (payment_id, attempt_id) =
             (PaymentId::from_parts(parts), AttemptId::from_parts(ids::sibling(parts)));
         let (subject, amount_minor) = ((merchant.id, parts, now_ms), terms.amount.minor);
-        let terms = Box::new(terms);
         let message = new.confirmation.map(|it| format!("cnf:{}", hex_of(&it.digest)));
-        let mut able = match gate {
-            Gate::Open(able) => able,
+        let plan = match gate {
+            Gate::Open(plan) => plan,
             Gate::Blocked => {
+                let terms = Box::new(terms);
                 let failure =
                     Failure::new(FailureCode::FraudDetected, "the fraud check declines the payment");
                 let command = Command::Block { payment_id, attempt_id, terms, failure };
@@ -255,9 +265,10 @@ impl Engine {
                 return self.run(subject, command, (key, message), render, rest).await;
             }
         };
-        let Some(first) = able.first().cloned() else {
-            return Err(EngineError::NoProcessor);
-        };
+        let time = new.time_max.map_or(self.router.deadline(), |wanted| wanted.min(self.router.deadline()));
+        let (first, call, rest) = self.first_call(&plan, terms.instrument.family())?;
+        terms.routing = Some(Box::new(plan.record(ms(time))));
+        let terms = Box::new(terms);
         let card = match in_hand {
             Some(card) => CardSource::Vault(card),
             None if merchant.mode == Mode::Sandbox => sandbox::card(&terms.instrument)
@@ -267,11 +278,31 @@ impl Engine {
         let secrets = ChargeSecrets { card, ip: new.customer.ip, user_agent: new.customer.user_agent, setup };
         let attempt = AttemptStart { id: attempt_id, processor: first, amount_minor };
         let command = Command::Create { payment_id, attempt, terms };
-        let rest = able.split_off(1);
+        let (soft_declines, mode) = (plan.soft_declines, merchant.mode);
+        let trip = Trip { secrets, call, rest, until: Instant::now() + time, soft_declines, mode };
         self.run(subject, command, (key, message), render, move |engine, begun| async move {
-            engine.charge(begun, rest, secrets).await
+            engine.charge(begun, trip).await
         })
         .await
+    }
+
+    /// The first processor of a plan that can be asked now, with the right to ask it, and those behind it.
+    fn first_call(
+        &self,
+        plan: &Plan,
+        method: MethodFamily,
+    ) -> Result<(ProcessorName, CallGuard, VecDeque<ProcessorName>), EngineError> {
+        let mut names: VecDeque<_> = plan.names().collect();
+        while let Some(name) = names.pop_front() {
+            if let Some(call) = self.router.admit(&name, method) {
+                return Ok((name, call, names));
+            }
+        }
+        // Nobody is able at all, or those who are cannot be asked just now.
+        if plan.is_empty() && plan.wait_ms.is_none() {
+            return Err(EngineError::NoProcessor);
+        }
+        Err(EngineError::ProcessorsClosed { retry_after_ms: plan.wait_ms.unwrap_or(1_000) })
     }
 
     /// Captures an authorized payment, whole or in part.
@@ -367,7 +398,7 @@ impl Engine {
         F: FnOnce(Arc<Self>, Begun) -> R + Send + 'static,
         R: Future<Output = Result<StoredReply, EngineError>> + Send,
     {
-        let flow = self.begin_flow()?;
+        let flow = self.begin_flow(merchant_id)?;
         let task = tokio::spawn(async move {
             let engine = Arc::clone(&flow.0);
             let name = key.as_ref().map(|key| key.key.clone());
@@ -423,80 +454,6 @@ impl Engine {
             .await?;
         let reply = finished.reply.unwrap_or_else(|| render(&finished.payment, finished.refund.as_ref()));
         Ok(Answer { reply, replayed: true })
-    }
-
-    /// The end of a payment that the fraud check declines: nothing is sent, its card is not kept.
-    async fn block(
-        self: Arc<Self>,
-        begun: Begun,
-        card: Option<CardInHand>,
-    ) -> Result<StoredReply, EngineError> {
-        let blocked = begun.committed.clone();
-        if let Some(card) = card {
-            self.vault.release(blocked.payment.merchant_id, card.token, card.proof).await;
-        }
-        self.finish(&begun, blocked).await
-    }
-
-    /// The charge: tries processor after processor as long as each provably took nothing.
-    async fn charge(
-        self: Arc<Self>,
-        begun: Begun,
-        rest: Vec<ProcessorName>,
-        secrets: ChargeSecrets,
-    ) -> Result<StoredReply, EngineError> {
-        let mut payment = Arc::clone(&begun.committed.payment);
-        let merchant_id = payment.merchant_id;
-        let card = match &secrets.card {
-            CardSource::Vault(card) => Some(*card),
-            CardSource::None | CardSource::Test(_) => None,
-        };
-        let said = self.charge_at_each(&begun, &mut payment, rest, secrets).await;
-        if let Some(card) = card {
-            // Whatever came of it, its security code is not kept.
-            self.vault.release(merchant_id, card.token, card.proof).await;
-        }
-        said
-    }
-
-    async fn charge_at_each(
-        self: &Arc<Self>,
-        begun: &Begun,
-        payment: &mut Arc<Payment>,
-        rest: Vec<ProcessorName>,
-        secrets: ChargeSecrets,
-    ) -> Result<StoredReply, EngineError> {
-        let mut rest = rest.into_iter();
-        loop {
-            let attempt_id = payment.charge_attempt_id;
-            let outcome = self.send_charge(payment, &secrets).await;
-            let next = match &outcome {
-                Outcome::NotTaken(failure) if may_fail_over(failure) => rest.next(),
-                _ => None,
-            };
-            let next = next.map(|processor| {
-                let (parts, _) = ids::fresh(&self.clock, payment.merchant_id.bucket());
-                let id = AttemptId::from_parts(parts);
-                AttemptStart { id, processor, amount_minor: payment.terms.amount.minor }
-            });
-            let goes_on = next.is_some();
-            let subject = (payment.merchant_id, payment.id, attempt_id);
-            let finish = if goes_on { None } else { begun.finish(None) };
-            let settled = self.settle(subject, outcome, next, finish).await?;
-            let failed_over = settled
-                .event
-                .as_ref()
-                .is_some_and(|record| matches!(record.event, PaymentEvent::FailedOver { .. }));
-            if failed_over {
-                *payment = settled.payment;
-                continue;
-            }
-            if goes_on {
-                // A webhook settled it in between: the reply is still to be remembered.
-                return self.finish(begun, settled).await;
-            }
-            return Ok(begun.reply(settled));
-        }
     }
 
     /// A capture, void or refund: one call, then its settlement.
@@ -556,7 +513,9 @@ impl Engine {
         let committed = self.store.commit(commit).await?;
         if let Some(record) = &committed.event {
             self.watchers.tell(committed.payment.id);
-            self.risk.hear(&committed.payment, &record.event);
+            let mode = self.modes.of(committed.payment.merchant_id);
+            self.risk.hear(mode, &committed.payment, &record.event);
+            self.router.hear(mode, &committed.payment, &record.event);
         }
         Ok(committed)
     }
@@ -623,15 +582,18 @@ impl Engine {
         Ok(self.store.payment(merchant_id, id).await?.ok_or(Refusal::NotFound)?)
     }
 
-    fn begin_flow(self: &Arc<Self>) -> Result<Flow, EngineError> {
+    fn begin_flow(self: &Arc<Self>, merchant_id: MerchantId) -> Result<Flow, EngineError> {
+        if !self.router.enter(merchant_id) {
+            return Err(EngineError::TooManyUnderWay);
+        }
         let before = self.flows.fetch_add(1, Ordering::AcqRel);
-        let flow = Flow(Arc::clone(self));
+        let flow = Flow(Arc::clone(self), merchant_id);
         if before >= self.flows_max { Err(EngineError::Overloaded) } else { Ok(flow) }
     }
 }
 
 impl Begun {
-    fn finish(&self, refund_id: Option<RefundId>) -> Option<IdempotencyStep> {
+    pub(crate) fn finish(&self, refund_id: Option<RefundId>) -> Option<IdempotencyStep> {
         self.finish_at(self.committed.payment.id, refund_id)
     }
 
@@ -640,23 +602,12 @@ impl Begun {
         Some(IdempotencyStep::Finish { key, payment_id, refund_id, render: self.render })
     }
 
-    fn reply(&self, committed: Committed) -> StoredReply {
+    pub(crate) fn reply(&self, committed: Committed) -> StoredReply {
         match committed.reply {
             Some(reply) => reply,
             None => (self.render)(&committed.payment, committed.refund.as_ref()),
         }
     }
-}
-
-/// Whether another processor may be tried: it took nothing, and the fault is its own.
-fn may_fail_over(failure: &Failure) -> bool {
-    matches!(
-        failure.code,
-        FailureCode::ProcessorUnavailable
-            | FailureCode::ProcessorRateLimited
-            | FailureCode::ProcessorRejected
-            | FailureCode::NoProcessor
-    )
 }
 
 fn hex_of(bytes: &[u8]) -> String {

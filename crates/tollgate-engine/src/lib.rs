@@ -3,6 +3,7 @@
 //! One way through: commit 1 makes the attempt durable, the connector's request is sent, commit 2
 //! books what came of it. Whatever stays unknown is settled by [`enquiry`], never by sending again.
 
+mod charge;
 pub mod checkout;
 pub mod clock;
 pub mod desk;
@@ -15,11 +16,14 @@ pub mod inbound;
 pub mod login;
 mod mandates;
 pub mod methods;
+mod modes;
 pub mod offers;
 mod origin;
+mod policies;
 pub mod processors;
 pub mod request;
 pub mod risk;
+pub mod routing;
 mod sandbox;
 mod send;
 pub mod watch;

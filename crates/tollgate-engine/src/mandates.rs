@@ -75,7 +75,7 @@ impl Engine {
             amount: payment.terms.amount,
         };
         let processor = self.processor(&payment.processor)?;
-        match self.http.perform(processor, &Operation::RevokeMandate { setup }).await {
+        match self.http.perform(processor, &Operation::RevokeMandate { setup }, None).await.outcome {
             Outcome::Voided => {}
             Outcome::Declined(failure) => return Err(EngineError::ProcessorRefused(failure.message)),
             _ => return Err(EngineError::ProcessorUnavailable),

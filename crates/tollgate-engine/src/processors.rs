@@ -3,10 +3,15 @@
 use crate::login::LoginCache;
 use std::time::Duration;
 use tollgate_connectors::Connector;
-use tollgate_connectors::capability::Wanted;
 use tollgate_core::attempt::ProcessorName;
+use tollgate_core::currency::Currency;
 use tollgate_core::id::MerchantId;
 use tollgate_core::merchant::Merchant;
+use tollgate_core::method::MethodFamily;
+use tollgate_core::money::Money;
+use tollgate_core::routing::fees::FeeSchedule;
+use tollgate_core::routing::maintenance::Maintenance;
+use tollgate_core::routing::region::{Region, stays_within};
 
 /// A processor account in use.
 #[derive(Debug)]
@@ -23,6 +28,46 @@ pub struct Processor {
     pub merchants: Vec<MerchantId>,
     /// The processor's login, kept for as long as it is good.
     pub login: LoginCache,
+    /// What routing has to know of it.
+    pub traits: RoutingTraits,
+}
+
+/// What routing has to know of a processor account that its wire format does not tell.
+#[derive(Debug, Clone)]
+pub struct RoutingTraits {
+    /// Where its endpoint is.
+    pub region: Option<Region>,
+    /// Where it keeps and handles payments' data; none: what the connector knows.
+    pub data_regions: Option<Vec<Region>>,
+    /// When it is closed.
+    pub maintenance: Vec<Maintenance>,
+    /// What it charges; the first that fits applies, the list price where none does.
+    pub fees: Vec<FeeLine>,
+    /// Most charges under way at once.
+    pub concurrency_max: usize,
+}
+
+impl Default for RoutingTraits {
+    fn default() -> Self {
+        Self {
+            region: None,
+            data_regions: None,
+            maintenance: Vec::new(),
+            fees: Vec::new(),
+            concurrency_max: 1_024,
+        }
+    }
+}
+
+/// The price of some methods and currencies.
+#[derive(Debug, Clone)]
+pub struct FeeLine {
+    /// Methods; empty: all.
+    pub methods: Vec<MethodFamily>,
+    /// Currencies; empty: all.
+    pub currencies: Vec<Currency>,
+    /// The price.
+    pub price: FeeSchedule,
 }
 
 impl Processor {
@@ -30,6 +75,40 @@ impl Processor {
     #[must_use]
     pub fn serves(&self, merchant_id: MerchantId) -> bool {
         self.merchants.is_empty() || self.merchants.contains(&merchant_id)
+    }
+
+    /// What a payment costs there, in minor units of its currency.
+    #[must_use]
+    pub fn fee_minor(&self, method: MethodFamily, amount: Money) -> i64 {
+        let fits = |line: &&FeeLine| {
+            (line.methods.is_empty() || line.methods.contains(&method))
+                && (line.currencies.is_empty() || line.currencies.contains(&amount.currency))
+        };
+        let agreed = self.traits.fees.iter().find(fits).map(|line| line.price);
+        let listed = || self.connector.capabilities().rule(method).map(|rule| rule.fee);
+        agreed.or_else(listed).unwrap_or_default().fee_minor(amount.minor)
+    }
+
+    /// Where it keeps and handles payments' data; empty: nobody has said.
+    #[must_use]
+    pub fn data_regions(&self) -> &[Region] {
+        let known = self.traits.data_regions.as_ref();
+        known.unwrap_or(&self.connector.capabilities().data_regions)
+    }
+
+    /// Whether its endpoint is in one of some regions. Where that is not known, its data's places tell.
+    #[must_use]
+    pub fn is_in(&self, regions: &[Region]) -> bool {
+        match &self.traits.region {
+            Some(region) => regions.iter().any(|wanted| region.is_within(wanted)),
+            None => !regions.is_empty() && stays_within(self.data_regions(), regions),
+        }
+    }
+
+    /// Whether it is closed for maintenance.
+    #[must_use]
+    pub fn is_closed(&self, now_ms: u64) -> bool {
+        self.traits.maintenance.iter().any(|window| window.holds_at(now_ms))
     }
 }
 
@@ -67,27 +146,5 @@ impl Processors {
             let chosen = merchant.processors.is_empty() || merchant.processors.contains(&processor.name);
             processor.serves(merchant.id) && in_country && chosen
         })
-    }
-
-    /// Those able to take a payment, the one to be tried first in front.
-    ///
-    /// A merchant's own order is kept. Without one, payments are spread evenly: `spread` (any
-    /// number that differs from payment to payment) turns the list.
-    #[must_use]
-    pub fn able(&self, merchant: &Merchant, wanted: &Wanted<'_>, spread: u64) -> Vec<ProcessorName> {
-        let takes = |processor: &&Processor| {
-            processor.serves(merchant.id) && processor.connector.capabilities().takes(wanted)
-        };
-        if !merchant.processors.is_empty() {
-            let wanted = merchant.processors.iter().filter_map(|name| self.get(name.as_str()));
-            return wanted.filter(takes).map(|processor| processor.name.clone()).collect();
-        }
-        let mut able: Vec<_> =
-            self.all.iter().filter(takes).map(|processor| processor.name.clone()).collect();
-        if !able.is_empty() {
-            let turn = usize::try_from(spread % (able.len() as u64)).unwrap_or(0);
-            able.rotate_left(turn);
-        }
-        able
     }
 }

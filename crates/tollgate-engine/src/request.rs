@@ -1,6 +1,7 @@
 //! What the API asks of the engine: validated, typed, without any clear card.
 
 use crate::desk::CardInHand;
+use std::time::Duration;
 use tollgate_core::id::{CheckoutId, PasskeyId};
 use tollgate_core::mandate::MandateTerms;
 use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind};
@@ -36,6 +37,8 @@ pub struct NewPayment {
     pub checkout: Option<CheckoutId>,
     /// The customer's confirmation of amount and payee, verified.
     pub confirmation: Option<Confirmation>,
+    /// How long the caller waits at most; none: as long as a charge may take.
+    pub time_max: Option<Duration>,
 }
 
 /// A customer's confirmation of one payment, verified against its amount, currency, payee and customer.

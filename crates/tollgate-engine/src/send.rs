@@ -2,11 +2,12 @@
 //! what is secret.
 
 use crate::desk::{CardInHand, CardOrder};
-use crate::exchange::Http;
+use crate::exchange::{Http, Performed};
 use crate::flow::Engine;
 use crate::mandates::MandateInUse;
 use crate::origin::Origin;
 use crate::processors::Processor;
+use std::time::{Duration, Instant};
 use tollgate_connectors::{Charge, Customer, Operation};
 use tollgate_core::attempt::{Attempt, AttemptKind};
 use tollgate_core::card::CardSecret;
@@ -50,10 +51,11 @@ pub(crate) struct ChargeView<'a> {
 
 impl ChargeView<'_> {
     /// Sends it.
-    pub(crate) async fn send(&self, http: &Http, processor: &Processor) -> Outcome {
+    pub(crate) async fn send(&self, http: &Http, processor: &Processor, until: Option<Instant>) -> Performed {
         let terms = self.terms;
         let Some(instrument) = self.instrument() else {
-            return Outcome::NotTaken(Failure::new(FailureCode::InstrumentInvalid, "the card is gone"));
+            let failure = Failure::new(FailureCode::InstrumentInvalid, "the card is gone");
+            return Performed::unsent(Outcome::NotTaken(failure));
         };
         let return_url = format!("{}/return/{}/{}", self.public_url, processor.name, self.reference);
         let webhook_url = format!("{}/api/v1/webhooks/{}", self.public_url, processor.name);
@@ -78,7 +80,7 @@ impl ChargeView<'_> {
             statement_descriptor: terms.statement_descriptor.as_deref(),
             challenge: must_challenge(terms),
         });
-        http.perform(processor, &operation).await
+        http.perform(processor, &operation, until).await
     }
 
     /// The instrument as connectors see it; none if its clear part is missing.
@@ -119,12 +121,16 @@ pub(crate) fn no_card(error: VaultError) -> Outcome {
 }
 
 impl Engine {
-    pub(crate) async fn send_charge(&self, payment: &Payment, secrets: &ChargeSecrets) -> Outcome {
+    /// Sends a charge; whatever is not done by `until` is given up.
+    pub(crate) async fn send_charge(
+        &self,
+        payment: &Payment,
+        secrets: &ChargeSecrets,
+        until: Instant,
+    ) -> Performed {
         let Ok(processor) = self.processor(&payment.processor) else {
-            return Outcome::NotTaken(Failure::new(
-                FailureCode::NoProcessor,
-                "the processor is not configured",
-            ));
+            let failure = Failure::new(FailureCode::NoProcessor, "the processor is not configured");
+            return Performed::unsent(Outcome::NotTaken(failure));
         };
         let reference = payment.charge_attempt_id.reference();
         let withdrawn;
@@ -141,6 +147,7 @@ impl Engine {
                     card: *card,
                     ip: secrets.ip.clone(),
                     user_agent: secrets.user_agent.clone(),
+                    time_ms: ms(until.saturating_duration_since(Instant::now())),
                 };
                 return desk.charge(order).await;
             }
@@ -154,7 +161,7 @@ impl Engine {
                         withdrawn = card;
                         Some(&withdrawn)
                     }
-                    Err(error) => return no_card(error),
+                    Err(error) => return Performed::unsent(no_card(error)),
                 }
             }
         };
@@ -167,7 +174,7 @@ impl Engine {
             user_agent: secrets.user_agent.as_deref(),
             setup: secrets.setup.as_ref(),
         };
-        view.send(&self.http, processor).await
+        view.send(&self.http, processor, Some(until)).await
     }
 
     /// Sends a capture, void, refund or return.
@@ -189,6 +196,13 @@ impl Engine {
             AttemptKind::Refund | AttemptKind::Return => Operation::Refund { charge, reference, amount },
             AttemptKind::Charge => Operation::EnquireCharge { charge },
         };
-        self.http.perform(processor, &operation).await
+        let done = self.http.perform(processor, &operation, None).await;
+        self.router.answered(&processor.name, payment.terms.instrument.family(), &done, self.now_ms());
+        done.outcome
     }
+}
+
+/// Whole milliseconds.
+pub(crate) fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

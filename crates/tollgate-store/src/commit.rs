@@ -1,6 +1,7 @@
 //! Units of work: what is committed together, and what comes of it.
 
 use crate::error::StoreError;
+use crate::query::PolicyKind;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tollgate_core::attempt::Attempt;
@@ -9,6 +10,7 @@ use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{EventId, MerchantId, PaymentId, RefundId};
 use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::notice::Notice;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
@@ -133,6 +135,9 @@ pub enum CommitError {
     Store(#[from] StoreError),
 }
 
+/// How long notices are kept.
+pub const NOTICES_KEPT_MS: u64 = 30 * 86_400_000;
+
 /// An administrative change.
 #[derive(Debug, Clone)]
 pub enum Admin {
@@ -145,13 +150,17 @@ pub enum Admin {
     /// Writes a customer's passkey. One that is there keeps its time of registration and the higher of the
     /// two signature counters: a counter never goes back.
     PutPasskey(Passkey),
-    /// Writes a merchant's fraud policy, as JSON; none: the default applies again.
-    PutRiskPolicy {
+    /// Writes a merchant's policy, as JSON; none: the default applies again.
+    PutPolicy {
         /// Whose.
         merchant_id: MerchantId,
+        /// Of what.
+        kind: PolicyKind,
         /// The policy.
         policy: Option<String>,
     },
+    /// Writes a notice. Those older than [`NOTICES_KEPT_MS`] make room for it.
+    PutNotice(Notice),
     /// Writes a card on file; it replaces the one of the same token.
     PutSavedCard(Box<SavedCard>),
     /// Removes a card on file.

@@ -13,14 +13,15 @@ pub mod query;
 use async_trait::async_trait;
 use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord};
 use error::StoreError;
-use query::{Deadline, PaymentFilter, PaymentPage, RiskList};
+use query::{Deadline, PaymentFilter, PaymentPage, PolicyKind, RiskList};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, EventId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{Account, Balance, Posting};
 use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::notice::Notice;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
@@ -71,8 +72,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         users: Vec<String>,
     ) -> Result<Vec<Option<Payment>>, StoreError>;
 
-    /// A merchant's fraud policy, as JSON.
-    async fn risk_policy(&self, merchant_id: MerchantId) -> Result<Option<String>, StoreError>;
+    /// A merchant's policy, as JSON.
+    async fn policy(&self, merchant_id: MerchantId, kind: PolicyKind) -> Result<Option<String>, StoreError>;
+
+    /// The notices after one, oldest first; none: from the oldest that is kept.
+    async fn notices(&self, after: Option<EventId>, limit: usize) -> Result<Vec<Notice>, StoreError>;
 
     /// A merchant's payments of a fraud list, newest first, made before `before`.
     async fn risk_payments(

@@ -94,3 +94,12 @@ pub enum RiskList {
     /// A person has decided, and what follows from that is still to be done.
     Decided,
 }
+
+/// What a merchant's policy is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PolicyKind {
+    /// The fraud check.
+    Fraud,
+    /// Routing.
+    Routing,
+}

@@ -31,7 +31,7 @@ use tollgate_store::audit::audit;
 use tollgate_store::commit::{Admin, Commit, CommitError, Committed, IdempotencyStep, StoredReply};
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tollgate_store::error::StoreError;
-use tollgate_store::query::{PaymentFilter, RiskList};
+use tollgate_store::query::{PaymentFilter, PolicyKind, RiskList};
 
 const NOW_MS: u64 = 1_790_000_000_000;
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -83,6 +83,7 @@ fn terms(amount_minor: i64, user: &str, capture: CaptureMode) -> Box<PaymentTerm
         confirmed_by: None,
         checkout: None,
         risk: None,
+        routing: None,
     })
 }
 
@@ -632,13 +633,17 @@ async fn policies_and_cards_on_file() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), 1);
     let (ours, theirs) = (merchant(&*store).await, merchant(&*store).await);
-    let put =
-        |policy: Option<&str>| Admin::PutRiskPolicy { merchant_id: ours, policy: policy.map(str::to_owned) };
+    let kind = PolicyKind::Fraud;
+    let put = |policy: Option<&str>| {
+        let policy = policy.map(str::to_owned);
+        Admin::PutPolicy { merchant_id: ours, kind, policy }
+    };
     store.administer(put(Some("{}"))).await.unwrap();
-    assert_eq!(store.risk_policy(ours).await.unwrap().as_deref(), Some("{}"));
-    assert_eq!(store.risk_policy(theirs).await.unwrap(), None);
+    assert_eq!(store.policy(ours, kind).await.unwrap().as_deref(), Some("{}"));
+    assert_eq!(store.policy(ours, PolicyKind::Routing).await.unwrap(), None);
+    assert_eq!(store.policy(theirs, kind).await.unwrap(), None);
     store.administer(put(None)).await.unwrap();
-    assert_eq!(store.risk_policy(ours).await.unwrap(), None);
+    assert_eq!(store.policy(ours, kind).await.unwrap(), None);
 
     let card = |user: &str, token: u8| SavedCard {
         token: [token; 16],

@@ -4,22 +4,20 @@
 //! down. Every knob is documented here; `docs/configuration.md` shows the whole file.
 
 mod fraud;
+mod processors;
+mod routing;
 
 use fraud::Fraud;
+use routing::{Breaker, Retry, Routing};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tollgate_api::ClientAddress;
 use tollgate_api::passkeys::{PasskeyOptions, PasskeyOptionsError, Passkeys};
-use tollgate_connectors::registry::{self, Account};
-use tollgate_core::attempt::ProcessorName;
 use tollgate_core::card::Secret;
 use tollgate_core::command::Policy;
 use tollgate_engine::enquiry::EnquiryOptions;
-use tollgate_engine::login::LoginCache;
-use tollgate_engine::processors::{Processor, Processors};
 
 mod vault;
 
@@ -33,6 +31,9 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) engine: Engine,
     pub(crate) enquiry: Enquiry,
+    pub(crate) routing: Routing,
+    pub(crate) breaker: Breaker,
+    pub(crate) retry: Retry,
     pub(crate) passkeys: PasskeySettings,
     pub(crate) vault: VaultSettings,
     pub(crate) fraud: Fraud,
@@ -132,8 +133,12 @@ impl Default for Store {
 pub(crate) struct Engine {
     /// Most payments, captures and refunds under way at once; more are turned away with 503.
     pub(crate) flows_max: usize,
-    /// Most processors tried for one payment.
-    pub(crate) failover_max: usize,
+    /// Most of one partner's under way at once; more are turned away with 429.
+    pub(crate) partner_flows_max: usize,
+    /// How long all attempts of one charge may take together.
+    pub(crate) deadline_ms: u64,
+    /// Most charges under way at once at one processor; further ones go elsewhere.
+    pub(crate) processor_concurrency_max: usize,
     /// How long a connection to a processor may take to be made.
     pub(crate) connect_timeout_ms: u64,
     /// How long one exchange with a processor may take.
@@ -148,7 +153,9 @@ impl Default for Engine {
     fn default() -> Self {
         Self {
             flows_max: 4_096,
-            failover_max: 2,
+            partner_flows_max: 2_048,
+            deadline_ms: 60_000,
+            processor_concurrency_max: 1_024,
             connect_timeout_ms: 2_000,
             processor_timeout_ms: 30_000,
             action_timeout_s: 300,
@@ -173,6 +180,8 @@ pub(crate) struct Enquiry {
     pub(crate) concurrency: usize,
     /// How often the store's open attempts are gone through.
     pub(crate) sweep_ms: u64,
+    /// After this time without an answer an enquiry is sent a second time.
+    pub(crate) hedge_after_ms: u64,
 }
 
 impl Default for Enquiry {
@@ -185,6 +194,7 @@ impl Default for Enquiry {
             settle_absent_ms: defaults.settle_absent_ms,
             concurrency: defaults.concurrency,
             sweep_ms: defaults.sweep_ms,
+            hedge_after_ms: 2_000,
         }
     }
 }
@@ -277,7 +287,7 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let bounds: [(&str, u64, u64, u64); 19] = [
+        let bounds: [(&str, u64, u64, u64); 22] = [
             ("server.connections_max", u64::from(self.server.connections_max), 1, 1_000_000),
             ("server.header_timeout_ms", self.server.header_timeout_ms, 100, 600_000),
             ("server.idle_timeout_ms", self.server.idle_timeout_ms, 100, 600_000),
@@ -287,7 +297,9 @@ impl Config {
             ("store.idempotency_hours", self.store.idempotency_hours, 1, 720),
             ("store.cache_mib", self.store.cache_mib, 1, 1_048_576),
             ("engine.flows_max", self.engine.flows_max as u64, 1, 1_000_000),
-            ("engine.failover_max", self.engine.failover_max as u64, 1, 5),
+            ("engine.partner_flows_max", self.engine.partner_flows_max as u64, 1, 1_000_000),
+            ("engine.deadline_ms", self.engine.deadline_ms, 100, 600_000),
+            ("engine.processor_concurrency_max", self.engine.processor_concurrency_max as u64, 1, 1_000_000),
             ("engine.connect_timeout_ms", self.engine.connect_timeout_ms, 1, 60_000),
             ("engine.processor_timeout_ms", self.engine.processor_timeout_ms, 10, 120_000),
             ("engine.action_timeout_s", self.engine.action_timeout_s, 1, 86_400),
@@ -296,9 +308,13 @@ impl Config {
             ("vault.hold_s", self.vault.hold_s, 1, 86_400),
             ("enquiry.first_ms", self.enquiry.first_ms, 1, 600_000),
             ("enquiry.longest_ms", self.enquiry.longest_ms, 1, 86_400_000),
+            ("enquiry.hedge_after_ms", self.enquiry.hedge_after_ms, 1, 600_000),
             ("enquiry.concurrency", self.enquiry.concurrency as u64, 1, 10_000),
         ];
         self.fraud.validate()?;
+        self.routing.validate()?;
+        self.breaker.validate()?;
+        self.retry.validate()?;
         let url = &self.server.public_url;
         if !url.is_empty() && probe_address(url).is_none() {
             return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));
@@ -356,54 +372,6 @@ impl Config {
             concurrency: self.enquiry.concurrency,
             sweep_ms: self.enquiry.sweep_ms,
         }
-    }
-
-    /// The processor accounts in use.
-    pub(crate) fn processors(&self) -> Result<Processors, ConfigError> {
-        let mut all = Vec::new();
-        for (name, table) in &self.processors {
-            let mut table = table.clone();
-            let wrong = |why: &str| ConfigError(format!("[processors.{name}]: {why}"));
-            let timeout_ms = match table.remove("timeout_ms") {
-                None => self.engine.processor_timeout_ms,
-                Some(value) => value
-                    .as_integer()
-                    .and_then(|value| u64::try_from(value).ok())
-                    .filter(|value| (10..=120_000).contains(value))
-                    .ok_or_else(|| wrong("timeout_ms must be a number from 10 to 120000"))?,
-            };
-            let merchants = match table.remove("merchants") {
-                None => Vec::new(),
-                Some(list) => list
-                    .try_into::<Vec<String>>()
-                    .ok()
-                    .and_then(|list| list.iter().map(|id| id.parse().ok()).collect())
-                    .ok_or_else(|| wrong("merchants must be a list of partner ids (`mer_…`)"))?,
-            };
-            if !is_account_name(name) {
-                return Err(wrong("an account's name has 2 to 32 small letters, digits, _ or -"));
-            }
-            if !table.contains_key("type") {
-                if !registry::KINDS.contains(&name.as_str()) {
-                    return Err(wrong(&format!("type must be one of {}", registry::KINDS.join(", "))));
-                }
-                table.insert("type".to_owned(), name.clone().into());
-            }
-            let account: Account = toml::Value::Table(table)
-                .try_into()
-                .map_err(|error: toml::de::Error| wrong(error.message()))?;
-            let connector = account.connector();
-            all.push(Processor {
-                name: ProcessorName::new(name),
-                probe_address: probe_address(connector.base_url())
-                    .ok_or_else(|| wrong("its address is no http or https URL"))?,
-                connector,
-                timeout: Duration::from_millis(timeout_ms),
-                merchants,
-                login: LoginCache::default(),
-            });
-        }
-        Ok(Processors::new(all))
     }
 }
 

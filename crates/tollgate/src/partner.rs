@@ -13,6 +13,7 @@ use tollgate_engine::clock::Clock;
 use tollgate_engine::ids;
 use tollgate_store::Store;
 use tollgate_store::commit::Admin;
+use tollgate_store::query::PolicyKind;
 
 /// Characters of a key's secret half: 32 of 62 kinds hold 190 bits.
 const SECRET_LENGTH: usize = 32;
@@ -54,7 +55,7 @@ pub(crate) async fn put_fraud_policy(
     policy: &Policy,
 ) -> Result<(), Failure> {
     let policy = Some(policy.as_value().to_string());
-    store.administer(Admin::PutRiskPolicy { merchant_id, policy }).await?;
+    store.administer(Admin::PutPolicy { merchant_id, kind: PolicyKind::Fraud, policy }).await?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use tollgate_core::card::Secret;
 use tollgate_core::failure::{Failure as ChargeFailure, FailureCode};
 use tollgate_core::outcome::Outcome;
 use tollgate_engine::desk::{CardDesk, CardOrder, Desk};
+use tollgate_engine::exchange::Performed;
 use tollgate_vault::master::{MasterKey, MasterSource};
 use tollgate_vault::remote::{
     Listener, PerformError, Performer, RemoteOptions, RemoteVault, Target, TlsIdentity,
@@ -177,9 +178,12 @@ struct RemoteDesk(Arc<RemoteVault>);
 
 #[async_trait]
 impl CardDesk for RemoteDesk {
-    async fn charge(&self, order: CardOrder) -> Outcome {
-        let not_taken = |why: &str| Outcome::NotTaken(ChargeFailure::new(FailureCode::VaultUnavailable, why));
-        let unknown = |why: &str| Outcome::Unknown(ChargeFailure::new(FailureCode::OutcomeUnknown, why));
+    async fn charge(&self, order: CardOrder) -> Performed {
+        let not_taken = |why: &str| unavailable(why);
+        let unknown = |why: &str| {
+            let failure = ChargeFailure::new(FailureCode::OutcomeUnknown, why);
+            Performed::unsent(Outcome::Unknown(failure))
+        };
         let Ok(payload) = postcard::to_stdvec(&order) else {
             return not_taken("the order cannot be written");
         };
@@ -200,14 +204,16 @@ pub(crate) struct DeskPerformer(pub(crate) Desk);
 #[async_trait]
 impl Performer for DeskPerformer {
     async fn perform(&self, payload: &[u8]) -> Vec<u8> {
-        let outcome = match postcard::from_bytes::<CardOrder>(payload) {
+        let performed = match postcard::from_bytes::<CardOrder>(payload) {
             Ok(order) => self.0.charge(order).await,
-            Err(_) => {
-                let why = "the vault is of another version than the gateway";
-                Outcome::NotTaken(ChargeFailure::new(FailureCode::VaultUnavailable, why))
-            }
+            Err(_) => unavailable("the vault is of another version than the gateway"),
         };
         // Outcomes are plain data: they always encode. What does not decode counts as unknown.
-        postcard::to_stdvec(&outcome).unwrap_or_default()
+        postcard::to_stdvec(&performed).unwrap_or_default()
     }
+}
+
+/// Nothing was sent, because of the vault.
+fn unavailable(why: &str) -> Performed {
+    Performed::unsent(Outcome::NotTaken(ChargeFailure::new(FailureCode::VaultUnavailable, why)))
 }

@@ -80,6 +80,7 @@ async fn shop() -> Api {
         probe_address: "127.0.0.1:1".to_owned(),
         merchants: Vec::new(),
         login: Default::default(),
+        traits: Default::default(),
     }])
     .await
 }
@@ -155,6 +156,7 @@ impl Api {
             confirmed_by: None,
             checkout,
             risk: None,
+            routing: None,
         };
         let attempt = AttemptStart {
             id: AttemptId::from_u128(id + 1),

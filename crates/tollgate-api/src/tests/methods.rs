@@ -56,6 +56,7 @@ fn table(methods: Vec<MethodRule>) -> Processor {
         probe_address: "127.0.0.1:1".to_owned(),
         merchants: Vec::new(),
         login: Default::default(),
+        traits: Default::default(),
     }
 }
 
@@ -252,6 +253,7 @@ async fn the_code_of_a_payment() {
         confirmed_by: None,
         checkout: None,
         risk: None,
+        routing: None,
     };
     let attempt =
         AttemptStart { id: attempt_id, processor: ProcessorName::new("table"), amount_minor: 12_550 };

@@ -39,6 +39,7 @@ fn payment(capture: CaptureMode) -> Payment {
         confirmed_by: None,
         checkout: None,
         risk: None,
+        routing: None,
     };
     let event = PaymentEvent::Created { terms: Box::new(terms), attempt: start(1) };
     Payment::begin(PaymentId::from_u128(5), MerchantId::from_u128(6), &event, 1_000).unwrap()

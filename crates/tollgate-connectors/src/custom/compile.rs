@@ -8,13 +8,14 @@ use super::reading::Reading;
 use super::signing::Signer;
 use super::template::{Body, Text};
 use super::{Exchange, HmacAuth, HttpRules, LoginPlan, Plan};
-use crate::capability::{Capabilities, FeeSchedule, MethodRule};
+use crate::capability::{Capabilities, MethodRule};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tollgate_core::card::Secret;
 use tollgate_core::currency::Currency;
 use tollgate_core::directory;
 use tollgate_core::method::MethodFamily;
+use tollgate_core::routing::fees::FeeSchedule;
 
 /// A field and what is wrong with it.
 pub(super) type Checked<T> = Result<T, String>;
@@ -178,7 +179,11 @@ fn capabilities(account: &config::Account) -> Checked<(Capabilities, Vec<Currenc
             amount_minor_min: method.amount_minor_min,
             amount_minor_max: method.amount_minor_max,
             providers: method.providers.keys().cloned().collect(),
-            fee: FeeSchedule { percent_bps: method.fee_percent_bps, fixed_minor: method.fee_fixed_minor },
+            fee: FeeSchedule {
+                percent_bps: method.fee_percent_bps,
+                fixed_minor: method.fee_fixed_minor,
+                cap_minor: None,
+            },
         });
     }
     if methods.is_empty() {

@@ -4,7 +4,7 @@ use super::Plan;
 use crate::{BuildError, Charge, ChargeHandle, Operation};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use tollgate_core::card::{CardBrand, CardSecret, Secret};
+use tollgate_core::card::{CardSecret, Secret};
 use tollgate_core::method::{CaptureMode, Instrument};
 use tollgate_core::money::Money;
 
@@ -265,7 +265,7 @@ impl<'a> Source<'a> {
                 text(self.card().and_then(|card| card.cvc.as_ref()).map(|it| it.expose()))
             }
             Placeholder::CardHolder => text(self.card().and_then(|card| card.holder.as_deref())),
-            Placeholder::CardBrand => text(self.card().map(|card| brand(card.number.brand()))),
+            Placeholder::CardBrand => text(self.card().map(|card| card.number.brand().as_str())),
             Placeholder::Vpa => text(charge.and_then(|charge| match charge.instrument {
                 Instrument::Upi { vpa, .. } => vpa,
                 _ => None,
@@ -347,19 +347,6 @@ const fn charge_amount(operation: &Operation<'_>) -> Money {
         | Operation::EnquireCharge { charge }
         | Operation::EnquireRefund { charge, .. } => charge.amount,
         Operation::RevokeMandate { setup } => setup.amount,
-    }
-}
-
-const fn brand(brand: CardBrand) -> &'static str {
-    match brand {
-        CardBrand::Visa => "visa",
-        CardBrand::Mastercard => "mastercard",
-        CardBrand::Amex => "amex",
-        CardBrand::Rupay => "rupay",
-        CardBrand::Discover => "discover",
-        CardBrand::Diners => "diners",
-        CardBrand::Jcb => "jcb",
-        CardBrand::Other => "other",
     }
 }
 

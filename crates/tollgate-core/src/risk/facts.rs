@@ -4,7 +4,6 @@ use super::assessment::Score;
 use super::feature::{FeatureVector, at, feature_index};
 use super::plain::{hour, major};
 use super::signals::{Signals, fingerprint_text, known};
-use crate::card::CardBrand;
 use std::borrow::Cow;
 
 /// What a rule may ask for.
@@ -121,7 +120,7 @@ impl Fact {
         let text = match self {
             Self::Currency => return Some(owned(signals.amount.currency.code())),
             Self::Method => signals.method.as_str(),
-            Self::CardBrand => brand_name(signals.card?.brand),
+            Self::CardBrand => signals.card?.brand.as_str(),
             Self::CardBin => signals.card?.bin,
             Self::CardCountry => return signals.card?.country.map(|country| owned(country.code())),
             Self::CardFingerprint => return Some(Cow::Owned(fingerprint_text(&signals.card?.fingerprint))),
@@ -148,18 +147,5 @@ impl Fact {
             Sort::Flag => self.flag(facts).is_some(),
             Sort::Text | Sort::Address => self.text(facts).is_some(),
         }
-    }
-}
-
-const fn brand_name(brand: CardBrand) -> &'static str {
-    match brand {
-        CardBrand::Visa => "visa",
-        CardBrand::Mastercard => "mastercard",
-        CardBrand::Amex => "amex",
-        CardBrand::Rupay => "rupay",
-        CardBrand::Discover => "discover",
-        CardBrand::Diners => "diners",
-        CardBrand::Jcb => "jcb",
-        CardBrand::Other => "other",
     }
 }

@@ -1,9 +1,9 @@
 //! A merchant's block and allow lists.
 
 use super::country::Country;
-use super::json::{At, PolicyError};
 use super::net::{Net, Nets};
 use super::signals::{Signals, fingerprint_of, known};
+use crate::json::{At, PolicyError};
 use std::collections::HashSet;
 
 /// Most entries of all lists of a merchant together.

@@ -1,9 +1,9 @@
 //! What a merchant wants done with risky payments: thresholds, rules, lists.
 
 use super::assessment::Score;
-use super::json::{At, PolicyError};
 use super::lists::{LIST_ENTRIES_MAX, Lists};
 use super::rules::{Rule, read_rules};
+use crate::json::{At, PolicyError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 

@@ -2,9 +2,9 @@
 
 use super::assessment::Verdict;
 use super::facts::{FACTS, Fact, Known, Sort};
-use super::json::{At, PolicyError};
 use super::lists::{Lists, Side};
 use super::net::Net;
+use crate::json::{At, PolicyError};
 
 /// Most rules of a merchant.
 pub const RULES_MAX: usize = 100;

@@ -62,6 +62,7 @@ pub(crate) fn terms(choice: Choice) -> Box<PaymentTerms> {
         confirmed_by: None,
         checkout: None,
         risk: None,
+        routing: None,
     })
 }
 

@@ -4,13 +4,17 @@
 use super::screener::Known;
 use crate::error::EngineError;
 use crate::flow::Engine;
+use crate::processors::Processor;
 use crate::request::IdempotencyKey;
+use crate::routing::{Ask, Plan};
 use tollgate_connectors::capability::Wanted;
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::event::PaymentTerms;
 use tollgate_core::merchant::Merchant;
 use tollgate_core::method::{CaptureMode, InstrumentSummary};
 use tollgate_core::risk::{Middle, Screening, Verdict};
+use tollgate_core::routing::policy::RoutingPolicy;
+use tollgate_core::routing::rules::RouteFacts;
 
 /// Stands among a payment's matched rules when the customer could not be asked to prove anything: rules
 /// have no colon in their names.
@@ -33,10 +37,16 @@ pub(crate) struct Asked<'a> {
     pub(crate) now_ms: u64,
 }
 
+/// The same, with what the merchant wants of routing.
+struct Routed<'a> {
+    asked: &'a Asked<'a>,
+    routing: &'a RoutingPolicy,
+}
+
 /// How a payment goes on.
 pub(crate) enum Gate {
     /// Through one of these processors, the first first.
-    Open(Vec<ProcessorName>),
+    Open(Plan),
     /// Not at all.
     Blocked,
 }
@@ -48,22 +58,26 @@ impl Engine {
         terms: &mut PaymentTerms,
         asked: &Asked<'_>,
     ) -> Result<Gate, EngineError> {
+        let routing = self.routing_policy(asked.merchant.id).await?;
+        let asked = &Routed { asked, routing: &routing };
         if !self.risk.enabled {
             return Ok(Gate::Open(self.route(terms, asked)));
         }
         let known = Known {
-            ip: asked.ip,
-            device_id: asked.device_id,
-            card_fingerprint: asked.card_fingerprint,
-            user_agent: asked.user_agent,
-            now_ms: asked.now_ms,
+            ip: asked.asked.ip,
+            device_id: asked.asked.device_id,
+            card_fingerprint: asked.asked.card_fingerprint,
+            user_agent: asked.asked.user_agent,
+            now_ms: asked.asked.now_ms,
         };
         let store = self.store.as_ref();
-        let (policy, mut screening) = self.risk.screen(store, asked.merchant, terms, &known).await;
+        let (policy, mut screening) = self.risk.screen(store, asked.asked.merchant, terms, &known).await;
+        let country = screening.card_country.clone();
+        let country = country.as_deref();
         let mut able = None;
         if screening.assessment.verdict == Verdict::StepUp {
             able = match policy.middle() {
-                Middle::StepUpPasskey => self.by_passkey(terms, asked).await?,
+                Middle::StepUpPasskey => self.by_passkey(terms, asked, &screening).await?,
                 Middle::StepUp3ds | Middle::Review => self.by_challenge(terms, asked, &screening),
             };
             if able.is_none() {
@@ -73,8 +87,8 @@ impl Engine {
         }
         if screening.assessment.verdict == Verdict::Review && may_hold(terms) {
             terms.capture = CaptureMode::Manual;
-            let reserve = self.route(terms, asked);
-            if reserve.is_empty() {
+            let reserve = self.plan(terms, asked, country, &|_| true);
+            if reserve.is_empty() && reserve.wait_ms.is_none() {
                 terms.capture = CaptureMode::Automatic;
             } else {
                 screening.holds_capture = true;
@@ -90,60 +104,60 @@ impl Engine {
     }
 
     /// The processors that take a payment, the one to be tried first in front.
-    fn route(&self, terms: &PaymentTerms, asked: &Asked<'_>) -> Vec<ProcessorName> {
-        let mut able = self.able(terms, asked);
-        able.truncate(self.failover_max.max(1));
-        able
+    fn route(&self, terms: &PaymentTerms, asked: &Routed<'_>) -> Plan {
+        let country = terms.risk.as_ref().and_then(|risk| risk.card_country.as_deref());
+        self.plan(terms, asked, country, &|_| true)
     }
 
-    fn able(&self, terms: &PaymentTerms, asked: &Asked<'_>) -> Vec<ProcessorName> {
-        let wanted = Wanted {
-            instrument: &terms.instrument,
-            amount: terms.amount,
-            capture: terms.capture,
-            sets_up_mandate: terms.mandate.is_some(),
-            country: asked.merchant.country.as_deref(),
+    /// Those of them that suit, given the country of the card's issuer, where known.
+    fn plan(
+        &self,
+        terms: &PaymentTerms,
+        Routed { asked, routing }: &Routed<'_>,
+        card_country: Option<&str>,
+        suits: &dyn Fn(&Processor) -> bool,
+    ) -> Plan {
+        let ask = Ask {
+            merchant: asked.merchant,
+            policy: routing,
+            wanted: Wanted {
+                instrument: &terms.instrument,
+                amount: terms.amount,
+                capture: terms.capture,
+                sets_up_mandate: terms.mandate.is_some(),
+                country: asked.merchant.country.as_deref(),
+            },
+            facts: RouteFacts {
+                method: terms.method,
+                instrument: &terms.instrument,
+                amount: terms.amount,
+                card_country,
+                metadata: &terms.metadata,
+            },
+            processor: asked.processor,
+            mandate_at: asked.mandate_at,
+            random: Some(asked.spread),
+            now_ms: asked.now_ms,
         };
-        let mut able = self.processors.able(asked.merchant, &wanted, asked.spread);
-        if let Some(wanted) = asked.processor {
-            able.retain(|name| name.as_str() == wanted);
-        }
-        if let Some(mandate_at) = asked.mandate_at {
-            able.retain(|name| name == mandate_at);
-        }
-        able
+        self.router.plan(&self.processors, &ask, suits)
     }
 
     /// The processors through which the customer proves to be the customer; none: nobody asks for it.
-    fn by_challenge(
-        &self,
-        terms: &PaymentTerms,
-        asked: &Asked<'_>,
-        screening: &Screening,
-    ) -> Option<Vec<ProcessorName>> {
-        if terms.confirmed_by.is_some() {
-            return Some(self.route(terms, asked));
-        }
+    fn by_challenge(&self, terms: &PaymentTerms, asked: &Routed<'_>, screening: &Screening) -> Option<Plan> {
+        let issuer = screening.card_country.as_deref();
         match &terms.instrument {
-            InstrumentSummary::Card(_) | InstrumentSummary::Emi { .. } => {
-                let mut able = self.able(terms, asked);
-                let issuer = screening.card_country.as_deref();
-                able.retain(|name| {
-                    self.processors.get(name.as_str()).is_some_and(|processor| {
-                        let capabilities = processor.connector.capabilities();
-                        capabilities.authenticates(terms.amount.currency, issuer)
-                    })
-                });
-                able.truncate(self.failover_max.max(1));
-                (!able.is_empty()).then_some(able)
+            InstrumentSummary::Card(_) | InstrumentSummary::Emi { .. } if terms.confirmed_by.is_none() => {
+                let asks = |processor: &Processor| {
+                    let capabilities = processor.connector.capabilities();
+                    capabilities.authenticates(terms.amount.currency, issuer)
+                };
+                let plan = self.plan(terms, asked, issuer, &asks);
+                (!plan.is_empty() || plan.wait_ms.is_some()).then_some(plan)
             }
             // The customer is not there.
-            InstrumentSummary::UpiAutopay { .. } => None,
-            // By PIN in the app, or on the page of the bank, wallet or lender.
-            InstrumentSummary::Upi { .. }
-            | InstrumentSummary::Wallet { .. }
-            | InstrumentSummary::NetBanking { .. }
-            | InstrumentSummary::Bnpl { .. } => Some(self.route(terms, asked)),
+            InstrumentSummary::UpiAutopay { .. } if terms.confirmed_by.is_none() => None,
+            // Confirmed; or by PIN in the app, or on the page of the bank, wallet or lender.
+            _ => Some(self.plan(terms, asked, issuer, &|_| true)),
         }
     }
 
@@ -151,10 +165,12 @@ impl Engine {
     async fn by_passkey(
         &self,
         terms: &PaymentTerms,
-        asked: &Asked<'_>,
-    ) -> Result<Option<Vec<ProcessorName>>, EngineError> {
+        routed: &Routed<'_>,
+        screening: &Screening,
+    ) -> Result<Option<Plan>, EngineError> {
+        let (asked, country) = (routed.asked, screening.card_country.as_deref());
         if terms.confirmed_by.is_some() {
-            return Ok(Some(self.route(terms, asked)));
+            return Ok(Some(self.plan(terms, routed, country, &|_| true)));
         }
         let absent =
             terms.checkout.is_some() || matches!(terms.instrument, InstrumentSummary::UpiAutopay { .. });
@@ -168,7 +184,7 @@ impl Engine {
             let begun = self.store.idempotency(asked.merchant.id, &key.key, asked.now_ms).await?;
             if begun.is_some() {
                 // The payment is there already: the commit tells what became of it.
-                return Ok(Some(self.route(terms, asked)));
+                return Ok(Some(self.plan(terms, routed, country, &|_| true)));
             }
         }
         Err(EngineError::ConfirmationRequired)

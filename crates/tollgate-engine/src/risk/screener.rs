@@ -1,10 +1,8 @@
 //! Screening: a payment's signals, features and assessment, within a time budget and whatever happens.
 
 use super::measures::Measures;
-use super::policies::Policies;
 use super::{FraudOptions, signals};
-use parking_lot::RwLock;
-use std::collections::HashMap;
+use crate::policies::Policies;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,9 +17,6 @@ use tollgate_core::risk::{
 };
 use tollgate_store::Store;
 
-/// Most merchants whose mode is kept ready.
-const MODES_MAX: usize = 100_000;
-
 /// The fraud check of one gateway.
 pub(crate) struct Screener {
     pub(super) enabled: bool,
@@ -32,8 +27,7 @@ pub(crate) struct Screener {
     /// Sandbox payments cost nothing: nobody may colour with them what live payments are judged by.
     live: RiskState,
     sandbox: RiskState,
-    modes: RwLock<HashMap<MerchantId, Mode>>,
-    pub(super) policies: Policies,
+    pub(super) policies: Policies<Policy>,
     measures: Measures,
 }
 
@@ -57,7 +51,6 @@ impl Screener {
             card_places: options.card_places,
             live: RiskState::new(options.memory, options.seed),
             sandbox: RiskState::new(options.memory, options.seed.wrapping_add(1)),
-            modes: RwLock::default(),
             policies: Policies::default(),
             measures: Measures::new(),
         }
@@ -71,7 +64,6 @@ impl Screener {
         terms: &PaymentTerms,
         known: &Known<'_>,
     ) -> (Arc<Policy>, Screening) {
-        self.learn_mode(merchant.id, merchant.mode);
         let policy = self.policies.of(store, merchant.id, known.now_ms).await;
         let is_readable = policy.is_ok();
         let policy = policy.unwrap_or_default();
@@ -120,7 +112,7 @@ impl Screener {
 
     /// Hears of what was committed: payments are counted when they begin, and remembered with what the
     /// processor said.
-    pub(crate) fn hear(&self, payment: &Payment, event: &PaymentEvent) {
+    pub(crate) fn hear(&self, mode: Option<Mode>, payment: &Payment, event: &PaymentEvent) {
         let Some(screening) = payment.terms.risk.as_deref() else {
             return;
         };
@@ -128,7 +120,7 @@ impl Screener {
         if begins {
             self.measures.payment(&screening.assessment);
         }
-        let Some(mode) = self.modes.read().get(&payment.merchant_id).copied() else {
+        let Some(mode) = mode else {
             return;
         };
         let at_ms = payment.updated_at_ms;
@@ -170,18 +162,6 @@ impl Screener {
     /// Remembers what the processor said of a payment.
     pub(super) fn ended(&self, mode: Mode, keys: &RiskKeys, at_ms: u64, declined: bool) {
         self.state(mode).outcome(keys, at_ms, declined);
-    }
-
-    /// Remembers which payments a merchant's are counted with.
-    pub(super) fn learn_mode(&self, merchant_id: MerchantId, mode: Mode) {
-        if self.modes.read().get(&merchant_id) == Some(&mode) {
-            return;
-        }
-        let mut modes = self.modes.write();
-        if modes.len() >= MODES_MAX {
-            modes.clear();
-        }
-        modes.insert(merchant_id, mode);
     }
 
     fn state(&self, mode: Mode) -> &RiskState {

@@ -28,7 +28,7 @@ impl Engine {
         }
         let mut modes = HashMap::new();
         for merchant in self.store.merchants().await? {
-            self.risk.learn_mode(merchant.id, merchant.mode);
+            self.modes.learn(merchant.id, merchant.mode);
             modes.insert(merchant.id, merchant.mode);
         }
         let from_ms = self.now_ms().saturating_sub(WINDOW_MS);

@@ -199,6 +199,7 @@ fn engine(
         probe_address: address.to_string(),
         merchants: vec![],
         login: LoginCache::default(),
+        traits: tollgate_engine::processors::RoutingTraits::default(),
     });
     Engine::new(EngineOptions {
         store,
@@ -209,7 +210,7 @@ fn engine(
         public_url: "http://127.0.0.1:1".to_owned(),
         connect_timeout: Duration::from_secs(1),
         flows_max: 8,
-        failover_max: 2,
+        routing: tollgate_engine::routing::RoutingOptions::default(),
         fraud: FraudOptions { budget: Duration::from_secs(5), ..FraudOptions::default() },
         enquiry: EnquiryOptions::default(),
     })
@@ -258,6 +259,7 @@ impl Bench {
             mandate: None,
             checkout: None,
             confirmation: None,
+            time_max: None,
         };
         let answer = self.engine.create_payment(&self.merchant, new, None, render).await.unwrap();
         let id: PaymentId = String::from_utf8(answer.reply.body).unwrap().parse().unwrap();

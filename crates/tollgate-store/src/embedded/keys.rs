@@ -1,6 +1,6 @@
 //! Storage keys: fixed-width, big-endian, so that byte order is the order rows are read in.
 
-use crate::query::RiskList;
+use crate::query::{PolicyKind, RiskList};
 use tollgate_core::currency::Currency;
 use tollgate_core::id::{CheckoutId, MerchantId, PasskeyId, PaymentId};
 use tollgate_core::ledger::Account;
@@ -74,6 +74,17 @@ pub(super) fn risk_list(merchant_id: MerchantId, list: RiskList, payment_id: [u8
         RiskList::Decided => 4,
     };
     key[17..].copy_from_slice(&payment_id);
+    key
+}
+
+/// Merchant and what a policy is of.
+pub(super) fn policy(merchant_id: MerchantId, kind: PolicyKind) -> [u8; 17] {
+    let mut key = [0; 17];
+    key[..16].copy_from_slice(&merchant_id.to_bytes());
+    key[16] = match kind {
+        PolicyKind::Fraud => 1,
+        PolicyKind::Routing => 2,
+    };
     key
 }
 

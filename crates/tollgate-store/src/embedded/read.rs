@@ -6,19 +6,23 @@ use crate::embedded::codec::decode;
 use crate::embedded::tables::Tables;
 use crate::embedded::{EmbeddedStore, keys, risk, txn};
 use crate::error::StoreError;
-use crate::query::{Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, RiskList, SCAN_MAX};
+use crate::query::{
+    Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, PolicyKind, RiskList, SCAN_MAX,
+};
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use fjall::{Keyspace, Readable, Snapshot};
 use serde::de::DeserializeOwned;
+use std::ops::Bound;
 use std::sync::Arc;
 use tollgate_core::attempt::Attempt;
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, EventId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{Account, Balance, Posting};
 use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::notice::Notice;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
@@ -92,11 +96,23 @@ impl Store for EmbeddedStore {
             .await
     }
 
-    async fn risk_policy(&self, merchant_id: MerchantId) -> Result<Option<String>, StoreError> {
-        let Some(row) = self.tables.risk_policies.get(merchant_id.to_bytes())? else {
+    async fn policy(&self, merchant_id: MerchantId, kind: PolicyKind) -> Result<Option<String>, StoreError> {
+        let Some(row) = self.tables.policies.get(keys::policy(merchant_id, kind))? else {
             return Ok(None);
         };
-        String::from_utf8(row.to_vec()).map(Some).map_err(|_| StoreError::Corrupt("fraud policy"))
+        String::from_utf8(row.to_vec()).map(Some).map_err(|_| StoreError::Corrupt("policy"))
+    }
+
+    async fn notices(&self, after: Option<EventId>, limit: usize) -> Result<Vec<Notice>, StoreError> {
+        let from = match after {
+            Some(id) => Bound::Excluded(id.to_bytes()),
+            None => Bound::Unbounded,
+        };
+        self.scan(move |view| {
+            let rows = view.snapshot.range(&view.tables.notices, (from, Bound::<[u8; 16]>::Unbounded));
+            rows.take(limit.min(LIMIT_MAX)).map(|row| decode(&row.value()?, "notice")).collect()
+        })
+        .await
     }
 
     async fn risk_payments(

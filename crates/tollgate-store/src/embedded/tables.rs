@@ -21,8 +21,9 @@
 //! | `checkout_payments` | checkout session, payment | – |
 //! | `saved_cards` | merchant, token | `SavedCard` |
 //! | `user_cards` | merchant, user digest, token | – |
-//! | `risk_policies` | merchant | JSON |
+//! | `policies` | merchant, kind | JSON |
 //! | `risk_lists` | merchant, list, payment | – |
+//! | `notices` | notice | `Notice` |
 //! | `deadlines` | time, payment | merchant |
 //! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
 //! | `messages_<day>` | digest | – |
@@ -62,8 +63,9 @@ pub(super) struct Tables {
     pub(super) checkout_payments: Keyspace,
     pub(super) saved_cards: Keyspace,
     pub(super) user_cards: Keyspace,
-    pub(super) risk_policies: Keyspace,
+    pub(super) policies: Keyspace,
     pub(super) risk_lists: Keyspace,
+    pub(super) notices: Keyspace,
     pub(super) deadlines: Keyspace,
     pub(super) idempotency: Windows,
     pub(super) messages: Windows,
@@ -95,8 +97,9 @@ impl Tables {
             checkout_payments: open("checkout_payments", SMALL)?,
             saved_cards: open("saved_cards", SMALL)?,
             user_cards: open("user_cards", SMALL)?,
-            risk_policies: open("risk_policies", SMALL)?,
+            policies: open("policies", SMALL)?,
             risk_lists: open("risk_lists", SMALL)?,
+            notices: open("notices", SMALL)?,
             deadlines: open("deadlines", SMALL)?,
             idempotency: Windows::open(&database, "idempotency_", idempotency_ms)?,
             messages: Windows::open(&database, "messages_", MESSAGES_MS)?,

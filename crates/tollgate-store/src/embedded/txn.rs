@@ -4,7 +4,9 @@
 //! A command is staged whole or not at all: everything that can refuse it comes before the first
 //! change. If the batch itself cannot be written, the whole [`State`] is thrown away.
 
-use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply};
+use crate::commit::{
+    Admin, Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, NOTICES_KEPT_MS, StoredReply,
+};
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::tables::Tables;
 use crate::embedded::{keys, risk};
@@ -21,6 +23,7 @@ use tollgate_core::decide::{Situation, decide};
 use tollgate_core::event::{EventRecord, PaymentEvent};
 use tollgate_core::id::{AttemptId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{self, Account, Balance, Posting};
+use tollgate_core::notice::Notice;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::{ApplyError, Payment};
 use tollgate_core::refund::{Refund, RefundStatus};
@@ -30,6 +33,9 @@ use tollgate_core::transition::PaymentStatus;
 
 /// Rows of accounts and totals kept in memory before the least useful are let go.
 const HOT_ROWS_MAX: usize = 100_000;
+
+/// Most old notices that make room for a new one.
+const NOTICES_DROPPED_AT_ONCE: usize = 16;
 
 type BalanceKey = (MerchantId, Currency, Account);
 
@@ -141,12 +147,14 @@ impl<'a> Txn<'a> {
                 self.rows.insert(&self.tables.checkouts, session.id.to_bytes(), encode(session.as_ref())?);
             }
             Admin::PutPasskey(passkey) => self.put_passkey(passkey)?,
-            Admin::PutRiskPolicy { merchant_id, policy } => match policy {
-                Some(policy) => {
-                    self.rows.insert(&self.tables.risk_policies, merchant_id.to_bytes(), policy.as_bytes());
+            Admin::PutPolicy { merchant_id, kind, policy } => {
+                let key = keys::policy(*merchant_id, *kind);
+                match policy {
+                    Some(policy) => self.rows.insert(&self.tables.policies, key, policy.as_bytes()),
+                    None => self.rows.remove(&self.tables.policies, key),
                 }
-                None => self.rows.remove(&self.tables.risk_policies, merchant_id.to_bytes()),
-            },
+            }
+            Admin::PutNotice(notice) => self.put_notice(notice)?,
             Admin::PutSavedCard(card) => {
                 self.remove_saved_card(card.merchant_id, card.token)?;
                 let key = keys::user_card(card.merchant_id, user_digest(&card.user_id), card.token);
@@ -156,6 +164,19 @@ impl<'a> Txn<'a> {
             }
             Admin::RemoveSavedCard { merchant_id, token } => self.remove_saved_card(*merchant_id, *token)?,
         }
+        Ok(())
+    }
+
+    fn put_notice(&mut self, notice: &Notice) -> Result<(), StoreError> {
+        for row in self.tables.notices.iter().take(NOTICES_DROPPED_AT_ONCE) {
+            let (key, value) = row.into_inner()?;
+            let old: Notice = decode(&value, "notice")?;
+            if old.at_ms.saturating_add(NOTICES_KEPT_MS) >= notice.at_ms {
+                break;
+            }
+            self.rows.remove(&self.tables.notices, key);
+        }
+        self.rows.insert(&self.tables.notices, notice.id.to_bytes(), encode(notice)?);
         Ok(())
     }
 

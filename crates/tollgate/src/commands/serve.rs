@@ -75,7 +75,7 @@ pub(crate) async fn serve(
         clock: Clock::System,
         connect_timeout: Duration::from_millis(config.engine.connect_timeout_ms),
         flows_max: config.engine.flows_max,
-        failover_max: config.engine.failover_max,
+        routing: config.routing_options(),
         enquiry: config.enquiry_options(),
         fraud,
     });

@@ -13,20 +13,20 @@ pub struct PolicyError {
 }
 
 /// Longest text anywhere in a policy, in bytes.
-pub(super) const TEXT_MAX: usize = 256;
+pub(crate) const TEXT_MAX: usize = 256;
 
 /// A value and where it stands.
-pub(super) struct At<'a> {
-    pub(super) value: &'a Value,
-    pub(super) pointer: String,
+pub(crate) struct At<'a> {
+    pub(crate) value: &'a Value,
+    pub(crate) pointer: String,
 }
 
 impl<'a> At<'a> {
-    pub(super) const fn root(value: &'a Value) -> Self {
+    pub(crate) const fn root(value: &'a Value) -> Self {
         Self { value, pointer: String::new() }
     }
 
-    pub(super) fn error(&self, message: impl Into<String>) -> PolicyError {
+    pub(crate) fn error(&self, message: impl Into<String>) -> PolicyError {
         PolicyError { pointer: self.pointer.clone(), message: message.into() }
     }
 
@@ -36,7 +36,7 @@ impl<'a> At<'a> {
     }
 
     /// The members of an object that may have these and no others.
-    pub(super) fn object(&self, allowed: &[&str]) -> Result<&'a Map<String, Value>, PolicyError> {
+    pub(crate) fn object(&self, allowed: &[&str]) -> Result<&'a Map<String, Value>, PolicyError> {
         let members = self.value.as_object().ok_or_else(|| self.error("It must be an object."))?;
         match members.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
             Some((name, value)) => Err(self
@@ -47,16 +47,16 @@ impl<'a> At<'a> {
     }
 
     /// A member of an object; null counts as absent.
-    pub(super) fn get(&self, name: &str) -> Option<Self> {
+    pub(crate) fn get(&self, name: &str) -> Option<Self> {
         let value = self.value.get(name).filter(|value| !value.is_null())?;
         Some(self.below(name, value))
     }
 
-    pub(super) fn required(&self, name: &str) -> Result<Self, PolicyError> {
+    pub(crate) fn required(&self, name: &str) -> Result<Self, PolicyError> {
         self.get(name).ok_or_else(|| self.error(format!("The member `{name}` is missing.")))
     }
 
-    pub(super) fn items(&self, max: usize) -> Result<Vec<Self>, PolicyError> {
+    pub(crate) fn items(&self, max: usize) -> Result<Vec<Self>, PolicyError> {
         let items = self.value.as_array().ok_or_else(|| self.error("It must be a list."))?;
         if items.len() > max {
             return Err(self.error(format!("It has more than {max} items.")));
@@ -64,7 +64,7 @@ impl<'a> At<'a> {
         Ok(items.iter().enumerate().map(|(place, value)| self.below(&place.to_string(), value)).collect())
     }
 
-    pub(super) fn text(&self) -> Result<&'a str, PolicyError> {
+    pub(crate) fn text(&self) -> Result<&'a str, PolicyError> {
         let text = self.value.as_str().ok_or_else(|| self.error("It must be a text."))?;
         if text.is_empty() || text.len() > TEXT_MAX {
             return Err(self.error(format!("It must have 1 to {TEXT_MAX} bytes.")));
@@ -72,24 +72,24 @@ impl<'a> At<'a> {
         Ok(text)
     }
 
-    pub(super) fn number(&self) -> Result<f64, PolicyError> {
+    pub(crate) fn number(&self) -> Result<f64, PolicyError> {
         let number = self.value.as_f64().filter(|number| number.is_finite());
         number.ok_or_else(|| self.error("It must be a number."))
     }
 
     /// A number from one bound to another.
-    pub(super) fn number_in(&self, least: f64, most: f64) -> Result<f64, PolicyError> {
+    pub(crate) fn number_in(&self, least: f64, most: f64) -> Result<f64, PolicyError> {
         let number = self.number()?;
         let right = (least..=most).contains(&number);
         right.then_some(number).ok_or_else(|| self.error(format!("It must be from {least} to {most}.")))
     }
 
-    pub(super) fn flag(&self) -> Result<bool, PolicyError> {
+    pub(crate) fn flag(&self) -> Result<bool, PolicyError> {
         self.value.as_bool().ok_or_else(|| self.error("It must be true or false."))
     }
 
     /// One of some names.
-    pub(super) fn one_of<T: Copy>(&self, names: &[(&str, T)]) -> Result<T, PolicyError> {
+    pub(crate) fn one_of<T: Copy>(&self, names: &[(&str, T)]) -> Result<T, PolicyError> {
         let text = self.text()?;
         let found = names.iter().find(|(name, _)| *name == text);
         found.map(|(_, value)| *value).ok_or_else(|| {

@@ -1,0 +1,36 @@
+//! Notices: what happened to the gateway itself, not to a payment.
+
+use crate::attempt::ProcessorName;
+use crate::id::EventId;
+use crate::method::MethodFamily;
+use crate::routing::breaker::BreakerState;
+use serde::{Deserialize, Serialize};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Its id: later notices have larger ones.
+    pub id: EventId,
+    /// When.
+    pub at_ms: u64,
+    /// What.
+    pub kind: NoticeKind,
+}
+
+/// What happened. The order is stored: append, never reorder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoticeKind {
+    /// A circuit breaker changed.
+    BreakerChanged {
+        /// The processor it watches.
+        processor: ProcessorName,
+        /// The method.
+        method: MethodFamily,
+        /// What it was.
+        from: BreakerState,
+        /// What it is.
+        to: BreakerState,
+        /// Whether another gateway said so.
+        learned: bool,
+    },
+}

@@ -1,0 +1,364 @@
+//! What is known of the processors, and the right to call one.
+
+use super::RoutingOptions;
+use crate::clock::Clock;
+use crate::exchange::Performed;
+use crate::policies::Policies;
+use crate::processors::Processors;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::broadcast;
+use tollgate_core::attempt::ProcessorName;
+use tollgate_core::failure::FailureCode;
+use tollgate_core::id::MerchantId;
+use tollgate_core::merchant::Mode;
+use tollgate_core::method::MethodFamily;
+use tollgate_core::outcome::Outcome;
+use tollgate_core::routing::breaker::{Breaker, BreakerState, CallEnd, Change, Permit};
+use tollgate_core::routing::policy::RoutingPolicy;
+use tollgate_core::routing::rank::ExploreMeter;
+use tollgate_core::routing::record::PassedOver;
+use tollgate_core::routing::retry::{RetryBudget, RetryOptions};
+use tollgate_core::routing::split::Split;
+use tollgate_core::routing::stats::RouteStats;
+
+/// Changes of breakers that a slow listener may be behind by.
+const CHANGES_KEPT: usize = 1_024;
+
+/// Most volume splits whose credits are kept.
+pub(super) const SPLITS_MAX: usize = 100_000;
+
+/// The longest a processor is spared because it asked for it, in milliseconds.
+const SPARE_MS_MAX: u64 = 30_000;
+
+/// A breaker changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerEvent {
+    /// The processor it watches.
+    pub processor: ProcessorName,
+    /// The method.
+    pub method: MethodFamily,
+    /// What it was.
+    pub from: BreakerState,
+    /// What it is.
+    pub to: BreakerState,
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Until when it is open.
+    pub open_until_ms: Option<u64>,
+    /// Whether another gateway said so.
+    pub learned: bool,
+}
+
+/// What is known of one processor account.
+pub(super) struct Lane {
+    /// In the order of [`MethodFamily::ALL`].
+    breakers: Vec<Mutex<Breaker>>,
+    budget: Mutex<RetryBudget>,
+    pub(super) under_way: AtomicUsize,
+    pub(super) under_way_max: usize,
+    /// Until when it asked to be left alone, in milliseconds since the Unix epoch.
+    spared_until_ms: AtomicU64,
+}
+
+/// What is known of all of them.
+pub(crate) struct Router {
+    pub(super) options: RoutingOptions,
+    pub(super) lanes: HashMap<ProcessorName, Lane>,
+    /// Live and sandbox: what costs nothing must not colour what real payments are judged by.
+    stats: [Mutex<RouteStats>; 2],
+    meters: [Mutex<ExploreMeter>; 2],
+    pub(super) splits: Mutex<HashMap<(MerchantId, String), Split>>,
+    merchants: Mutex<HashMap<MerchantId, usize>>,
+    pub(super) policies: Policies<RoutingPolicy>,
+    changes: broadcast::Sender<BreakerEvent>,
+    clock: Clock,
+}
+
+impl Router {
+    pub(crate) fn new(options: RoutingOptions, processors: &Processors, clock: Clock) -> Self {
+        let now_ms = clock.now_ms();
+        let lane = |under_way_max: usize| Lane {
+            breakers: MethodFamily::ALL.iter().map(|_| Mutex::new(Breaker::new(options.breaker))).collect(),
+            budget: Mutex::new(RetryBudget::new(options.budget, now_ms)),
+            under_way: AtomicUsize::new(0),
+            under_way_max,
+            spared_until_ms: AtomicU64::new(0),
+        };
+        Self {
+            lanes: processors
+                .iter()
+                .map(|processor| (processor.name.clone(), lane(processor.traits.concurrency_max)))
+                .collect(),
+            stats: [(), ()].map(|()| Mutex::new(RouteStats::new(options.stats))),
+            meters: [(), ()].map(|()| Mutex::default()),
+            splits: Mutex::default(),
+            merchants: Mutex::default(),
+            policies: Policies::default(),
+            changes: broadcast::channel(CHANGES_KEPT).0,
+            options,
+            clock,
+        }
+    }
+
+    /// How charges are tried again.
+    pub(crate) const fn retry(&self) -> &RetryOptions {
+        &self.options.retry
+    }
+
+    /// The total time of a charge.
+    pub(crate) const fn deadline(&self) -> Duration {
+        self.options.deadline
+    }
+
+    /// After this time without an answer a status enquiry is sent a second time.
+    pub(crate) const fn hedge_after(&self) -> Duration {
+        self.options.hedge_after
+    }
+
+    /// Whether a charge would be let through to a processor now.
+    pub(crate) fn would_admit(&self, processor: &ProcessorName, method: MethodFamily) -> bool {
+        self.closed_to(processor, method, self.clock.now_ms()).is_none()
+    }
+
+    /// Hears of every change of a breaker.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<BreakerEvent> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn stats(&self, mode: Mode) -> &Mutex<RouteStats> {
+        let [live, sandbox] = &self.stats;
+        match mode {
+            Mode::Live => live,
+            Mode::Sandbox => sandbox,
+        }
+    }
+
+    pub(super) fn meter(&self, mode: Mode) -> &Mutex<ExploreMeter> {
+        let [live, sandbox] = &self.meters;
+        match mode {
+            Mode::Live => live,
+            Mode::Sandbox => sandbox,
+        }
+    }
+
+    fn breaker(&self, processor: &ProcessorName, method: MethodFamily) -> Option<&Mutex<Breaker>> {
+        let place = MethodFamily::ALL.iter().position(|family| *family == method)?;
+        self.lanes.get(processor)?.breakers.get(place)
+    }
+
+    /// Whether a new charge may go to a processor now, and if not, why and for how long, in milliseconds.
+    pub(super) fn closed_to(
+        &self,
+        processor: &ProcessorName,
+        method: MethodFamily,
+        now_ms: u64,
+    ) -> Option<(PassedOver, u64)> {
+        let lane = self.lanes.get(processor)?;
+        if lane.under_way.load(Ordering::Relaxed) >= lane.under_way_max {
+            return Some((PassedOver::Busy, 1_000));
+        }
+        let spared_ms = lane.spared_until_ms.load(Ordering::Relaxed).saturating_sub(now_ms);
+        if spared_ms > 0 {
+            return Some((PassedOver::Busy, spared_ms));
+        }
+        let breaker = self.breaker(processor, method)?.lock();
+        if breaker.would_admit(now_ms) {
+            return None;
+        }
+        let wait_ms = breaker.open_until_ms().map_or(1_000, |until_ms| until_ms.saturating_sub(now_ms));
+        Some((PassedOver::BreakerOpen, wait_ms.max(1)))
+    }
+
+    /// Asks for the right to send one charge to a processor.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        processor: &ProcessorName,
+        method: MethodFamily,
+    ) -> Option<CallGuard> {
+        let now_ms = self.clock.now_ms();
+        let lane = self.lanes.get(processor)?;
+        if lane.spared_until_ms.load(Ordering::Relaxed) > now_ms {
+            return None;
+        }
+        let under_way = lane.under_way.fetch_add(1, Ordering::AcqRel);
+        // From here on the guard gives the place back.
+        let mut guard =
+            CallGuard { router: Arc::clone(self), processor: processor.clone(), method, permit: None };
+        if under_way >= lane.under_way_max {
+            return None;
+        }
+        let admitted = self.breaker(processor, method)?.lock().admit(now_ms);
+        let (permit, change) = admitted.ok()?;
+        if let Some(change) = change {
+            self.tell(processor, method, change, false);
+        }
+        guard.permit = Some(permit);
+        Some(guard)
+    }
+
+    /// Counts what came of an operation that goes to its processor whatever its breaker says: a capture, a
+    /// refund.
+    pub(crate) fn answered(
+        &self,
+        processor: &ProcessorName,
+        method: MethodFamily,
+        done: &Performed,
+        now_ms: u64,
+    ) {
+        let Some(breaker) = self.breaker(processor, method) else { return };
+        let change = {
+            let mut breaker = breaker.lock();
+            // A half-open breaker's probes are charges: what is let through anyway proves nothing about them.
+            if breaker.state(now_ms) != BreakerState::Closed {
+                return;
+            }
+            let Ok((permit, _)) = breaker.admit(now_ms) else { return };
+            breaker.settle(permit, call_end(done), done.took_ms, now_ms)
+        };
+        if let Some(change) = change {
+            self.tell(processor, method, change, false);
+        }
+    }
+
+    /// Takes a token of a processor's retry budget.
+    pub(crate) fn pays_for_repeat(&self, processor: &ProcessorName) -> bool {
+        let Some(lane) = self.lanes.get(processor) else { return false };
+        let pays = lane.budget.lock().take(self.clock.now_ms());
+        if !pays {
+            metrics::counter!("tollgate_retries_refused_total", "processor" => processor.as_str().to_owned())
+                .increment(1);
+        }
+        pays
+    }
+
+    /// Where a breaker stands, and until when it is open.
+    pub(crate) fn breaker_state(
+        &self,
+        processor: &ProcessorName,
+        method: MethodFamily,
+        now_ms: u64,
+    ) -> Option<(BreakerState, Option<u64>)> {
+        let breaker = self.breaker(processor, method)?.lock();
+        let state = breaker.state(now_ms);
+        let until_ms = breaker.open_until_ms().filter(|_| state == BreakerState::Open);
+        Some((state, until_ms))
+    }
+
+    /// Learns from another gateway that a breaker is open until some time, or closed.
+    pub(crate) fn learn(&self, processor: &ProcessorName, method: MethodFamily, open_until_ms: Option<u64>) {
+        let now_ms = self.clock.now_ms();
+        let Some(breaker) = self.breaker(processor, method) else { return };
+        let change = match open_until_ms {
+            Some(until_ms) => breaker.lock().learn_open(until_ms, now_ms),
+            None => breaker.lock().learn_closed(now_ms),
+        };
+        if let Some(change) = change {
+            self.tell(processor, method, change, true);
+        }
+    }
+
+    fn tell(&self, processor: &ProcessorName, method: MethodFamily, change: Change, learned: bool) {
+        let at_ms = self.clock.now_ms();
+        let open_until_ms = self.breaker_state(processor, method, at_ms).and_then(|(_, until_ms)| until_ms);
+        // Nobody listening is no fault.
+        let _ = self.changes.send(BreakerEvent {
+            processor: processor.clone(),
+            method,
+            from: change.from,
+            to: change.to,
+            at_ms,
+            open_until_ms,
+            learned,
+        });
+    }
+
+    /// Takes a place among a merchant's flows, if one is free.
+    pub(crate) fn enter(&self, merchant_id: MerchantId) -> bool {
+        let mut merchants = self.merchants.lock();
+        let count = merchants.entry(merchant_id).or_default();
+        let enters = *count < self.options.merchant_flows_max;
+        *count += usize::from(enters);
+        enters
+    }
+
+    /// Gives it back.
+    pub(crate) fn leave(&self, merchant_id: MerchantId) {
+        let mut merchants = self.merchants.lock();
+        if let Some(count) = merchants.get_mut(&merchant_id) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                merchants.remove(&merchant_id);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// The right to send one charge to a processor. Given back when it is dropped, whatever happened.
+pub(crate) struct CallGuard {
+    router: Arc<Router>,
+    processor: ProcessorName,
+    method: MethodFamily,
+    permit: Option<Permit>,
+}
+
+impl CallGuard {
+    /// Says how the call went.
+    pub(crate) fn end(mut self, mode: Mode, done: &Performed) {
+        let now_ms = self.router.clock.now_ms();
+        if !done.blameless {
+            self.router.stats(mode).lock().answered(&self.processor, self.method, done.took_ms, now_ms);
+        }
+        self.settle(call_end(done), done.took_ms);
+        let Some(lane) = self.router.lanes.get(&self.processor) else { return };
+        lane.budget.lock().called();
+        if let Some(wait_ms) = done.retry_after_ms {
+            let until_ms = now_ms.saturating_add(wait_ms.min(SPARE_MS_MAX));
+            lane.spared_until_ms.fetch_max(until_ms, Ordering::Relaxed);
+        }
+    }
+
+    fn settle(&mut self, end: CallEnd, took_ms: u64) {
+        let Some(permit) = self.permit.take() else { return };
+        let now_ms = self.router.clock.now_ms();
+        let Some(breaker) = self.router.breaker(&self.processor, self.method) else { return };
+        let change = breaker.lock().settle(permit, end, took_ms, now_ms);
+        if let Some(change) = change {
+            self.router.tell(&self.processor, self.method, change, false);
+        }
+    }
+}
+
+impl Drop for CallGuard {
+    fn drop(&mut self) {
+        self.settle(CallEnd::NotMade, 0);
+        if let Some(lane) = self.router.lanes.get(&self.processor) {
+            lane.under_way.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// What an outcome says of the processor. A decline is a proper answer; so is being asked to slow down, and
+/// being told that the request or the account is wrong.
+fn call_end(done: &Performed) -> CallEnd {
+    if done.blameless {
+        return CallEnd::NotMade;
+    }
+    match &done.outcome {
+        Outcome::Unknown(_) => CallEnd::Fault,
+        Outcome::NotTaken(failure) => match failure.code {
+            FailureCode::ProcessorUnavailable => CallEnd::Fault,
+            _ => CallEnd::Answered,
+        },
+        _ => CallEnd::Answered,
+    }
+}
