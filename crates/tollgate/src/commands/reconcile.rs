@@ -27,7 +27,7 @@ use tollgate_engine::clock::Clock;
 use tollgate_engine::ids;
 use tollgate_store::Store;
 use tollgate_store::commit::Commit;
-use verdict::{Coverage, Verdict, verdict};
+use verdict::{Coverage, Open, Verdict, verdict};
 
 /// Attempts read at once.
 const PAGE: usize = 1_000;
@@ -204,7 +204,7 @@ pub(crate) async fn reconcile(
     let mut verdicts = Vec::with_capacity(open.len());
     for (payment, attempt) in open {
         let row = rows.get(&row_of(&payment, &attempt));
-        match verdict(&payment, &attempt, row, asked.coverage) {
+        match verdict(Open::of(&payment, &attempt), row, asked.coverage) {
             Ok(verdict) => verdicts.push((payment, attempt, verdict)),
             Err(line) => bad.push(line),
         }

@@ -22,8 +22,16 @@ const KNOBS: &str = "
 [engine]
 processor_timeout_ms = 800
 connect_timeout_ms = 300
-failover_max = 3
+deadline_ms = 4000
 action_timeout_s = 6
+
+[breaker]
+open_ms = 500
+slow_ms = 600
+
+[retry]
+first_ms = 100
+longest_ms = 800
 
 [enquiry]
 first_ms = 50
