@@ -1,11 +1,12 @@
 //! The control endpoint under `/sim`: faults, books, and the customer's decisions.
 
 use crate::desk::Desk;
-use crate::fault::FaultProfile;
+use crate::fault::{FaultProfile, ProfileError};
 use crate::http::{Response, books_reply, json, quoted, reply};
 use bytes::Bytes;
 use http::Method;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the control endpoint asks of a simulator.
 pub(crate) enum Request<'a> {
@@ -37,11 +38,12 @@ pub(crate) fn read<'a>(desk: &Desk, method: &Method, path: &'a str, body: &Bytes
         (&Method::PUT, "faults") => set_faults(desk, body),
         (&Method::POST, "reset") => match desk.books.reset() {
             Ok(()) => {
-                desk.set_profile(FaultProfile::default());
+                desk.handle().put(FaultProfile::default());
                 json(200, r#"{"reset":true}"#)
             }
             Err(_) => problem(500, "the journal could not be written"),
         },
+        (&Method::POST, "refuse") => refuse(desk, reference),
         (&Method::POST, "approve") => return Request::Decide { reference, approve: true, browser: false },
         (&Method::POST, "reject") => return Request::Decide { reference, approve: false, browser: false },
         (&Method::POST, "lapse") => return Request::Lapse { reference },
@@ -60,11 +62,20 @@ fn set_faults(desk: &Desk, body: &Bytes) -> Response {
         Ok(profile) => profile,
         Err(error) => return problem(400, &error.to_string()),
     };
-    if let Err(error) = profile.check() {
+    if let Err(error) = desk.handle().set_faults(profile) {
         return problem(400, &error.to_string());
     }
-    desk.set_profile(profile);
     profile_reply(&desk.profile())
+}
+
+fn refuse(desk: &Desk, ms: &str) -> Response {
+    match ms.parse().map_err(|_| ProfileError::Time).and_then(|ms| {
+        let time = Duration::from_millis(ms);
+        desk.handle().refuse_for(time)
+    }) {
+        Ok(()) => json(200, format!(r#"{{"refuses_ms":{ms}}}"#)),
+        Err(error) => problem(400, &error.to_string()),
+    }
 }
 
 fn profile_reply(profile: &FaultProfile) -> Response {

@@ -2,10 +2,13 @@
 
 use crate::books::{Books, BooksError, IdStyle};
 use crate::fault::{Dice, Fault, FaultProfile};
-use crate::http::{HangUp, Response, reply};
+use crate::handle::Handle;
+use crate::http::{HangUp, ReplyBody, Response, json, reply};
 use crate::instrument::Behaviour;
 use crate::webhooks::{Delivery, Message, Sender};
-use parking_lot::{Mutex, RwLock};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +28,10 @@ pub(crate) struct Desk {
     pub(crate) webhooks: Sender,
     /// Where this simulator is reachable, e.g. `http://127.0.0.1:9001`.
     pub(crate) base_url: String,
-    profile: RwLock<Arc<FaultProfile>>,
+    /// What is set from outside.
+    handle: Handle,
+    /// The first successful answer of each kind, to be told to somebody else.
+    told: Mutex<HashMap<&'static str, Bytes>>,
     timers: Arc<Semaphore>,
     /// Where the browser of each pending payment goes afterwards.
     returns: Mutex<HashMap<u64, String>>,
@@ -45,24 +51,25 @@ impl Desk {
             dice: Dice::new(seed),
             webhooks: Sender::start(webhook_target, ids.processor),
             base_url,
-            profile: RwLock::new(Arc::new(profile)),
+            handle: Handle::new(profile),
+            told: Mutex::default(),
             timers: Arc::new(Semaphore::new(TIMERS_MAX)),
             returns: Mutex::default(),
         })
     }
 
     pub(crate) fn profile(&self) -> Arc<FaultProfile> {
-        Arc::clone(&self.profile.read())
+        self.handle.profile()
     }
 
-    pub(crate) fn set_profile(&self, profile: FaultProfile) {
-        *self.profile.write() = Arc::new(profile);
+    pub(crate) const fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// What happens to a charge: the instrument decides, or else the dice.
     pub(crate) fn behaviour(&self, instrument: Behaviour, profile: &FaultProfile) -> Behaviour {
         match instrument {
-            Behaviour::Success => match profile.draw(&self.dice) {
+            Behaviour::Success => match self.drawn(profile) {
                 Some(Fault::Decline) => Behaviour::Fail(crate::instrument::Failure::Declined),
                 Some(fault) => Behaviour::Fault(fault),
                 None => Behaviour::Success,
@@ -76,7 +83,44 @@ impl Desk {
         if is_enquiry && !profile.enquiries_too {
             return None;
         }
-        profile.draw(&self.dice).filter(|fault| *fault != Fault::Decline)
+        let fault = profile.draw(&self.dice).filter(|fault| match fault {
+            Fault::Decline => false,
+            Fault::Lying => !is_enquiry,
+            _ => true,
+        })?;
+        self.handle.count(fault);
+        Some(fault)
+    }
+
+    fn drawn(&self, profile: &FaultProfile) -> Option<Fault> {
+        let fault = profile.draw(&self.dice)?;
+        self.handle.count(fault);
+        Some(fault)
+    }
+
+    /// Keeps the first success of a kind of request, for [`Desk::lie`].
+    pub(crate) fn remember(&self, kind: &'static str, response: &Response) {
+        if !response.status().is_success() {
+            return;
+        }
+        let ReplyBody::Whole(body) = response.body() else {
+            return;
+        };
+        let mut told = self.told.lock();
+        if !told.contains_key(kind)
+            && let Some(bytes) = whole_of(body)
+        {
+            told.insert(kind, bytes);
+        }
+    }
+
+    /// A success, well-formed and even signed, that was another request's of that kind.
+    pub(crate) fn lie(&self, kind: &'static str) -> Response {
+        match self.told.lock().get(kind) {
+            Some(body) => json(200, body.clone()),
+            // Nothing to tell yet.
+            None => reply(500, "text/plain", "Internal Server Error"),
+        }
     }
 
     /// Faults that strike before anything is done.
@@ -165,6 +209,17 @@ impl Desk {
     /// Whether enquiries are still blind to an entry.
     pub(crate) fn is_blind_to(&self, created_ms: u64, profile: &FaultProfile) -> bool {
         profile.enquiry_blind_ms > 0 && now_ms().saturating_sub(created_ms) < profile.enquiry_blind_ms
+    }
+}
+
+/// The bytes of a body that is there as a whole.
+fn whole_of(body: &Full<Bytes>) -> Option<Bytes> {
+    let mut body = body.clone();
+    let mut frame = std::pin::pin!(body.frame());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match frame.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
+        _ => None,
     }
 }
 

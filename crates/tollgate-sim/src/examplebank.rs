@@ -69,13 +69,13 @@ impl ExampleBankSim {
         match (head.method.as_str(), parts.as_slice()) {
             ("POST", ["v1", "payments"]) => self.payment(&body, &profile).await,
             ("POST", ["v1", "payments", reference, "captures"]) => {
-                self.act(&profile, || self.capture(reference, &body, &profile)).await
+                self.act("capture", &profile, || self.capture(reference, &body, &profile)).await
             }
             ("POST", ["v1", "payments", reference, "void"]) => {
-                self.act(&profile, || self.void(reference, &body, &profile)).await
+                self.act("void", &profile, || self.void(reference, &body, &profile)).await
             }
             ("POST", ["v1", "payments", reference, "refunds"]) => {
-                self.act(&profile, || self.refund(reference, &body, &profile)).await
+                self.act("refund", &profile, || self.refund(reference, &body, &profile)).await
             }
             ("GET", ["v1", "payments", rest @ ..]) => {
                 let fault = self.desk.fault(&profile, true);
@@ -102,6 +102,7 @@ impl ExampleBankSim {
 
     async fn act(
         &self,
+        kind: &'static str,
         profile: &FaultProfile,
         act: impl FnOnce() -> Result<String, Refused>,
     ) -> Result<Response, HangUp> {
@@ -109,10 +110,16 @@ impl ExampleBankSim {
         if let Some(response) = self.desk.strike_before(fault, profile).await? {
             return Ok(response);
         }
+        if fault == Some(Fault::Lying) {
+            return Ok(self.desk.lie(kind));
+        }
         let response = match act() {
             Ok(body) => json(200, disguised(body, fault)),
             Err(refused) => refused.reply(),
         };
+        if fault.is_none() {
+            self.desk.remember(kind, &response);
+        }
         self.desk.strike_after(fault, profile, response).await
     }
 
@@ -129,11 +136,36 @@ impl ExampleBankSim {
         if let Some(response) = self.desk.strike_before(fault, profile).await? {
             return Ok(response);
         }
+        if fault == Some(Fault::Lying) {
+            return Ok(json(201, self.lie(&request)));
+        }
         let response = match self.take(&request, behaviour, fault, profile) {
             Ok(body) => json(201, disguised(body, fault)),
             Err(refused) => refused.reply(),
         };
         self.desk.strike_after(fault, profile, response).await
+    }
+
+    /// A success that is another payment's, or of another amount.
+    fn lie(&self, request: &PaymentRequest) -> String {
+        let of_another = self.desk.dice.happens(0.5);
+        let amount_minor = request.amount_minor.saturating_add(if of_another { 0 } else { 100 });
+        let status = if request.manual { Status::Authorized } else { Status::Captured };
+        let entry = Entry {
+            reference: request.reference.as_str().into(),
+            amount_minor,
+            currency: request.currency,
+            status,
+            method: request.method,
+            manual: request.manual,
+            failure: 0,
+            captured_minor: if request.manual { 0 } else { amount_minor },
+            created_ms: now_ms(),
+            notes: Notes::None,
+            action: None,
+            refunds: Vec::new(),
+        };
+        disguised(reply::payment(0, &entry, None), of_another.then_some(Fault::WrongSignature))
     }
 
     fn take(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The longest a latency or a hang may be.
-const WAIT_MAX: Duration = Duration::from_secs(300);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// How long a simulator takes to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -106,6 +106,9 @@ pub struct FaultProfile {
     pub wrong_signature: f64,
     /// Done, and answered with `200` and nonsense.
     pub garbage: f64,
+    /// Nothing done, and answered with a well-formed success that is not this request's: another's, or of
+    /// another amount.
+    pub lying: f64,
     /// The faults above also strike enquiries.
     pub enquiries_too: bool,
     /// How long a timeout holds the connection, in milliseconds.
@@ -147,6 +150,7 @@ impl Default for FaultProfile {
             drop_after: 0.0,
             wrong_signature: 0.0,
             garbage: 0.0,
+            lying: 0.0,
             enquiries_too: false,
             hang_ms: 60_000,
             enquiry_blind_ms: 0,
@@ -188,9 +192,26 @@ pub(crate) enum Fault {
     DropAfter,
     WrongSignature,
     Garbage,
+    Lying,
 }
 
 impl Fault {
+    /// Every fault, by the name of its field in the profile.
+    pub(crate) const ALL: [(&'static str, Self); 12] = [
+        ("decline", Self::Decline),
+        ("rate_limited", Self::RateLimited),
+        ("error_500", Self::Error500),
+        ("error_500_after", Self::Error500After),
+        ("unavailable_503", Self::Unavailable503),
+        ("timeout_before", Self::TimeoutBefore),
+        ("timeout_after", Self::TimeoutAfter),
+        ("drop_before", Self::DropBefore),
+        ("drop_after", Self::DropAfter),
+        ("wrong_signature", Self::WrongSignature),
+        ("garbage", Self::Garbage),
+        ("lying", Self::Lying),
+    ];
+
     /// Whether the caller is left without a usable answer although it was done.
     pub(crate) const fn loses_the_answer(self) -> bool {
         matches!(
@@ -201,7 +222,7 @@ impl Fault {
 }
 
 impl FaultProfile {
-    const fn faults(&self) -> [(f64, Fault); 11] {
+    const fn faults(&self) -> [(f64, Fault); 12] {
         [
             (self.decline, Fault::Decline),
             (self.rate_limited, Fault::RateLimited),
@@ -214,6 +235,7 @@ impl FaultProfile {
             (self.drop_after, Fault::DropAfter),
             (self.wrong_signature, Fault::WrongSignature),
             (self.garbage, Fault::Garbage),
+            (self.lying, Fault::Lying),
         ]
     }
 

@@ -22,6 +22,7 @@
 //! | `503`, not taken | 4000000000000101 | `error503` |
 //! | wrong signature, taken | 4000000000000028 | `wrong-signature` |
 //! | `200` with nonsense, taken | 4000000000000010 | `garbage` |
+//! | `200` with another's success, not taken | – | `lying` |
 //!
 //! Names are compared without case, `-`, `_` and `.`.
 //!
@@ -119,6 +120,7 @@ const NAMES: &[(&str, Behaviour)] = &[
     ("error503", Behaviour::Fault(Fault::Unavailable503)),
     ("wrongsignature", Behaviour::Fault(Fault::WrongSignature)),
     ("garbage", Behaviour::Fault(Fault::Garbage)),
+    ("lying", Behaviour::Fault(Fault::Lying)),
 ];
 
 /// What a card number makes happen.

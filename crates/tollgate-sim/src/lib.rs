@@ -10,6 +10,7 @@ mod desk;
 mod examplebank;
 pub mod fault;
 pub mod fraud;
+pub mod handle;
 mod http;
 mod instrument;
 pub mod load;

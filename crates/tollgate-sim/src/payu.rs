@@ -85,7 +85,13 @@ impl PayUSim {
                 if let Some(response) = self.desk.strike_before(fault, &profile).await? {
                     return Ok(response);
                 }
+                if fault == Some(Fault::Lying) {
+                    return Ok(self.desk.lie(command.kind()));
+                }
                 let response = json(200, self.command(&command, &profile));
+                if command.moves_money() {
+                    self.desk.remember(command.kind(), &response);
+                }
                 self.desk.strike_after(fault, &profile, response).await
             }
             _ => Ok(json(404, r#"{"status":0,"msg":"Not found"}"#)),
@@ -109,6 +115,9 @@ impl PayUSim {
         if let Some(response) = self.desk.strike_before(fault, profile).await? {
             return Ok(response);
         }
+        if fault == Some(Fault::Lying) {
+            return Ok(json(200, self.lie(form, method)));
+        }
         let registered = self.register(&form, method);
         let body = match registered.and_then(|number| self.keep_mandate(number, &form)) {
             Ok(number) => {
@@ -118,6 +127,31 @@ impl PayUSim {
             Err((code, message)) => reply::refused(&form.txnid, code, message),
         };
         self.desk.strike_after(fault, profile, json(200, body)).await
+    }
+
+    /// A success, signed, that is another transaction's, or of another amount.
+    fn lie(&self, mut form: Form, method: Method) -> String {
+        if self.desk.dice.happens(0.5) {
+            form.txnid = form.txnid.chars().rev().collect();
+        } else {
+            form.amount = format!("9{}", form.amount);
+        }
+        let status = if form.pre_authorize { Status::Authorized } else { Status::Captured };
+        let entry = Entry {
+            reference: form.txnid.as_str().into(),
+            amount_minor: 0,
+            currency: *b"INR",
+            status,
+            method,
+            manual: form.pre_authorize,
+            failure: 0,
+            captured_minor: 0,
+            created_ms: now_ms(),
+            notes: Notes::None,
+            action: None,
+            refunds: Vec::new(),
+        };
+        reply::finished(0, &entry, &form, &self.sign(&entry, &form))
     }
 
     /// A txnid that was paid, or is being paid, is refused; after a failure it may be used again.

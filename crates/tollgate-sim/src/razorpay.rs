@@ -17,7 +17,7 @@ use crate::accounts::RazorpayOptions;
 use crate::books::{Entry, IdStyle, Refusal};
 use crate::control;
 use crate::desk::Desk;
-use crate::fault::{FaultProfile, PendingEnd, WebhookPolicy};
+use crate::fault::{Fault, FaultProfile, PendingEnd, WebhookPolicy};
 use crate::http::{HangUp, Response, json, whole};
 use crate::server::Processor;
 use base64::Engine;
@@ -93,10 +93,10 @@ impl RazorpaySim {
         if head.method == http::Method::PUT || head.method == http::Method::DELETE {
             return match (head.method == http::Method::PUT, parts.as_slice()) {
                 (true, ["v1", "customers", customer, "tokens", token, "cancel"]) => {
-                    self.act(&profile, || self.cancel_token(customer, token)).await
+                    self.act("cancel_token", &profile, || self.cancel_token(customer, token)).await
                 }
                 (false, ["v1", "customers", customer, "tokens", token]) => {
-                    self.act(&profile, || self.delete_token(customer, token)).await
+                    self.act("delete_token", &profile, || self.delete_token(customer, token)).await
                 }
                 _ => Ok(NO_SUCH_URL.reply()),
             };
@@ -106,15 +106,17 @@ impl RazorpaySim {
                 self.create_payment(&body, &profile).await
             }
             (false, ["v1", "payments", "create", "recurring"]) => self.debit(&body, &profile).await,
-            (false, ["v1", "customers"]) => self.act(&profile, || self.create_customer(&body)).await,
-            (false, ["v1", "orders"]) => self.act(&profile, || self.create_order(&body)).await,
+            (false, ["v1", "customers"]) => {
+                self.act("customer", &profile, || self.create_customer(&body)).await
+            }
+            (false, ["v1", "orders"]) => self.act("order", &profile, || self.create_order(&body)).await,
             (false, ["v1", "payments", id, "capture"]) => {
-                self.act(&profile, || self.capture(id, &body, &profile)).await
+                self.act("capture", &profile, || self.capture(id, &body, &profile)).await
             }
             (false, ["v1", "payments", id, "refund"]) => {
                 let key = head.headers.get("x-refund-idempotency");
                 let key = key.and_then(|key| key.to_str().ok()).unwrap_or("");
-                self.act(&profile, || Arc::clone(&self).refund(id, key, &body, &profile)).await
+                self.act("refund", &profile, || Arc::clone(&self).refund(id, key, &body, &profile)).await
             }
             (true, ["v1", rest @ ..]) => {
                 let fault = self.desk.fault(&profile, true);
@@ -130,6 +132,7 @@ impl RazorpaySim {
 
     async fn act(
         &self,
+        kind: &'static str,
         profile: &FaultProfile,
         act: impl FnOnce() -> Result<Response, Refused>,
     ) -> Result<Response, HangUp> {
@@ -137,7 +140,11 @@ impl RazorpaySim {
         if let Some(response) = self.desk.strike_before(fault, profile).await? {
             return Ok(response);
         }
+        if fault == Some(Fault::Lying) {
+            return Ok(self.desk.lie(kind));
+        }
         let response = act().unwrap_or_else(|refused| refused.reply());
+        self.desk.remember(kind, &response);
         self.desk.strike_after(fault, profile, response).await
     }
 

@@ -4,6 +4,7 @@ use crate::accounts::Simulator;
 use crate::books::BooksError;
 use crate::desk::Desk;
 use crate::fault::{FaultProfile, ProfileError};
+use crate::handle::Handle;
 use crate::http::{HangUp, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -12,8 +13,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -64,6 +65,7 @@ pub enum SimError {
 #[derive(Debug)]
 pub struct Running {
     places: Vec<(Simulator, SocketAddr)>,
+    handles: Vec<Handle>,
     tasks: JoinSet<()>,
 }
 
@@ -77,6 +79,14 @@ impl Running {
     #[must_use]
     pub fn accounts(&self) -> String {
         self.places.iter().map(|(simulator, address)| simulator.account(*address)).collect()
+    }
+
+    /// The simulators' names, each with what sets its faults.
+    pub fn handles(&self) -> impl Iterator<Item = (&'static str, Handle)> {
+        self.places
+            .iter()
+            .zip(&self.handles)
+            .map(|((simulator, _), handle)| (simulator.name(), handle.clone()))
     }
 
     /// Waits until the simulators have stopped.
@@ -93,13 +103,14 @@ impl Running {
 /// Lets callers in to one simulator.
 pub(crate) struct Doorman<'t> {
     listener: TcpListener,
+    handle: Handle,
     stopped: watch::Receiver<bool>,
     tasks: &'t mut JoinSet<()>,
 }
 
 impl Doorman<'_> {
     pub(crate) fn admit<P: Processor>(self, processor: P) {
-        self.tasks.spawn(accept(self.listener, Arc::new(processor), self.stopped));
+        self.tasks.spawn(accept(self.listener, self.handle, Arc::new(processor), self.stopped));
     }
 }
 
@@ -126,7 +137,7 @@ pub async fn serve(
 ) -> Result<Running, SimError> {
     options.faults.check()?;
     let (stop, stopped) = watch::channel(false);
-    let mut running = Running { places: Vec::new(), tasks: JoinSet::new() };
+    let mut running = Running { places: Vec::new(), handles: Vec::new(), tasks: JoinSet::new() };
     let mut next = options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
     for simulator in options.simulators {
         let (listener, address) = listen(simulator.name(), next).await?;
@@ -137,7 +148,9 @@ pub async fn serve(
         let base_url = format!("http://{address}");
         let faults = options.faults.clone();
         let desk = Desk::open(simulator.ids(), dir, base_url, target, faults, options.seed)?;
-        let doorman = Doorman { listener, stopped: stopped.clone(), tasks: &mut running.tasks };
+        let handle = desk.handle().clone();
+        running.handles.push(handle.clone());
+        let doorman = Doorman { listener, handle, stopped: stopped.clone(), tasks: &mut running.tasks };
         simulator.open(doorman, desk);
         running.places.push((simulator, address));
     }
@@ -155,30 +168,87 @@ async fn listen(processor: &'static str, address: SocketAddr) -> Result<(TcpList
     Ok((listener, bound))
 }
 
-async fn accept<P: Processor>(listener: TcpListener, processor: Arc<P>, mut stopped: watch::Receiver<bool>) {
+/// How long the operating system may take to give a port back.
+const REBIND_PAUSE: Duration = Duration::from_millis(5);
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1_024;
+
+async fn accept<P: Processor>(
+    mut listener: TcpListener,
+    handle: Handle,
+    processor: Arc<P>,
+    mut stopped: watch::Receiver<bool>,
+) {
     processor.started();
+    let mut refusing = handle.refusing();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
-                    connections.spawn(converse(stream, Arc::clone(&processor), stopped.clone()));
+                    let (stopped, refusing) = (stopped.clone(), refusing.clone());
+                    connections.spawn(converse(stream, Arc::clone(&processor), stopped, refusing));
                 }
                 Ok(_) => {}
                 // Out of file descriptors, most likely: some will be free in a moment.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            _ = stopped.changed() => break,
+            Ok(()) = refusing.changed() => {
+                let refused = refuse(listener, &mut refusing);
+                listener = tokio::select! {
+                    Some(again) = refused => again,
+                    _ = stopped.changed() => break,
+                    else => break,
+                };
+            }
+            _ = stopped.changed() => {
+                drop(listener);
+                break;
+            }
         }
     }
-    drop(listener);
     let _ = tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
 }
 
-async fn converse<P: Processor>(stream: TcpStream, processor: Arc<P>, mut stopped: watch::Receiver<bool>) {
+/// Closes a listener until the time is over, then listens at the same address again. Meanwhile the port is
+/// held without listening: connections are refused, and nobody else can take it. None if the address cannot
+/// be had again.
+async fn refuse(
+    listener: TcpListener,
+    refusing: &mut watch::Receiver<Option<Instant>>,
+) -> Option<TcpListener> {
+    let address = listener.local_addr().ok()?;
+    drop(listener);
+    let socket = loop {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.ok()?;
+        socket.set_reuseaddr(true).ok()?;
+        match socket.bind(address) {
+            Ok(()) => break socket,
+            Err(_) => tokio::time::sleep(REBIND_PAUSE).await,
+        }
+    };
+    loop {
+        let until = *refusing.borrow_and_update();
+        match until.filter(|until| *until > Instant::now()) {
+            Some(until) => tokio::time::sleep_until(until.into()).await,
+            None => return socket.listen(BACKLOG).ok(),
+        }
+    }
+}
+
+async fn converse<P: Processor>(
+    stream: TcpStream,
+    processor: Arc<P>,
+    mut stopped: watch::Receiver<bool>,
+    mut refusing: watch::Receiver<Option<Instant>>,
+) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| Arc::clone(&processor).handle(request));
+    let service = service_fn(move |request| {
+        let processor = Arc::clone(&processor);
+        // As at a real processor, a caller who hangs up does not stop what was begun.
+        async move { tokio::spawn(processor.handle(request)).await.unwrap_or(Err(HangUp)) }
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         // No time limit on idle connections: the callers' pools decide how long they live, and a
         // connection closed here while a request is on its way would be a fault nobody asked for.
@@ -187,10 +257,10 @@ async fn converse<P: Processor>(stream: TcpStream, processor: Arc<P>, mut stoppe
     let mut connection = std::pin::pin!(connection);
     // A connection ends in an error when it is closed on purpose.
     tokio::select! {
-        _ = connection.as_mut() => {}
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(DRAIN, connection).await;
-        }
+        _ = connection.as_mut() => return,
+        _ = stopped.changed() => {}
+        _ = refusing.changed() => {}
     }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(DRAIN, connection).await;
 }

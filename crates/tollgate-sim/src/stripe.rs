@@ -14,10 +14,10 @@ mod replays;
 mod request;
 
 use crate::accounts::StripeOptions;
-use crate::books::{Entry, IdStyle, Refusal};
+use crate::books::{Entry, IdStyle, Refusal, Status};
 use crate::control;
 use crate::desk::Desk;
-use crate::fault::{FaultProfile, PendingEnd, WebhookPolicy};
+use crate::fault::{Fault, FaultProfile, PendingEnd, WebhookPolicy};
 use crate::http::{HangUp, Response, json, whole};
 use crate::instrument::Behaviour;
 use crate::server::Processor;
@@ -120,6 +120,17 @@ impl StripeSim {
         if let Some(response) = self.desk.strike_before(fault, profile).await? {
             return Ok(struck(&response));
         }
+        let kind = match parts {
+            ["payment_intents"] => "create",
+            ["payment_intents", _, "confirm"] => "confirm",
+            ["payment_intents", _, "capture"] => "capture",
+            ["payment_intents", _, "cancel"] => "cancel",
+            ["refunds"] => "refund",
+            _ => "other",
+        };
+        if fault == Some(Fault::Lying) {
+            return Ok(self.lie(kind, parts));
+        }
         let response = match known {
             Known::Saved(saved) => self.again(saved),
             Known::Otherwise => {
@@ -141,7 +152,27 @@ impl StripeSim {
                 json(status, answer)
             }
         };
+        if fault.is_none() {
+            self.desk.remember(kind, &response);
+        }
         self.desk.strike_after(fault, profile, response).await
+    }
+
+    /// A success that is another intent's, or of another amount. Nothing is done.
+    fn lie(&self, kind: &'static str, parts: &[&str]) -> Response {
+        let intent = match parts {
+            ["payment_intents", id, "confirm"] => self.entry_of(id).ok(),
+            _ => None,
+        };
+        match intent.filter(|_| self.desk.dice.happens(0.5)) {
+            Some((number, mut entry)) => {
+                entry.amount_minor = entry.amount_minor.saturating_add(100);
+                entry.status = if entry.manual { Status::Authorized } else { Status::Captured };
+                entry.captured_minor = if entry.manual { 0 } else { entry.amount_minor };
+                json(200, self.intent_of(number, &entry))
+            }
+            None => self.desk.lie(kind),
+        }
     }
 
     /// The reply that was given before.

@@ -36,6 +36,10 @@ enum Command {
     Load(commands::load::Args),
     /// Audits a store, and compares it with the simulators' books.
     Verify(commands::verify::Args),
+    /// Breaks everything while payments run, and audits what is left.
+    Chaos(commands::chaos::Args),
+    /// Settles open attempts by a processor's transaction report, in a store that no server has open.
+    Reconcile(commands::reconcile::Args),
     /// Fraud scoring: synthetic payments, training, evaluation, bench.
     Fraud(commands::fraud::Args),
     /// Makes partners and API keys in a store that no server has open.
@@ -68,6 +72,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Simulate(args) => commands::simulate::run(config, args).await,
             Command::Load(args) => commands::load::run(args).await,
             Command::Verify(args) => commands::verify::run(config, args).await,
+            Command::Chaos(args) => commands::chaos::run(config, args).await,
+            Command::Reconcile(args) => commands::reconcile::run(config, args).await,
             Command::Fraud(args) => commands::fraud::run(args).await,
             Command::Partner(args) => commands::partner::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,

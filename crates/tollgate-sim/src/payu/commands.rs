@@ -29,6 +29,15 @@ impl Command {
         )
     }
 
+    /// The command's name as the lies about it are kept.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.name.as_str() {
+            "capture_transaction" => "capture",
+            "cancel_refund_transaction" => "refund",
+            _ => "revoke",
+        }
+    }
+
     pub(super) fn is_debit(&self) -> bool {
         self.name == "si_transaction"
     }

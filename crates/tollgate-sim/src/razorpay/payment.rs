@@ -81,6 +81,10 @@ impl RazorpaySim {
         if let Some(response) = self.desk.strike_before(fault, profile).await? {
             return Ok(response);
         }
+        if fault == Some(Fault::Lying) {
+            // Truly signed, and about another order.
+            return Ok(json(200, as_json(&self.signed(number.saturating_add(1)))));
+        }
         // Wallets, banks and lenders have the customer on a page of theirs, unless that is linked.
         let has_page = matches!(method, Method::Wallet | Method::NetBanking | Method::Bnpl)
             && !instrument::is_frictionless(request.email());

@@ -86,7 +86,7 @@ const LOAD: Partner = Partner { name: "Load test", key_file: "load.key", process
 /// The fraud policy of these partners: whoever tries things out, or measures, pays with the same few test
 /// cards and addresses again and again, and would soon be taken for a fraudster. Every payment is scored all
 /// the same, and lists and rules work as soon as they are put.
-const LENIENT_POLICY: &str = r#"{"thresholds": {"step_up_above": 1, "block_above": 1}}"#;
+pub(crate) const LENIENT_POLICY: &str = r#"{"thresholds": {"step_up_above": 1, "block_above": 1}}"#;
 
 struct Partner {
     name: &'static str,

@@ -1,9 +1,11 @@
 //! One file a command.
 
+pub(crate) mod chaos;
 pub(crate) mod dev;
 pub(crate) mod fraud;
 pub(crate) mod load;
 pub(crate) mod partner;
+pub(crate) mod reconcile;
 pub(crate) mod serve;
 pub(crate) mod simulate;
 pub(crate) mod vault;

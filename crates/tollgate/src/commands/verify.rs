@@ -5,13 +5,15 @@ use crate::Failure;
 use crate::commands::serve::open_store;
 use crate::config::Config;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tollgate_core::attempt::{Attempt, AttemptKind, AttemptStatus};
 use tollgate_core::id::PaymentId;
 use tollgate_core::method::CaptureMode;
 use tollgate_sim::books::{BookEntry, BookStatus, read_dir};
 use tollgate_sim::load::{AckLine, parse_ack_line};
+use tollgate_store::Store;
 use tollgate_store::audit::{AuditReport, AuditedPayment, audit};
 
 /// What to compare with.
@@ -48,49 +50,83 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
     if !config.store.folder.is_dir() {
         return Err(format!("there is no store at {}", config.store.folder.display()).into());
     }
-    let mut books: Option<HashMap<String, BookEntry>> = match &args.books {
-        None => None,
-        Some(folder) => {
-            let entries = read_dir(folder)?;
-            let count = entries.len();
-            let books: HashMap<String, BookEntry> =
-                entries.into_iter().map(|entry| (entry.reference.clone(), entry)).collect();
-            if books.len() != count {
-                return Err("the simulators' books name a reference twice".into());
-            }
-            Some(books)
-        }
-    };
-    let mut acknowledged = match &args.acknowledged {
+    let books = args.books.as_deref().map(books_of).transpose()?;
+    let acknowledged = match &args.acknowledged {
         None => HashMap::new(),
         Some(file) => read_acknowledged(file)?,
     };
-    let (acks, has_books) = (acknowledged.len(), books.is_some());
     let store = open_store(&config)?;
+    let against = Against { books, acknowledged, nothing_open: args.nothing_open };
+    let checked = check(&store, against, &mut |_, _| {}).await?;
+    print!("{checked}");
+    Ok(if checked.report.problem_count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a store is compared with.
+#[derive(Debug, Default)]
+pub(crate) struct Against {
+    /// The simulators' books by reference.
+    pub(crate) books: Option<HashMap<String, BookEntry>>,
+    /// The payments whose callers were answered.
+    pub(crate) acknowledged: HashMap<PaymentId, AckLine>,
+    /// Whether an attempt that is still open is a problem even if the processor never saw it.
+    pub(crate) nothing_open: bool,
+}
+
+/// What an audit and its comparison found; displayed as the command prints it.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// The audit.
+    pub(crate) report: AuditReport,
+    /// The comparison with the processors' books, if there were any.
+    comparison: Option<Comparison>,
+    /// How many acknowledged payments were looked for.
+    acknowledged: usize,
+}
+
+/// The simulators' books in a folder, by reference.
+pub(crate) fn books_of(folder: &Path) -> Result<HashMap<String, BookEntry>, Failure> {
+    let entries = read_dir(folder)?;
+    let count = entries.len();
+    let books: HashMap<String, BookEntry> =
+        entries.into_iter().map(|entry| (entry.reference.clone(), entry)).collect();
+    if books.len() != count {
+        return Err("the simulators' books name a reference twice".into());
+    }
+    Ok(books)
+}
+
+/// Audits a store and compares it; `see` is handed every payment as well.
+pub(crate) async fn check(
+    store: &dyn Store,
+    mut against: Against,
+    see: &mut (dyn FnMut(&AuditedPayment, &mut AuditReport) + Send),
+) -> Result<Checked, Failure> {
+    let (acknowledged, has_books) = (against.acknowledged.len(), against.books.is_some());
     let mut comparison = Comparison::default();
-    let mut report = audit(&store, &mut |audited, report| {
-        if let Some(line) = acknowledged.remove(&audited.payment.id) {
+    let mut report = audit(store, &mut |audited, report| {
+        if let Some(line) = against.acknowledged.remove(&audited.payment.id) {
             compare_acknowledged(audited, &line, report);
         }
-        if let Some(books) = &mut books {
+        if let Some(books) = &mut against.books {
             compare_books(audited, books, report, &mut comparison);
         }
+        see(audited, report);
     })
     .await?;
-    for (id, line) in &acknowledged {
+    for (id, line) in &against.acknowledged {
         report.problem(|| format!("{id}: acknowledged as {} and lost", line.status));
     }
-    for (reference, entry) in books.iter().flatten() {
+    for (reference, entry) in against.books.iter().flatten() {
         report.problem(|| {
             format!("{} charged {reference} {}, which we do not know", entry.processor, entry.amount_minor)
         });
     }
     let open = report.open_attempts;
-    if args.nothing_open && open > 0 {
+    if against.nothing_open && open > 0 {
         report.problem(|| format!("{open} attempts are still open"));
     }
-    print(&report, has_books.then_some(&comparison), acks);
-    Ok(if report.problem_count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(Checked { report, comparison: has_books.then_some(comparison), acknowledged })
 }
 
 fn read_acknowledged(file: &std::path::Path) -> Result<HashMap<PaymentId, AckLine>, Failure> {
@@ -263,32 +299,37 @@ fn compare_refunds(
     }
 }
 
-fn print(report: &AuditReport, comparison: Option<&Comparison>, acks: usize) {
-    println!(
-        "{} merchants, {} payments, {} attempts ({} open), {} refunds, {} postings, {} events",
-        report.merchants,
-        report.payments,
-        report.attempts,
-        report.open_attempts,
-        report.refunds,
-        report.postings,
-        report.events
-    );
-    if let Some(comparison) = comparison {
-        println!(
-            "compared with the processors' books: {} stuck, {} open that the processor never saw",
-            comparison.stuck, comparison.unseen
-        );
-    }
-    if acks > 0 {
-        println!("{acks} acknowledged payments looked for");
-    }
-    for problem in &report.problems {
-        println!("PROBLEM {problem}");
-    }
-    if report.problem_count == 0 {
-        println!("clean: books balanced, states legal, every history replays to its payment");
-    } else {
-        println!("{} problems", report.problem_count);
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = &self.report;
+        writeln!(
+            f,
+            "{} merchants, {} payments, {} attempts ({} open), {} refunds, {} postings, {} events",
+            report.merchants,
+            report.payments,
+            report.attempts,
+            report.open_attempts,
+            report.refunds,
+            report.postings,
+            report.events
+        )?;
+        if let Some(comparison) = &self.comparison {
+            writeln!(
+                f,
+                "compared with the processors' books: {} stuck, {} open that the processor never saw",
+                comparison.stuck, comparison.unseen
+            )?;
+        }
+        if self.acknowledged > 0 {
+            writeln!(f, "{} acknowledged payments looked for", self.acknowledged)?;
+        }
+        for problem in &report.problems {
+            writeln!(f, "PROBLEM {problem}")?;
+        }
+        if report.problem_count == 0 {
+            writeln!(f, "clean: books balanced, states legal, every history replays to its payment")
+        } else {
+            writeln!(f, "{} problems", report.problem_count)
+        }
     }
 }
