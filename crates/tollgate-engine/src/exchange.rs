@@ -147,8 +147,8 @@ impl Http {
                     heard.blameless = matches!(lost, Lost::TooLate | Lost::CutShort);
                     let was_sent = matches!(lost, Lost::Doubtful(_) | Lost::CutShort);
                     let why = lost.why();
-                    let took_nothing = !asks && !money_may_move && !(was_sent && moves_money);
-                    return if took_nothing { not_taken(why) } else { unknown(why) };
+                    let may_have_moved = money_may_move || (was_sent && moves_money);
+                    return if asks || may_have_moved { unknown(why) } else { not_taken(why) };
                 }
             };
             money_may_move |= moves_money;

@@ -1,5 +1,7 @@
 //! Two gateways that share their breakers through a real Redis. Run by `scripts/redis`, which installs it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests stop where they fail")]
+
 mod support;
 
 use serde_json::json;
