@@ -105,14 +105,19 @@ BEYOND_THE_SCHEMA_AT = {
     ("amount_max", "the amount has more decimal digits than the currency allows"),
     # made by the API alone: the pattern tells its shape, not which ones were given out
     ("cursor", "is not a cursor of this list"),
+    ("after", "is not a cursor of this list"),
+    # goes where the mandate is: there is nothing to preview
+    ("/payment_method/upi/mandate", "a debit has no choice: it goes where its mandate is"),
 }
 
 
 # Fields whose values depend on one another: which plans a bank or lender has for this amount, and lists
 # without repetition.
-# A fraud policy's rules and lists have a language of their own, and one threshold bounds the other.
+# A fraud policy's rules and lists have a language of their own, and one threshold bounds the other. A routing
+# policy names the partner's processors, and of its weights one at least is above zero.
 BEYOND_THE_SCHEMA_IN = (
     "/payment_method/emi/", "/payment_method/bnpl/", "/payment_methods/", "/rules/", "/lists/", "/thresholds",
+    "/maintenance/", "/weights", "/policy/rules/", "/policy/maintenance/", "/policy/weights",
 )
 
 
@@ -146,9 +151,12 @@ def reach_a_processor(body):
     return kept | {"amount": "100.00", "currency": "INR", "payment_method": instrument}
 
 
-def let_pay(policy):
-    """Makes a drawn fraud policy one that declines nobody: payments would all end there."""
-    return policy | {"thresholds": {"step_up_above": 1, "block_above": 1}, "rules": [], "lists": {}}
+# Members that make a drawn policy one that declines nobody and leaves no processor out: payments would all
+# end there.
+LENIENT = {
+    "/api/v1/fraud/policy": {"thresholds": {"step_up_above": 1, "block_above": 1}, "rules": [], "lists": {}},
+    "/api/v1/routing/policy": {"residency": [], "rules": [], "maintenance": []},
+}
 
 
 def sign(request):
@@ -178,8 +186,8 @@ def before_call(context, case, kwargs):
     if is_payment and drawn and isinstance(case.body, dict):
         # A new object: Schemathesis makes further cases out of this one.
         case.body = reach_a_processor(case.body)
-    if drawn and case.method == "PUT" and case.path == "/api/v1/fraud/policy" and isinstance(case.body, dict):
-        case.body = let_pay(case.body)
+    if drawn and case.method == "PUT" and case.path in LENIENT and isinstance(case.body, dict):
+        case.body = case.body | LENIENT[case.path]
     if "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = fresh_key(case.headers["Idempotency-Key"])
     if case.path_parameters and case.path_parameters.get("processor") == "razorpay":

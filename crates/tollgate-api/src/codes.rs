@@ -32,7 +32,7 @@ codes! {
     INVALID_JSON 400 "invalid_json" "The body is not valid JSON"
         "Send UTF-8 JSON, nested at most 32 levels deep.";
     INVALID_HEADER 400 "invalid_header" "A header is not valid"
-        "`Idempotency-Key` is sent once and is 1 to 255 visible ASCII characters.";
+        "`Idempotency-Key` is sent once and is 1 to 255 visible ASCII characters; `Tollgate-Timeout-Ms` is sent once and is from 100 to 600000.";
     WEBHOOK_MALFORMED 400 "webhook_malformed" "The webhook is not understood"
         "The signature holds, but the message is not one of this processor.";
     UNAUTHORIZED 401 "unauthorized" "The API key is missing or not valid"
@@ -129,6 +129,8 @@ codes! {
         "Accounts in India save network tokens alone (RBI, card-on-file tokenisation): send `card.network_token` with the network's token as `card.number`.";
     CARDS_DESTROYED 422 "cards_destroyed" "This account's cards have been destroyed"
         "They cannot be brought back.";
+    TOO_MANY_UNDER_WAY 429 "too_many_under_way" "You have as much under way as you may have"
+        "Nothing was charged. Wait for answers, or repeat the request after `Retry-After` seconds.";
     CARD_UNREADABLE 500 "card_unreadable" "The card cannot be decrypted"
         "Quote `request_id` to support; the vault's audit has the cause.";
     INTERNAL 500 "internal_error" "Something went wrong on our side"
@@ -139,8 +141,6 @@ codes! {
         "Nothing was changed that can be told. Repeat the request after `Retry-After` seconds.";
     PROCESSORS_CLOSED 503 "processors_closed" "Every processor that takes this payment is out of order or busy"
         "Nothing was charged. Repeat the request after `Retry-After` seconds.";
-    TOO_MANY_UNDER_WAY 429 "too_many_under_way" "You have as much under way as you may have"
-        "Nothing was charged. Wait for answers, or repeat the request after `Retry-After` seconds.";
     VAULT_UNAVAILABLE 503 "vault_unavailable" "The card vault cannot be used right now"
         "Nothing was charged. Repeat the request after `Retry-After` seconds.";
     STORE_UNAVAILABLE 503 "store_unavailable" "The store cannot be used right now"

@@ -5,6 +5,7 @@
 //! is refused: a misspelt `capture_mode` must not take money at once.
 
 pub(crate) mod methods;
+pub(crate) mod routing;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use zeroize::Zeroize;
 
 /// Text, borrowed from the body unless it has escapes.
@@ -79,7 +81,7 @@ pub(crate) struct Whole<T>(pub(crate) T);
 
 impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WholeVisitor<T>(std::marker::PhantomData<T>);
+        struct WholeVisitor<T>(PhantomData<T>);
 
         impl<T: TryFrom<u64>> Visitor<'_> for WholeVisitor<T> {
             type Value = Whole<T>;
@@ -108,7 +110,7 @@ impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
             }
         }
 
-        deserializer.deserialize_u64(WholeVisitor(std::marker::PhantomData))
+        deserializer.deserialize_u64(WholeVisitor(PhantomData))
     }
 }
 
@@ -222,19 +224,22 @@ pub(crate) struct CustomerBody<'a> {
 
 /// How it is paid: a name, or an object with details.
 #[derive(Debug)]
-pub(crate) enum MethodBody<'a> {
+pub(crate) enum MethodBody<'a, C = CardBody<'a>> {
     Name(Text<'a>),
-    Details(Box<MethodDetails<'a>>),
+    Details(Box<MethodDetails<'a, C>>),
 }
 
-/// A method with its details.
+/// A method with its details; `C` is what is told of a card.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a method's name or an object")]
-pub(crate) struct MethodDetails<'a> {
+#[serde(
+    deny_unknown_fields,
+    expecting = "a method's name or an object",
+    bound(deserialize = "'de: 'a, C: Deserialize<'de>")
+)]
+pub(crate) struct MethodDetails<'a, C = CardBody<'a>> {
     #[serde(rename = "type", borrow)]
     pub(crate) kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(crate) card: Option<CardBody<'a>>,
+    pub(crate) card: Option<C>,
     #[serde(borrow)]
     pub(crate) upi: Option<UpiBody<'a>>,
     #[serde(borrow)]
@@ -247,32 +252,32 @@ pub(crate) struct MethodDetails<'a> {
     pub(crate) emi: Option<EmiBody<'a>>,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for MethodBody<'a> {
+impl<'de: 'a, 'a, C: Deserialize<'de>> Deserialize<'de> for MethodBody<'a, C> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MethodVisitor;
+        struct MethodVisitor<C>(PhantomData<C>);
 
-        impl<'de> Visitor<'de> for MethodVisitor {
-            type Value = MethodBody<'de>;
+        impl<'de, C: Deserialize<'de>> Visitor<'de> for MethodVisitor<C> {
+            type Value = MethodBody<'de, C>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a method's name or an object")
             }
 
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<MethodBody<'de>, E> {
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
                 TextVisitor.visit_borrowed_str(text).map(MethodBody::Name)
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<MethodBody<'de>, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
                 TextVisitor.visit_str(text).map(MethodBody::Name)
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<MethodBody<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 MethodDetails::deserialize(MapAccessDeserializer::new(map))
                     .map(|details| MethodBody::Details(Box::new(details)))
             }
         }
 
-        deserializer.deserialize_any(MethodVisitor)
+        deserializer.deserialize_any(MethodVisitor(PhantomData))
     }
 }
 

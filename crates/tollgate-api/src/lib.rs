@@ -9,6 +9,7 @@ pub mod auth_cache;
 pub mod body;
 pub mod card_port;
 pub mod codes;
+pub mod deadline;
 pub mod docs_page;
 pub mod finish;
 pub mod idempotency;
@@ -46,7 +47,7 @@ use routes::{
     analytics, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, checkout_page,
     come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list, mandate,
     metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods, payment_qr,
-    qr_codes, recent, refunds, webhooks,
+    qr_codes, recent, refunds, routing, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -81,6 +82,16 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/fraud/alerts", get(fraud::lists::list_alerts))
         .route("/api/v1/fraud/reviews", get(fraud::lists::list_reviews))
         .route("/api/v1/fraud/feedback", get(fraud::feedback::feedback))
+        .route(
+            "/api/v1/routing/policy",
+            get(routing::policy::get_policy)
+                .put(routing::policy::put_policy)
+                .delete(routing::policy::delete_policy),
+        )
+        .route("/api/v1/routing/policy/dry_run", post(routing::policy::try_policy))
+        .route("/api/v1/routing/preview", post(routing::preview::preview_route))
+        .route("/api/v1/routing/health", get(routing::health::get_health))
+        .route("/api/v1/routing/events", get(routing::events::list_events))
         .route("/api/v1/refunds/{id}", get(refunds::get_refund))
         .route("/api/v1/banks", get(banks::list_banks))
         .route("/api/v1/wallets", get(banks::list_wallets))

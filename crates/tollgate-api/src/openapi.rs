@@ -7,7 +7,7 @@ use crate::problem::ProblemBody;
 use crate::routes::{
     analytics, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, confirmations, create,
     docs, emi, events, fraud, health, list, mandate, metrics, openapi, passkeys, payment, payment_methods,
-    payment_qr, qr_codes, recent, refunds, webhooks,
+    payment_qr, qr_codes, recent, refunds, routing, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -59,6 +59,13 @@ use utoipa::{Modify, OpenApi};
         fraud::decisions::review_payment,
         fraud::decisions::label_payment,
         fraud::feedback::feedback,
+        routing::preview::preview_route,
+        routing::policy::get_policy,
+        routing::policy::put_policy,
+        routing::policy::delete_policy,
+        routing::policy::try_policy,
+        routing::health::get_health,
+        routing::events::list_events,
         webhooks::receive_webhook,
         health::health,
         health::health_detailed,
@@ -76,6 +83,7 @@ use utoipa::{Modify, OpenApi};
         (name = "Cards", description = "Cards in the vault, and on file"),
         (name = "Confirmations", description = "Customers agree by finger, face or PIN"),
         (name = "Fraud", description = "Risky payments"),
+        (name = "Routing", description = "Which processor a payment goes to, and why"),
         (name = "Reports", description = "Where it stands"),
         (name = "Events", description = "What happened"),
         (name = "Webhooks", description = "What processors tell"),

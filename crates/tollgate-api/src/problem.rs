@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use tollgate_core::command::Refusal;
 use tollgate_core::money::AmountError;
 use tollgate_engine::EngineError;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, RefOr, Response as ResponseDoc, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
@@ -255,10 +257,17 @@ fn documented(statuses: &[u16]) -> BTreeMap<String, RefOr<ResponseDoc>> {
             .collect();
         let content =
             ContentBuilder::new().schema(Some(utoipa::openapi::Ref::from_schema_name("Problem"))).build();
-        ResponseBuilder::new()
+        let mut response = ResponseBuilder::new()
             .description(format!("Refused. Codes: {}.", names.join(", ")))
-            .content(MEDIA_TYPE, content)
-            .build()
+            .content(MEDIA_TYPE, content);
+        if matches!(status, 429 | 503) {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).build();
+            let header = HeaderBuilder::new()
+                .schema(Some(seconds))
+                .description(Some("After how many seconds to repeat the request."));
+            response = response.header("Retry-After", header.build());
+        }
+        response.build()
     };
     statuses.iter().map(|status| (status.to_string(), RefOr::T(reply(*status)))).collect()
 }
@@ -285,11 +294,11 @@ documented_problems! {
     /// Of a question asked in a body.
     AskProblems [400, 401, 408, 413, 415, 422, 500, 503];
     /// Of beginning a payment.
-    CreateProblems [400, 401, 403, 408, 409, 413, 415, 422, 500, 503];
+    CreateProblems [400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of changing a payment.
-    ChangeProblems [400, 401, 402, 404, 408, 409, 413, 415, 422, 500, 503];
+    ChangeProblems [400, 401, 402, 404, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of beginning a refund.
-    RefundProblems [400, 401, 404, 408, 409, 413, 415, 422, 500, 503];
+    RefundProblems [400, 401, 404, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of a processor's webhook.
     WebhookProblems [400, 401, 404, 408, 413, 500, 503];
 }

@@ -4,10 +4,6 @@
 //! Nothing here is ever made; each type stands for a schema. The bounds are those of
 //! [`crate::validate`].
 
-pub(crate) mod batch;
-pub(crate) mod fraud;
-pub(crate) mod methods;
-
 use crate::validate::{
     DESCRIPTION_CHARS_MAX, METADATA_KEY_CHARS_MAX, METADATA_PAIRS_MAX, METADATA_VALUE_CHARS_MAX,
 };
@@ -47,6 +43,12 @@ macro_rules! schema_type {
         }
     };
 }
+
+// Behind the macro that they use.
+pub(crate) mod batch;
+pub(crate) mod fraud;
+pub(crate) mod methods;
+pub(crate) mod routing;
 
 fn one_of_names(description: &str, names: impl IntoIterator<Item = String>) -> Schema {
     ObjectBuilder::new()

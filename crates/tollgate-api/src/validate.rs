@@ -6,8 +6,10 @@
 mod checkout;
 pub(crate) mod method;
 pub(crate) mod methods;
+mod routing;
 
 pub(crate) use checkout::{OPEN_S_MAX, OPEN_S_MIN, checkout, offered};
+pub(crate) use routing::preview;
 
 use crate::codes;
 use crate::input::{
@@ -75,11 +77,7 @@ pub(crate) fn payment(
     }
     let currency = currency(body.currency.as_ref())?;
     let amount = required_amount(body.amount, currency)?;
-    let capture = match body.capture_mode.as_ref().map(Text::as_str) {
-        None | Some("automatic") => CaptureMode::Automatic,
-        Some("manual") => CaptureMode::Manual,
-        Some(_) => return Err(Problem::field("/capture_mode", "must be automatic or manual")),
-    };
+    let capture = capture_mode(body.capture_mode.as_ref())?;
     let customer = customer(body.customer, body.user_id.as_ref(), body.customer_id.as_ref())?;
     let (has_phone, has_email) = (customer.phone.is_some(), customer.email.is_some());
     let terms = method::Terms { amount, now_ms, has_phone, has_email };
@@ -113,6 +111,14 @@ pub(crate) fn payment(
     };
     let confirmation = body.confirmation.map(|raw| methods::credential(raw, "/confirmation")).transpose()?;
     Ok(CheckedPayment { new, card, confirmation })
+}
+
+fn capture_mode(text: Option<&Text<'_>>) -> Result<CaptureMode, Problem> {
+    match text.map(Text::as_str) {
+        None | Some("automatic") => Ok(CaptureMode::Automatic),
+        Some("manual") => Ok(CaptureMode::Manual),
+        Some(_) => Err(Problem::field("/capture_mode", "must be automatic or manual")),
+    }
 }
 
 /// Checks a refund; its amount is read by the engine, which knows the currency.

@@ -30,6 +30,18 @@ pub enum CardBrand {
 }
 
 impl CardBrand {
+    /// Every network.
+    pub const ALL: [Self; 8] = [
+        Self::Visa,
+        Self::Mastercard,
+        Self::Amex,
+        Self::Rupay,
+        Self::Discover,
+        Self::Diners,
+        Self::Jcb,
+        Self::Other,
+    ];
+
     /// The name in configuration, rules and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -43,6 +55,29 @@ impl CardBrand {
             Self::Jcb => "jcb",
             Self::Other => "other",
         }
+    }
+
+    /// The network of the numbers that begin with these digits, six of them at least.
+    #[must_use]
+    pub fn of_bin(digits: &str) -> Self {
+        let lead =
+            |count: usize| -> u32 { digits.get(..count).and_then(|lead| lead.parse().ok()).unwrap_or(0) };
+        match (lead(2), lead(3), lead(4), lead(6)) {
+            (34 | 37, ..) => Self::Amex,
+            (40..=49, ..) => Self::Visa,
+            (51..=55, ..) | (_, _, 2221..=2720, _) => Self::Mastercard,
+            (_, 300..=305, ..) | (36 | 38 | 39, ..) => Self::Diners,
+            (_, _, 3528..=3589, _) => Self::Jcb,
+            (60, _, 6011, _) | (_, 644..=649, ..) | (_, _, _, 622_126..=622_925) => Self::Discover,
+            (60 | 65 | 81 | 82, ..) | (_, 508, ..) | (_, 353 | 356, ..) => Self::Rupay,
+            _ => Self::Other,
+        }
+    }
+
+    /// The network by its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|brand| brand.as_str() == name)
     }
 }
 
@@ -122,18 +157,7 @@ impl CardNumber {
     /// The network, by the number's leading digits.
     #[must_use]
     pub fn brand(&self) -> CardBrand {
-        let lead =
-            |count: usize| -> u32 { self.0.chars().take(count).collect::<String>().parse().unwrap_or(0) };
-        match (lead(2), lead(3), lead(4), lead(6)) {
-            (34 | 37, ..) => CardBrand::Amex,
-            (40..=49, ..) => CardBrand::Visa,
-            (51..=55, ..) | (_, _, 2221..=2720, _) => CardBrand::Mastercard,
-            (_, 300..=305, ..) | (36 | 38 | 39, ..) => CardBrand::Diners,
-            (_, _, 3528..=3589, _) => CardBrand::Jcb,
-            (60, _, 6011, _) | (_, 644..=649, ..) | (_, _, _, 622_126..=622_925) => CardBrand::Discover,
-            (60 | 65 | 81 | 82, ..) | (_, 508, ..) | (_, 353 | 356, ..) => CardBrand::Rupay,
-            _ => CardBrand::Other,
-        }
+        CardBrand::of_bin(&self.0)
     }
 }
 

@@ -5,6 +5,7 @@ use super::confirmations;
 use super::submission::{self, Submission};
 use crate::auth::Caller;
 use crate::body;
+use crate::deadline;
 use crate::input::PaymentBody;
 use crate::problem::{CreateProblems, Problem};
 use crate::render;
@@ -31,9 +32,15 @@ use tollgate_store::commit::Admin;
     path = "/api/v1/payments",
     tag = "Payments",
     operation_id = "create_payment",
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
-        nullable = false,
-        description = "A text of your choice. The same key with the same request gets the first reply again.")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+            nullable = false,
+            description = "A text of your choice. The same key with the same request gets the first reply again."),
+        ("Tollgate-Timeout-Ms" = Option<u32>, Header, minimum = 100, maximum = 600000, nullable = false,
+            description = "How long you wait for the reply, in milliseconds. No call to a processor and no pause between two \
+                lasts longer; a payment whose outcome is not known by then is answered with 202 and settled later. The \
+                service's own limit applies if it is shorter: see `routing.deadline_ms` of the payment.")
+    ),
     request_body = NewPaymentSchema,
     responses(
         (status = 201, body = PaymentView, description = "The payment, settled, authorized, refused or waiting for its customer."),
@@ -47,11 +54,15 @@ pub(crate) async fn create_payment(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
+    let time_max = deadline::of(request.headers())?;
     let Submission { body, key } = Submission::read(&state, request).await?;
-    let asked = match body::parse(&body) {
+    let mut asked = match body::parse(&body) {
         Ok(asked) => read(&state, &caller, asked).await,
         Err(problem) => Err(problem),
     };
+    if let Ok(asked) = &mut asked {
+        asked.new.time_max = time_max;
+    }
     if asked.as_ref().is_ok_and(|asked| asked.presented.is_some()) {
         body::wipe(body);
     }

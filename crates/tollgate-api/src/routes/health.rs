@@ -3,13 +3,16 @@
 use crate::load::LoadView;
 use crate::problem::Problem;
 use crate::reply;
+use crate::schemas::routing::{BreakerSchema, FamilySchema};
 use crate::state::AppState;
+use crate::views::text::Shown;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use tollgate_core::attempt::ProcessorName;
 use utoipa::ToSchema;
 
 /// How long a probe of the processors is shown again: anybody may ask, and each probe is a
@@ -53,6 +56,8 @@ pub(crate) struct DetailedView {
     /// How much is under way, and how much may be; absent where nothing is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     load: Option<LoadView>,
+    /// The circuit breakers that are not closed.
+    breakers: Vec<BreakerView>,
 }
 
 /// One dependency.
@@ -67,6 +72,21 @@ pub(crate) struct Dependency {
     response_ms: f64,
     /// What is wrong.
     error: Option<String>,
+}
+
+/// A circuit breaker that is not closed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Breaker)]
+pub(crate) struct BreakerView {
+    /// The processor it watches.
+    #[schema(value_type = String, example = "razorpay")]
+    processor: Shown<ProcessorName>,
+    /// The method.
+    #[schema(value_type = FamilySchema)]
+    method: &'static str,
+    /// Where it stands.
+    #[schema(value_type = BreakerSchema)]
+    state: &'static str,
 }
 
 /// Whether traffic may come.
@@ -109,12 +129,19 @@ pub(crate) async fn health_detailed(State(state): State<AppState>) -> Result<Res
     let dependencies = look(&state).await;
     let fine = dependencies.iter().all(|dependency| dependency.error.is_none());
     let status = if fine { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let breakers = state.engine().breakers_not_closed().into_iter();
+    let breakers = breakers.map(|(processor, method, state)| BreakerView {
+        processor: Shown(processor),
+        method: method.as_str(),
+        state: state.as_str(),
+    });
     let view = DetailedView {
         status: if fine { "ok" } else { "degraded" },
         lifecycle: state.lifecycle().name(),
         version: env!("CARGO_PKG_VERSION"),
         dependencies,
         load: state.load().view(),
+        breakers: breakers.collect(),
     };
     reply::json(status, &view)
 }

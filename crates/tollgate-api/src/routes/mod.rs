@@ -32,7 +32,9 @@ pub(crate) mod payment_qr;
 pub(crate) mod qr_codes;
 pub(crate) mod recent;
 pub(crate) mod refunds;
+pub(crate) mod routing;
 pub(crate) mod webhooks;
 
 mod path;
+mod policies;
 mod submission;

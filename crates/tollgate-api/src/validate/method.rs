@@ -26,11 +26,11 @@ pub(super) struct Terms {
 }
 
 /// A method that was read.
-pub(super) struct Method {
+pub(super) struct Method<G> {
     pub(super) kind: MethodKind,
     /// None: the method's test instrument.
     pub(super) instrument: Option<NewInstrument>,
-    pub(super) card: Option<CardGiven>,
+    pub(super) card: Option<G>,
 }
 
 /// A card as the caller gives it.
@@ -42,14 +42,27 @@ pub(crate) enum CardGiven {
     Token(CardToken, Proof),
 }
 
-pub(super) fn read(body: Option<MethodBody<'_>>, terms: &Terms) -> Result<Method, Problem> {
+/// Reads a payment's method.
+pub(super) fn read(body: Option<MethodBody<'_>>, terms: &Terms) -> Result<Method<CardGiven>, Problem> {
+    read_with(body, terms, |body| {
+        let card = given(body, terms.now_ms)?;
+        Ok((summary_of(&card), card))
+    })
+}
+
+/// Reads a method whose card is told in some way; `read_card` reads what is kept of it, and what is not.
+pub(super) fn read_with<C, G>(
+    body: Option<MethodBody<'_, C>>,
+    terms: &Terms,
+    read_card: impl FnOnce(C) -> Result<(CardSummary, G), Problem>,
+) -> Result<Method<G>, Problem> {
     match body {
         None => Err(Problem::field("/payment_method", "is required")),
         Some(MethodBody::Name(name)) => {
             let kind = kind(&name, "/payment_method")?;
             Ok(Method { kind, instrument: None, card: None })
         }
-        Some(MethodBody::Details(details)) => method_details(*details, terms),
+        Some(MethodBody::Details(details)) => method_details(*details, terms, read_card),
     }
 }
 
@@ -60,7 +73,11 @@ fn kind(name: &Text<'_>, pointer: &'static str) -> Result<MethodKind, Problem> {
     })
 }
 
-fn method_details(details: MethodDetails<'_>, terms: &Terms) -> Result<Method, Problem> {
+fn method_details<C, G>(
+    details: MethodDetails<'_, C>,
+    terms: &Terms,
+    read_card: impl FnOnce(C) -> Result<(CardSummary, G), Problem>,
+) -> Result<Method<G>, Problem> {
     let Some(name) = &details.kind else {
         return Err(Problem::field("/payment_method/type", "is required"));
     };
@@ -74,8 +91,8 @@ fn method_details(details: MethodDetails<'_>, terms: &Terms) -> Result<Method, P
     let with_card = |summary, card| Method { card, ..plain(summary) };
     Ok(match kind {
         MethodKind::Card | MethodKind::CreditCard | MethodKind::DebitCard => {
-            let card = details.card.map(|body| given(body, terms.now_ms)).transpose()?;
-            with_card(card.as_ref().map(|card| InstrumentSummary::Card(summary_of(card))), card)
+            let (summary, card) = details.card.map(read_card).transpose()?.unzip();
+            with_card(summary.map(InstrumentSummary::Card), card)
         }
         MethodKind::Upi => plain(details.upi.map(upi).transpose()?),
         MethodKind::Qr => plain(Some(InstrumentSummary::Upi { flow: UpiFlow::Qr, vpa: None })),
@@ -96,17 +113,16 @@ fn method_details(details: MethodDetails<'_>, terms: &Terms) -> Result<Method, P
         MethodKind::Emi => {
             let plan = details.emi.map(|body| emi(body, terms)).transpose()?;
             let plan = plan.ok_or_else(|| Problem::field("/payment_method/emi", "is required"))?;
-            let card = details.card.map(|body| given(body, terms.now_ms)).transpose()?;
-            let charged = card.as_ref().map(|card| InstrumentSummary::Emi { card: summary_of(card), plan });
-            let charged = charged
-                .ok_or_else(|| Problem::field("/payment_method/card", "is required for instalments"))?;
-            with_card(Some(charged), card)
+            let (summary, card) = details.card.map(read_card).transpose()?.unzip();
+            let card_missing = || Problem::field("/payment_method/card", "is required for instalments");
+            let summary = summary.ok_or_else(card_missing)?;
+            with_card(Some(InstrumentSummary::Emi { card: summary, plan }), card)
         }
     })
 }
 
 /// Details of another type than the one that is named.
-fn refuse_strangers(details: &MethodDetails<'_>, kind: MethodKind) -> Result<(), Problem> {
+fn refuse_strangers<C>(details: &MethodDetails<'_, C>, kind: MethodKind) -> Result<(), Problem> {
     let is_card = matches!(kind, MethodKind::Card | MethodKind::CreditCard | MethodKind::DebitCard);
     let strangers = [
         (details.card.is_some(), is_card || kind == MethodKind::Emi, "/payment_method/card"),

@@ -2,6 +2,7 @@
 
 use super::payment::FailureView;
 use super::risk::EventRiskView;
+use super::routing::EventRoutingView;
 use super::text::{At, Major, Shown};
 use serde::Serialize;
 use tollgate_core::currency::Currency;
@@ -47,6 +48,10 @@ pub(crate) struct EventView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     risk: Option<EventRiskView>,
+    /// Why the payment went where it went, with `payment.created`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    routing: Option<EventRoutingView<'a>>,
     /// Why a person's eye is needed.
     #[schema(value_type = Option<String>)]
     flag: Option<&'static str>,
@@ -65,6 +70,7 @@ impl<'a> EventView<'a> {
         };
         let currency = terms.map_or(currency, |terms| Some(terms.amount.currency));
         let risk = terms.and_then(|terms| terms.risk.as_ref()).map(|it| EventRiskView::new(&it.assessment));
+        let routing = terms.and_then(|terms| terms.routing.as_deref()).map(EventRoutingView::new);
         let amount = currency.and_then(|currency| Some(Major::new(facts.amount_minor?, currency)));
         Self {
             id: Shown(record.id),
@@ -78,6 +84,7 @@ impl<'a> EventView<'a> {
             amount,
             failure: facts.failure.map(FailureView::new),
             risk,
+            routing,
             flag: facts.flag,
             created_at: At(record.at_ms),
         }

@@ -10,4 +10,5 @@ pub(crate) mod instrument;
 pub(crate) mod payment;
 pub(crate) mod refund;
 pub(crate) mod risk;
+pub(crate) mod routing;
 pub(crate) mod text;

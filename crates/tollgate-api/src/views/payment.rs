@@ -5,6 +5,7 @@ use super::event::EventView;
 use super::instrument::{InstrumentView, MandateView};
 use super::refund::RefundView;
 use super::risk::RiskView;
+use super::routing::RoutingView;
 use super::text::{At, Major, PairsView, Shown};
 use crate::schemas::{CaptureModeSchema, CurrencySchema, MetadataSchema, MethodSchema, StatusSchema};
 use serde::Serialize;
@@ -101,6 +102,10 @@ pub(crate) struct PaymentView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     risk: Option<RiskView<'a>>,
+    /// Why it went where it went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    routing: Option<RoutingView<'a>>,
     /// Reasons why a person looks at it, such as `outcome_unknown`.
     #[schema(value_type = Vec<String>)]
     flags: Vec<&'static str>,
@@ -188,6 +193,7 @@ impl<'a> PaymentView<'a> {
             next_action: NextActionView::new(payment),
             failure: payment.failure.as_ref().map(FailureView::new),
             risk: RiskView::new(payment),
+            routing: RoutingView::new(payment),
             flags: payment.flags.iter().map(|flag| flag.as_str()).collect(),
             confirmed_by: terms.confirmed_by.map(Shown),
             operation_in_progress: payment

@@ -9,10 +9,12 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::id::EventId;
+use tollgate_core::merchant::Merchant;
 use tollgate_core::method::MethodFamily;
 use tollgate_core::notice::{Notice, NoticeKind};
 use tollgate_core::routing::breaker::BreakerState;
 use tollgate_store::commit::Admin;
+use tollgate_store::query::LIMIT_MAX;
 
 impl Engine {
     /// The notices after one, oldest first.
@@ -21,6 +23,32 @@ impl Engine {
     /// A store's fault.
     pub async fn notices(&self, after: Option<EventId>, limit: usize) -> Result<Vec<Notice>, EngineError> {
         Ok(self.store.notices(after, limit).await?)
+    }
+
+    /// The notices after one that are about processors a merchant may use, oldest first.
+    ///
+    /// # Errors
+    /// A store's fault.
+    pub async fn notices_for(
+        &self,
+        merchant: &Merchant,
+        mut after: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<Notice>, EngineError> {
+        let may_use = |name: &ProcessorName| self.processors.of(merchant).any(|one| one.name == *name);
+        let mut found = Vec::new();
+        loop {
+            let page = self.store.notices(after, LIMIT_MAX).await?;
+            let is_last = page.len() < LIMIT_MAX;
+            after = page.last().map(|notice| notice.id).or(after);
+            found.extend(page.into_iter().filter(|notice| match &notice.kind {
+                NoticeKind::BreakerChanged { processor, .. } => may_use(processor),
+            }));
+            if is_last || found.len() >= limit {
+                found.truncate(limit);
+                return Ok(found);
+            }
+        }
     }
 
     /// Hears of every change of a breaker from now on: what shares them with other gateways listens here.

@@ -3,6 +3,8 @@
 use super::plan::{Ask, Plan};
 use crate::error::EngineError;
 use crate::flow::Engine;
+use crate::processors::Processor;
+use crate::sandbox;
 use std::sync::atomic::Ordering;
 use tollgate_connectors::capability::Wanted;
 use tollgate_core::attempt::ProcessorName;
@@ -35,6 +37,15 @@ pub struct PreviewAsked {
     pub metadata: Vec<(String, String)>,
 }
 
+impl PreviewAsked {
+    /// What a payment that names only its method is looked at as: the method's public test instrument. Methods
+    /// that are a plan have none.
+    #[must_use]
+    pub fn usual_instrument(method: MethodKind) -> Option<InstrumentSummary> {
+        sandbox::instrument(method).map(|instrument| instrument.summary)
+    }
+}
+
 /// Where a payment would go, and why.
 #[derive(Debug, Clone)]
 pub struct RoutePreview {
@@ -44,6 +55,8 @@ pub struct RoutePreview {
     pub rule: Option<String>,
     /// What is how important, adding up to one.
     pub weights: Weights,
+    /// A latency at or below it is as good as any, in milliseconds.
+    pub latency_target_ms: f64,
     /// The candidates, in the order in which they would be tried.
     pub ranked: Vec<Ranked>,
     /// The merchant's other processors, and why each is not among them.
@@ -107,6 +120,7 @@ impl Engine {
             reason: plan.reason,
             rule: plan.rule,
             weights: policy.weights,
+            latency_target_ms: policy.latency_target_ms,
             ranked: plan.ranked,
             passed_over: plan.passed_over,
         })
@@ -174,5 +188,19 @@ impl Engine {
             }
         });
         used.collect()
+    }
+
+    /// The breakers that are not closed, of all processors.
+    #[must_use]
+    pub fn breakers_not_closed(&self) -> Vec<(ProcessorName, MethodFamily, BreakerState)> {
+        let now_ms = self.now_ms();
+        let of = |processor: &Processor| {
+            let name = processor.name.clone();
+            MethodFamily::ALL.map(|method| {
+                let (state, _) = self.router.breaker_state(&name, method, now_ms)?;
+                (state != BreakerState::Closed).then(|| (name.clone(), method, state))
+            })
+        };
+        self.processors.iter().flat_map(of).flatten().collect()
     }
 }

@@ -1,22 +1,20 @@
 //! `/api/v1/fraud/policy`: what a merchant wants done with risky payments, and trying it out.
 
 use crate::auth::Caller;
-use crate::body;
 use crate::problem::{AskProblems, Problem, QueryProblems};
 use crate::query::Params;
 use crate::reply;
+use crate::routes::policies;
 use crate::schemas::fraud::{PolicySchema, VerdictSchema};
 use crate::state::AppState;
-use crate::validate;
 use crate::views::text::Shown;
 use axum::extract::{RawQuery, Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
-use tollgate_core::card::shows_number;
 use tollgate_core::id::PaymentId;
-use tollgate_core::risk::{Policy, PolicyError, Score, Verdict};
+use tollgate_core::risk::{Policy, Score, Verdict};
 use tollgate_engine::risk::DryRun;
 use utoipa::ToSchema;
 
@@ -197,41 +195,8 @@ impl DryRunView {
 }
 
 async fn read(state: &AppState, request: Request) -> Result<Policy, Problem> {
-    let (parts, incoming) = request.into_parts();
-    Params::parse(parts.uri.query(), &[])?;
-    body::require_json(&parts.headers)?;
-    let bytes = body::read(&parts.headers, incoming, BODY_BYTES_MAX, state.body_timeout()).await?;
-    let value: Value = body::parse(&bytes)?;
-    if let Some(pointer) = card_in(&value) {
-        return Err(validate::card_in_text(pointer));
-    }
-    Policy::from_value(&value).map_err(refused)
-}
-
-/// Where a text shows a card number: a policy is stored and shown. Cards are listed by fingerprint.
-fn card_in(value: &Value) -> Option<String> {
-    let below = |name: String, value: &Value| Some(format!("/{name}{}", card_in(value)?));
-    match value {
-        Value::String(text) => shows_number(text).then(String::new),
-        Value::Array(items) => {
-            items.iter().enumerate().find_map(|(place, item)| below(place.to_string(), item))
-        }
-        Value::Object(members) => members.iter().find_map(|(name, item)| below(body::scrub(name), item)),
-        _ => None,
-    }
-}
-
-fn refused(error: PolicyError) -> Problem {
-    if error.pointer.is_empty() {
-        return Problem::new(&crate::codes::INVALID_FIELD).because(error.message);
-    }
-    // The names in it may be the caller's own.
-    let pointer: String = error.pointer.split('/').skip(1).fold(String::new(), |mut pointer, name| {
-        pointer.push('/');
-        pointer.push_str(&body::scrub(&name.replace("~1", "/").replace("~0", "~")));
-        pointer
-    });
-    Problem::field(pointer, error.message)
+    let value = policies::read(state, request, BODY_BYTES_MAX).await?;
+    Policy::from_value(&value).map_err(|error| policies::refused("", error))
 }
 
 fn shown(policy: &Policy) -> Result<Response, Problem> {
