@@ -17,6 +17,7 @@ mod paytm;
 mod payu;
 mod phonepe;
 mod razorpay;
+pub mod routing;
 pub mod server;
 mod stripe;
 mod webhooks;
