@@ -1,9 +1,15 @@
 //! Volume splits: shares of payments that are exact over time.
 //!
-//! Smooth weighted round robin: each member is given its weight as credit, the richest takes the payment and
-//! pays the sum of all weights for it. After any number of payments no member is more than one payment away
-//! from its share. A member that cannot take a payment neither earns nor pays: its share of that payment is
-//! divided among the others, and nobody owes it anything afterwards.
+//! Each member is given its weight as credit for every payment, and who takes the payment pays the sum of all
+//! weights for it. Of the members that would not get ahead of their share the one takes it that would fall a
+//! whole payment behind the soonest (Tijdeman's chairman assignment, 1980): after any number of payments no
+//! member is as much as one payment away from its share. Taking the richest instead, as smooth weighted round
+//! robin does, leaves some further behind.
+//!
+//! A member that cannot take a payment neither earns nor pays: its share of that payment is divided among the
+//! others, and nobody owes it anything afterwards.
+
+use std::cmp::Ordering;
 
 /// The credits of one split's members, in the order of their weights.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,10 +21,16 @@ impl Split {
     /// The member that takes the next payment. `able` says which can; none: nobody can.
     #[must_use]
     pub fn choose(&self, weights: &[u32], able: &[bool]) -> Option<usize> {
-        let members = (0..weights.len()).filter(|place| is_in(weights, able, *place));
-        members.max_by_key(|place| {
-            let credit = self.credits.get(*place).copied().unwrap_or(0);
-            (credit.saturating_add(weight(weights, *place)), std::cmp::Reverse(*place))
+        let members = || (0..weights.len()).filter(|place| is_in(weights, able, *place));
+        let sum: i64 = members().map(|place| weight(weights, place)).sum();
+        let credit = |place: usize| self.credits.get(place).copied().unwrap_or(0);
+        let is_due = |place: usize| credit(place).saturating_add(weight(weights, place)) > 0;
+        members().min_by(|one, other| {
+            // Who is not due comes last: only those that were away can leave nobody due.
+            is_due(*other).cmp(&is_due(*one)).then_with(|| {
+                let left = |place: usize| sum.saturating_sub(credit(place));
+                sooner((left(*one), weight(weights, *one)), (left(*other), weight(weights, *other)))
+            })
         })
     }
 
@@ -38,6 +50,11 @@ impl Split {
             *credit = credit.saturating_sub(sum);
         }
     }
+}
+
+/// Compares after how many payments two members fall a whole payment behind: credit left by weight.
+fn sooner(one: (i64, i64), other: (i64, i64)) -> Ordering {
+    (i128::from(one.0) * i128::from(other.1)).cmp(&(i128::from(other.0) * i128::from(one.1)))
 }
 
 fn is_in(weights: &[u32], able: &[bool], place: usize) -> bool {

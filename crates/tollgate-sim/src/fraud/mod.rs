@@ -7,7 +7,7 @@ mod bench;
 mod boost;
 mod csv;
 mod dataset;
-mod dice;
+pub(crate) mod dice;
 mod evaluate;
 mod feedback;
 mod generate;
