@@ -18,6 +18,8 @@ pub(crate) struct Routing {
     prior_percent: u32,
     /// How many observations that guess is worth.
     prior_weight: u32,
+    /// How many observations the mean of all processors is worth in the estimate of one.
+    pool_weight: u32,
     /// How many observations a method's rate is worth in the estimate of one issuer.
     issuer_weight: u32,
     /// Most issuers remembered.
@@ -26,7 +28,15 @@ pub(crate) struct Routing {
 
 impl Default for Routing {
     fn default() -> Self {
-        Self { half_life_s: 180, prior_percent: 90, prior_weight: 10, issuer_weight: 30, issuers_max: 20_000 }
+        // As StatsOptions::default() has them; a test compares.
+        Self {
+            half_life_s: 600,
+            prior_percent: 90,
+            prior_weight: 10,
+            pool_weight: 200,
+            issuer_weight: 150,
+            issuers_max: 20_000,
+        }
     }
 }
 
@@ -108,6 +118,7 @@ impl Routing {
         within("routing.half_life_s", self.half_life_s, 1, 86_400)?;
         within("routing.prior_percent", self.prior_percent.into(), 1, 100)?;
         within("routing.prior_weight", self.prior_weight.into(), 1, 10_000)?;
+        within("routing.pool_weight", self.pool_weight.into(), 1, 1_000_000)?;
         within("routing.issuer_weight", self.issuer_weight.into(), 1, 10_000)?;
         within("routing.issuers_max", self.issuers_max as u64, 0, 10_000_000)
     }
@@ -171,6 +182,7 @@ impl Config {
                 half_life_ms: routing.half_life_s.saturating_mul(1_000),
                 prior_rate: f64::from(routing.prior_percent) / 100.0,
                 prior_weight: routing.prior_weight.into(),
+                pool_weight: routing.pool_weight.into(),
                 issuer_weight: routing.issuer_weight.into(),
                 issuers_max: routing.issuers_max,
             },
@@ -186,5 +198,18 @@ fn within(name: &str, value: u64, least: u64, most: u64) -> Result<(), ConfigErr
         Ok(())
     } else {
         Err(ConfigError(format!("{name} is {value}; it must be from {least} to {most}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_core() {
+        let options = Config::default().routing_options();
+        assert_eq!(options.stats, StatsOptions::default());
+        assert_eq!((options.retry, options.budget), (RetryOptions::default(), BudgetOptions::default()));
+        assert_eq!(BreakerOptions { probe_ms: 180_000, ..options.breaker }, BreakerOptions::default());
     }
 }
