@@ -180,4 +180,17 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn whoever_is_turned_away_for_a_while_learns_for_how_long() {
+        let json = json();
+        for path in ["", "/{id}/capture", "/{id}/cancel", "/{id}/refunds"] {
+            let responses = &json["paths"][format!("/api/v1/payments{path}")]["post"]["responses"];
+            for (status, code) in [("429", "too_many_under_way"), ("503", "processors_closed")] {
+                let text = responses[status]["description"].as_str().unwrap_or_default();
+                assert!(text.contains(code), "{path} {status} {text}");
+                assert!(responses[status]["headers"]["Retry-After"].is_object(), "{path} {status}");
+            }
+        }
+    }
 }

@@ -362,10 +362,15 @@ fn a_processor_that_asks_for_time_gets_it() {
 fn a_caller_who_waits_no_longer_gets_what_is_known() {
     let (mut rig, keys) = rig_of(QUICK, &["razorpay,payu"]);
     let key = &keys[0];
-    rig.faults("razorpay", &json!({"timeout_after": 1.0, "hang_ms": 4_000, "webhooks": "none"}));
+    rig.faults("razorpay", &json!({"hang_ms": 4_000, "webhooks": "none"}));
+    // Razorpay takes the money of this card and does not answer.
+    let mut body = card("5.00", "INR");
+    body["payment_method"] = json!({"type": "card", "card": {
+        "number": "4000000000000259", "exp_month": 12, "exp_year": 2099, "cvc": "123"
+    }});
     let begun = Instant::now();
     let headers = [("Tollgate-Timeout-Ms", "600")];
-    let reply = rig.call_as(key, "POST", "/api/v1/payments", &headers, Some(&card("5.00", "INR")));
+    let reply = rig.call_as(key, "POST", "/api/v1/payments", &headers, Some(&body));
     let took = begun.elapsed();
     let payment = reply.json();
     assert_eq!((reply.status, &payment["status"]), (202, &json!("processing")), "{payment:#}");
@@ -374,6 +379,14 @@ fn a_caller_who_waits_no_longer_gets_what_is_known() {
     // The money was taken: an enquiry finds it, and nobody else was asked.
     let end = rig.becomes(key, &payment["id"], "completed", |payment| payment["status"] == "completed");
     assert_eq!((asked(&end), rig.booked(&end).len()), (vec!["razorpay"], 1));
+    // Cut short before the step that moves money: proven, and there is no time left for anybody else.
+    rig.faults("razorpay", &json!({"timeout_before": 1.0, "hang_ms": 4_000}));
+    let reply = rig.call_as(key, "POST", "/api/v1/payments", &headers, Some(&card("5.00", "INR")));
+    let failed = rig.payment_as(key, &reply.json()["id"]);
+    assert_eq!((&failed["status"], asked(&failed)), (&json!("failed"), vec!["razorpay"]), "{failed:#}");
+    assert_eq!(rig.booked(&failed).len(), 0);
+    // The processor is not blamed for what the caller had no time for.
+    assert_eq!(cards_at(&rig, key, "razorpay")["breaker"], "closed");
     for wrong in ["99", "600001", "soon", ""] {
         let headers = [("Tollgate-Timeout-Ms", wrong)];
         let reply = rig.call_as(key, "POST", "/api/v1/payments", &headers, Some(&card("5.00", "INR")));

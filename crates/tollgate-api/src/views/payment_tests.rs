@@ -11,10 +11,15 @@ use tollgate_core::failure::FailureCode;
 use tollgate_core::merchant::FeePlan;
 use tollgate_core::method::{CardSummary, InstrumentSummary, MethodKind};
 use tollgate_core::money::Money;
+use tollgate_core::routing::record::{Considered, PassedOver, RouteReason, RouteRecord};
 
 /// A payment of 100.00 rupees by card, after its first event.
 fn payment(capture: CaptureMode) -> Payment {
-    let terms = PaymentTerms {
+    payment_of(terms(capture))
+}
+
+fn terms(capture: CaptureMode) -> PaymentTerms {
+    PaymentTerms {
         amount: Money::new(10_000, Currency::INR),
         capture,
         method: MethodKind::CreditCard,
@@ -40,7 +45,10 @@ fn payment(capture: CaptureMode) -> Payment {
         checkout: None,
         risk: None,
         routing: None,
-    };
+    }
+}
+
+fn payment_of(terms: PaymentTerms) -> Payment {
     let event = PaymentEvent::Created { terms: Box::new(terms), attempt: start(1) };
     Payment::begin(PaymentId::from_u128(5), MerchantId::from_u128(6), &event, 1_000).unwrap()
 }
@@ -152,4 +160,42 @@ fn cancellations_by_what_became_of_them() {
     let done = PaymentEvent::Voided { attempt_id, because_expired: false, unasked: false };
     let (status, body) = answer(&render::cancelled(&after(open, &[done]), None));
     assert_eq!((status, &body["status"]), (200, &json!("cancelled")));
+}
+
+#[test]
+fn a_payment_says_why_it_went_where_it_went() {
+    assert!(
+        serde_json::to_value(PaymentView::new(&payment(CaptureMode::Automatic))).unwrap()["routing"]
+            .is_null()
+    );
+    let considered = Considered {
+        processor: ProcessorName::new("razorpay"),
+        score: 9_750,
+        success: 10_000,
+        latency: 9_167,
+        cost: 10_000,
+        rate: 9_512,
+        latency_ms: Some(600),
+        fee_minor: 236,
+    };
+    let record = RouteRecord {
+        reason: RouteReason::Rule,
+        rule: Some("large".to_owned()),
+        deadline_ms: 5_000,
+        considered: vec![considered],
+        passed_over: vec![(ProcessorName::new("payu"), PassedOver::BreakerOpen)],
+    };
+    let payment =
+        payment_of(PaymentTerms { routing: Some(Box::new(record)), ..terms(CaptureMode::Automatic) });
+    let shown = serde_json::to_value(PaymentView::new(&payment)).unwrap();
+    let expected = json!({
+        "reason": "rule", "rule": "large", "deadline_ms": 5_000,
+        "considered": [{
+            "processor": "razorpay", "score": "0.9750",
+            "terms": {"success": "1.0000", "latency": "0.9167", "cost": "1.0000"},
+            "success_rate": "0.9512", "latency_ms": 600, "fee": "2.36",
+        }],
+        "passed_over": [{"processor": "payu", "why": "breaker_open"}],
+    });
+    assert_eq!(shown["routing"], expected);
 }
