@@ -1,8 +1,12 @@
 //! What is asked of routing.
 
 use super::{MethodBody, Pairs, Text};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use std::fmt;
+use std::marker::PhantomData;
 
 /// `POST /api/v1/routing/preview`.
 #[derive(Debug, Deserialize)]
@@ -13,7 +17,7 @@ pub(crate) struct PreviewBody<'a> {
     #[serde(borrow)]
     pub(crate) currency: Option<Text<'a>>,
     #[serde(borrow)]
-    pub(crate) payment_method: Option<MethodBody<'a, CardKnown<'a>>>,
+    pub(crate) payment_method: Option<MethodBody<'a, Object<CardKnown<'a>>>>,
     #[serde(borrow)]
     pub(crate) capture_mode: Option<Text<'a>>,
     pub(crate) sets_up_mandate: Option<bool>,
@@ -33,4 +37,28 @@ pub(crate) struct CardKnown<'a> {
     pub(crate) bin: Option<Text<'a>>,
     #[serde(borrow)]
     pub(crate) brand: Option<Text<'a>>,
+}
+
+/// What is written as an object alone: a plain struct may also be a list of its members' values.
+#[derive(Debug)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
 }

@@ -3,7 +3,7 @@
 use super::{capture_mode, checked, currency, metadata, method, required_amount};
 use crate::codes;
 use crate::input::Text;
-use crate::input::routing::{CardKnown, PreviewBody};
+use crate::input::routing::{CardKnown, Object, PreviewBody};
 use crate::problem::Problem;
 use tollgate_core::card::CardBrand;
 use tollgate_core::method::{CardSummary, InstrumentSummary};
@@ -16,7 +16,7 @@ pub(crate) fn preview(body: PreviewBody<'_>, now_ms: u64) -> Result<PreviewAsked
     let capture = capture_mode(body.capture_mode.as_ref())?;
     // Whom a lender wants to reach is no matter of routing.
     let terms = method::Terms { amount, now_ms, has_phone: true, has_email: true };
-    let read = method::read_with(body.payment_method, &terms, |card| Ok((summary(card)?, ())))?;
+    let read = method::read_with(body.payment_method, &terms, |Object(card)| Ok((summary(card)?, ())))?;
     let instrument = match read.instrument {
         Some(instrument) => instrument.summary,
         None => PreviewAsked::usual_instrument(read.kind)
@@ -98,6 +98,7 @@ mod tests {
             let (code, field) = card(&json!({ wrong: "4111111111111111" })).unwrap_err();
             assert_eq!((code, field), ("invalid_field", format!("/payment_method/card/{wrong}")));
         }
+        assert_eq!(card(&json!(["411111", "visa"])).unwrap_err().1, "/payment_method/card");
         for wrong in ["4111111111111111", "41111", "41111x"] {
             assert_eq!(card(&json!({"bin": wrong})).unwrap_err().1, "/payment_method/card/bin");
         }
