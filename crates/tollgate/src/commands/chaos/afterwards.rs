@@ -208,8 +208,10 @@ pub(super) struct Tally {
     pub(super) failovers: u64,
     /// Payments whose money came after their end.
     pub(super) late: u64,
-    /// Of these, whose money a person has to send back: the processor refused to.
-    pub(super) for_a_person: u64,
+    /// Of these, whose money the processor refused to send back.
+    pub(super) returns_refused: u64,
+    /// Of these, whose money nobody has asked to send back: the gateway was killed before it could.
+    pub(super) returns_not_begun: u64,
 }
 
 /// The audit of `tollgate verify`, with nothing open; and no customer out of pocket.
@@ -262,17 +264,11 @@ impl Tally {
             report.problem(|| format!("{}: charge {} is open after all", payment.id, charge.id));
         }
         self.late += u64::from(!payment.late.is_empty());
-        for late in payment.late.iter().filter(|late| late.left_minor > 0) {
-            if payment.flags.contains(&Flag::ReturnFailed) {
-                self.for_a_person += 1;
-            } else {
-                report.problem(|| {
-                    format!(
-                        "{}: {} took {} late, and it was not sent back",
-                        payment.id, late.processor, late.left_minor
-                    )
-                });
-            }
+        // Both are flagged for a person.
+        if payment.late.iter().any(|late| late.left_minor > 0 && late.open_return.is_none()) {
+            let refused = payment.flags.contains(&Flag::ReturnFailed);
+            self.returns_refused += u64::from(refused);
+            self.returns_not_begun += u64::from(!refused);
         }
     }
 }
