@@ -20,6 +20,7 @@ use tollgate_core::event::Flag;
 use tollgate_core::id::{PaymentId, RefundId};
 use tollgate_core::money::Money;
 use tollgate_core::refund::RefundStatus;
+use tollgate_core::transition::PaymentStatus;
 use tollgate_sim::books::{BookEntry, BookStatus};
 use tollgate_store::Store;
 use tollgate_store::audit::{AuditReport, AuditedPayment};
@@ -264,6 +265,13 @@ impl Tally {
             report.problem(|| format!("{}: charge {} is open after all", payment.id, charge.id));
         }
         self.late += u64::from(!payment.late.is_empty());
+        // Only a customer who was given up may still pay: whoever else was said to have paid nothing has not.
+        if !payment.late.is_empty()
+            && !matches!(payment.status, PaymentStatus::Cancelled | PaymentStatus::Expired)
+        {
+            let status = payment.status.as_str();
+            report.problem(|| format!("{}: {status}, and money came after all", payment.id));
+        }
         // Both are flagged for a person.
         if payment.late.iter().any(|late| late.left_minor > 0 && late.open_return.is_none()) {
             let refused = payment.flags.contains(&Flag::ReturnFailed);
