@@ -286,7 +286,10 @@ fn print_counts(traffic: &Traffic, tally: &Tally, simulators: &Running, kills: u
         read(&counts.held_back)
     );
     println!("failovers      {}", tally.failovers);
-    println!("late money     {} payments, {} left for a person", tally.late, tally.for_a_person);
+    println!(
+        "late money     {} payments; left for a person: {} that the processor would not send back, {} not begun",
+        tally.late, tally.returns_refused, tally.returns_not_begun
+    );
     println!("faults struck  {}", list(struck));
     println!("gateway        killed {kills} times");
 }

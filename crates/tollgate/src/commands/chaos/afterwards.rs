@@ -20,6 +20,7 @@ use tollgate_core::event::Flag;
 use tollgate_core::id::{PaymentId, RefundId};
 use tollgate_core::money::Money;
 use tollgate_core::refund::RefundStatus;
+use tollgate_core::transition::PaymentStatus;
 use tollgate_sim::books::{BookEntry, BookStatus};
 use tollgate_store::Store;
 use tollgate_store::audit::{AuditReport, AuditedPayment};
@@ -208,8 +209,10 @@ pub(super) struct Tally {
     pub(super) failovers: u64,
     /// Payments whose money came after their end.
     pub(super) late: u64,
-    /// Of these, whose money a person has to send back: the processor refused to.
-    pub(super) for_a_person: u64,
+    /// Of these, whose money the processor refused to send back.
+    pub(super) returns_refused: u64,
+    /// Of these, whose money nobody has asked to send back: the gateway was killed before it could.
+    pub(super) returns_not_begun: u64,
 }
 
 /// The audit of `tollgate verify`, with nothing open; and no customer out of pocket.
@@ -262,17 +265,18 @@ impl Tally {
             report.problem(|| format!("{}: charge {} is open after all", payment.id, charge.id));
         }
         self.late += u64::from(!payment.late.is_empty());
-        for late in payment.late.iter().filter(|late| late.left_minor > 0) {
-            if payment.flags.contains(&Flag::ReturnFailed) {
-                self.for_a_person += 1;
-            } else {
-                report.problem(|| {
-                    format!(
-                        "{}: {} took {} late, and it was not sent back",
-                        payment.id, late.processor, late.left_minor
-                    )
-                });
-            }
+        // Only a customer who was given up may still pay: whoever else was said to have paid nothing has not.
+        if !payment.late.is_empty()
+            && !matches!(payment.status, PaymentStatus::Cancelled | PaymentStatus::Expired)
+        {
+            let status = payment.status.as_str();
+            report.problem(|| format!("{}: {status}, and money came after all", payment.id));
+        }
+        // Both are flagged for a person.
+        if payment.late.iter().any(|late| late.left_minor > 0 && late.open_return.is_none()) {
+            let refused = payment.flags.contains(&Flag::ReturnFailed);
+            self.returns_refused += u64::from(refused);
+            self.returns_not_begun += u64::from(!refused);
         }
     }
 }

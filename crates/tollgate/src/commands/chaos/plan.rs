@@ -103,7 +103,11 @@ impl Trouble {
             Self::TakeThenHang => faults.timeout_after = 0.8,
             Self::CutOff => faults.drop_before = 0.8,
             Self::TakeThenDrop => faults.drop_after = 0.8,
-            Self::Slow => faults.latency = Latency::Uniform { min_ms: 100.0, max_ms: SLOWEST_MS as f64 },
+            Self::Slow => {
+                faults.latency = Latency::Uniform { min_ms: 100.0, max_ms: SLOWEST_MS as f64 };
+                // What it does late nobody hears of.
+                faults.webhooks = WebhookPolicy::None;
+            }
             Self::WrongSignature => faults.wrong_signature = 0.8,
             Self::Lie => faults.lying = 0.8,
             Self::Error500 => faults.error_500 = 0.9,
@@ -118,6 +122,7 @@ impl Trouble {
             }
             Self::EnquiriesBlind => {
                 faults.enquiry_blind_ms = 2_500;
+                faults.webhooks = WebhookPolicy::None;
                 (faults.timeout_after, faults.timeout_before) = (0.3, 0.1);
             }
             Self::RefundsLater => (faults.refund_pending, faults.refund_fail) = (0.9, 0.3),
