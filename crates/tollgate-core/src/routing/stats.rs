@@ -32,11 +32,11 @@ pub struct StatsOptions {
 impl Default for StatsOptions {
     fn default() -> Self {
         Self {
-            half_life_ms: 600_000,
+            half_life_ms: 200_000,
             prior_rate: 0.9,
             prior_weight: 10.0,
-            pool_weight: 200.0,
-            issuer_weight: 150.0,
+            pool_weight: 50.0,
+            issuer_weight: 60.0,
             issuers_max: 20_000,
         }
     }
@@ -69,6 +69,9 @@ impl Issuer {
     }
 }
 
+/// By how much the half-life of latencies is shorter than that of successes.
+const LATENCY_SHORTER: i32 = 10;
+
 /// Counts that fade.
 #[derive(Debug, Clone, Copy, Default)]
 struct Fading {
@@ -87,6 +90,8 @@ impl Fading {
             let left = (-(passed_ms as f64) / (half_life_ms.max(1) as f64)).exp2();
             self.successes *= left;
             self.failures *= left;
+            // Latencies differ little from call to call: a shorter memory knows them well enough.
+            let left = left.powi(LATENCY_SHORTER);
             self.latency_ms *= left;
             self.answers *= left;
             self.at_ms = now_ms;
@@ -260,9 +265,9 @@ mod tests {
         for _ in 0..990 {
             stats.ended(&name, CARD, None, false, 0);
         }
-        assert!(stats.estimate(&name, CARD, None, 0).rate < 0.01);
-        let half = stats.estimate(&name, CARD, None, 600_000);
-        assert!((half.weight - 695.0).abs() < 1e-6, "half of it after a half-life");
+        assert!(stats.estimate(&name, CARD, None, 0).rate < 0.02);
+        let half = stats.estimate(&name, CARD, None, 200_000);
+        assert!((half.weight - 545.0).abs() < 1e-6, "half of it after a half-life");
         assert!((stats.estimate(&name, CARD, None, 20_000_000).rate - 0.9).abs() < 1e-3);
         stats.answered(&name, CARD, 100, 0);
         stats.answered(&name, CARD, 300, 0);

@@ -26,7 +26,7 @@ use tollgate_core::routing::stats::StatsOptions;
 use world::World;
 
 /// Payments of a simulation, unless told.
-pub const DEFAULT_PAYMENTS: u32 = 200_000;
+pub const DEFAULT_PAYMENTS: u32 = 1_000_000;
 /// Most payments of a simulation.
 pub const PAYMENTS_MAX: u32 = 2_000_000;
 /// Simulated time, in milliseconds: six hours.

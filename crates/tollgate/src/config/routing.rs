@@ -30,11 +30,11 @@ impl Default for Routing {
     fn default() -> Self {
         // As StatsOptions::default() has them; a test compares.
         Self {
-            half_life_s: 600,
+            half_life_s: 200,
             prior_percent: 90,
             prior_weight: 10,
-            pool_weight: 200,
-            issuer_weight: 150,
+            pool_weight: 50,
+            issuer_weight: 60,
             issuers_max: 20_000,
         }
     }
