@@ -7,7 +7,7 @@ use super::world::World;
 use serde::Serialize;
 
 /// Most points of success below the oracle that are accepted.
-const SUCCESS_GAP_MAX: f64 = 0.5;
+pub(super) const SUCCESS_GAP_MAX: f64 = 0.5;
 /// The highest cost that is accepted, as a multiple of the oracle's.
 pub(super) const COST_RATIO_MAX: f64 = 1.05;
 
