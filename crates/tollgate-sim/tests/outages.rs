@@ -56,7 +56,8 @@ async fn a_closed_door_refuses_and_opens_again_at_the_same_port() {
     // A connection from before is at its end.
     let mut byte = [0];
     idle.readable().await.unwrap();
-    assert_eq!(idle.try_read(&mut byte).unwrap(), 0);
+    // Closed, or reset where it was never accepted.
+    assert!(matches!(idle.try_read(&mut byte), Ok(0) | Err(_)));
     assert!(handle.refuse_for(Duration::from_secs(301)).is_err());
 }
 

