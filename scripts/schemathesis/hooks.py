@@ -122,6 +122,11 @@ BEYOND_THE_SCHEMA_IN = (
 )
 
 
+BATCH = "/api/v1/payments/batch"
+# Each payment has a key of its own, from its member or from the request's header.
+BATCH_KEY = re.compile(r"^/payments/[0-9]+/idempotency_key$")
+
+
 def problem(response):
     try:
         body = json.loads(response.content)
@@ -137,7 +142,12 @@ def filter_failure(context, failure, case, response):
         place = (said.get("field"), said.get("detail"))
         if str(said.get("field")).startswith(BEYOND_THE_SCHEMA_IN):
             return False
+        if case.path == BATCH and (BATCH_KEY.match(str(said.get("field"))) or response.status_code == 413):
+            return False
         return said.get("code") not in BEYOND_THE_SCHEMA and place not in BEYOND_THE_SCHEMA_AT
+    # What is wrong with one payment of a batch is said in its own result.
+    if case.path == BATCH and response.status_code == 200 and "schema-violating" in failure.title.lower():
+        return False
     # Headers that nobody knows are no fault of a request.
     return "in header - object with unexpected properties" not in failure.message
 
