@@ -24,7 +24,7 @@ pub struct LimiterOptions {
 
 impl Default for LimiterOptions {
     fn default() -> Self {
-        Self { limit_min: 32, limit_max: 4_096, target: Duration::from_millis(5) }
+        Self { limit_min: 128, limit_max: 4_096, target: Duration::from_millis(5) }
     }
 }
 
