@@ -2,8 +2,8 @@
 //!
 //! Asked before anything of a request is read but its method and path ([`class`]); a refusal is answered at once. The limit
 //! follows how long the server's own work waits ([`limiter`]), seen by a task that looks every 50 ms ([`watch`]). It is on
-//! the requests that are worked on: who waits for a processor, or for the rest of a body ([`body`]), costs nothing
-//! meanwhile and takes nobody's place.
+//! the requests that are worked on: who waits for a processor, or for the rest of a body ([`body`]), for longer than one or two
+//! looks costs nothing meanwhile and takes nobody's place.
 
 mod body;
 pub mod class;
@@ -153,9 +153,9 @@ impl Inner {
         }
     }
 
-    /// Requests that are worked on: the others wait for somebody else.
+    /// Requests that are worked on: the others have been waiting for somebody else for some time.
     fn working(&self) -> u32 {
-        self.under_way.load(Ordering::Acquire).saturating_sub(self.pressure.away_now())
+        self.under_way.load(Ordering::Acquire).saturating_sub(self.pressure.away_long())
     }
 
     fn admit(self: &Arc<Self>, class: Class) -> Option<Admitted> {

@@ -58,6 +58,9 @@ fn who_waits_for_somebody_else_takes_no_place() {
     let joined = load.join(Class::Bulk);
     assert!(ask(&load, PAY).is_err());
     let away = [pressure.away(), pressure.away()];
+    assert!(ask(&load, PAY).is_err(), "who has just gone keeps its place");
+    pressure.next_look();
+    pressure.next_look();
     assert!(ask(&load, PAY).is_ok() && ask(&load, LIST).is_ok());
     let view = load.view().unwrap();
     assert_eq!((view.under_way, view.working), (2, 0));

@@ -31,6 +31,7 @@ pub(super) async fn run(inner: Weak<Inner>) {
         let Some(inner) = inner.upgrade() else {
             return;
         };
+        inner.pressure.next_look();
         let working_max = inner.working_max.swap(inner.working(), Ordering::Relaxed);
         is_idle = working_max == 0;
         let look = Look { working_max, commit_wait: inner.pressure.take(), lag };

@@ -11,9 +11,11 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use socket2::SockRef;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -26,6 +28,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tollgate_core::card::CardSecret;
 use tollgate_core::id::MerchantId;
 
@@ -120,8 +123,29 @@ impl fmt::Debug for RemoteVault {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The socket beneath.
+    fn socket(&self) -> SockRef<'_>;
+}
+
+impl Stream for Counted<TcpStream> {
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(&self.stream)
+    }
+}
+
+#[cfg(unix)]
+impl Stream for Counted<tokio::net::UnixStream> {
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(&self.stream)
+    }
+}
+
+impl Stream for TlsStream<Counted<TcpStream>> {
+    fn socket(&self) -> SockRef<'_> {
+        self.get_ref().0.socket()
+    }
+}
 
 struct Connection {
     stream: Box<dyn Stream>,
@@ -135,14 +159,17 @@ impl Connection {
         Self { stream: Box::new(stream), sent, used_at: Instant::now() }
     }
 
-    /// Whether nothing has come: neither its end nor bytes that nobody asked for.
+    /// Whether nothing has come: neither its end nor bytes that nobody asked for. The system is asked as well: what the
+    /// runtime knows of a socket may be a moment old, and what is written to a dead connection is in doubt.
     async fn is_quiet(&mut self) -> bool {
         let mut room = [0];
-        poll_fn(|context| {
+        let pending = poll_fn(|context| {
             let mut buffer = ReadBuf::new(&mut room);
             Poll::Ready(Pin::new(&mut self.stream).poll_read(context, &mut buffer).is_pending())
         })
-        .await
+        .await;
+        let peeked = self.stream.socket().peek(&mut [MaybeUninit::uninit()]);
+        pending && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     async fn send(&mut self, frame: &[u8]) -> io::Result<()> {

@@ -13,8 +13,10 @@ use tollgate_engine::Engine;
 pub(crate) struct Overload {
     /// Whether requests are refused when there are too many.
     pub(crate) enabled: bool,
-    /// How long the server's own work may wait, beyond its usual time, before fewer requests are let in.
-    pub(crate) target_ms: u64,
+    /// How late the server may come to work that is ready before fewer requests are let in.
+    pub(crate) lag_target_ms: u64,
+    /// How long commits may wait beyond their usual time before fewer requests are let in.
+    pub(crate) commit_target_ms: u64,
     /// The limit on requests that are worked on never falls below.
     pub(crate) limit_min: u32,
     /// It begins here and never rises above.
@@ -23,9 +25,15 @@ pub(crate) struct Overload {
 
 impl Default for Overload {
     fn default() -> Self {
-        let LimiterOptions { limit_min, limit_max, target } = LimiterOptions::default();
-        let target_ms = u64::try_from(target.as_millis()).unwrap_or(u64::MAX);
-        Self { enabled: true, target_ms, limit_min, limit_max }
+        let LimiterOptions { limit_min, limit_max, lag_target, commit_target } = LimiterOptions::default();
+        let ms = |target: Duration| u64::try_from(target.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            enabled: true,
+            lag_target_ms: ms(lag_target),
+            commit_target_ms: ms(commit_target),
+            limit_min,
+            limit_max,
+        }
     }
 }
 
@@ -33,7 +41,8 @@ impl Overload {
     /// Whether the numbers are within bounds.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         for (name, value, least, most) in [
-            ("target_ms", self.target_ms, 1, 1_000),
+            ("lag_target_ms", self.lag_target_ms, 1, 1_000),
+            ("commit_target_ms", self.commit_target_ms, 1, 10_000),
             ("limit_min", u64::from(self.limit_min), 1, 1_000_000),
             ("limit_max", u64::from(self.limit_max), u64::from(self.limit_min), 1_000_000),
         ] {
@@ -50,8 +59,10 @@ impl Overload {
         if !self.enabled {
             return Load::default();
         }
-        let Self { target_ms, limit_min, limit_max, .. } = *self;
-        let options = LimiterOptions { limit_min, limit_max, target: Duration::from_millis(target_ms) };
+        let Self { lag_target_ms, commit_target_ms, limit_min, limit_max, .. } = *self;
+        let lag_target = Duration::from_millis(lag_target_ms);
+        let commit_target = Duration::from_millis(commit_target_ms);
+        let options = LimiterOptions { limit_min, limit_max, lag_target, commit_target };
         Load::new(options, Arc::clone(engine.pressure()))
     }
 }
