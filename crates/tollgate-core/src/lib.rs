@@ -6,6 +6,7 @@
 //!
 //! Reading order: [`money`], [`id`], [`method`], [`payment`], [`transition`], [`decide`], [`ledger`].
 
+pub mod actor;
 pub mod attempt;
 pub mod base62;
 pub mod bnpl;
