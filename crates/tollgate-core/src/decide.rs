@@ -189,7 +189,8 @@ fn refund(
 }
 
 fn return_late(payment: &Payment, attempt_id: AttemptId) -> Result<Option<PaymentEvent>, Refusal> {
-    let to_return = payment.late.iter().find(|late| late.left_minor > 0 && late.open_return.is_none());
+    let waiting = payment.late.iter().filter(|late| late.return_due_ms().is_some());
+    let to_return = waiting.min_by_key(|late| late.return_at_ms);
     let Some(late) = to_return else {
         return Ok(None);
     };

@@ -39,6 +39,35 @@ pub struct LateMoney {
     pub left_minor: i64,
     /// The return under way.
     pub open_return: Option<AttemptId>,
+    /// When a return is to begin at the latest, while none is under way.
+    pub return_at_ms: u64,
+    /// How many returns were refused.
+    pub returns_failed: u32,
+}
+
+impl LateMoney {
+    /// When a return is to begin: none while one is under way, when all is back, and when so many were refused that only
+    /// a person can help.
+    #[must_use]
+    pub fn return_due_ms(&self) -> Option<u64> {
+        let wanted = self.left_minor > 0 && self.open_return.is_none() && self.returns_failed < RETURNS_MAX;
+        wanted.then_some(self.return_at_ms)
+    }
+}
+
+/// How long whoever booked late money has to begin its return, before the sweep does it.
+const RETURN_GRACE_MS: u64 = 10_000;
+/// The pause after the first refused return; each further one is four times as long,
+const RETURN_AGAIN_MS: u64 = 15_000;
+/// but not longer.
+const RETURN_AGAIN_MAX_MS: u64 = 6 * 3_600_000;
+/// Returns of the same money, at most: the last is tried about two days after the first.
+const RETURNS_MAX: u32 = 14;
+
+fn return_again_ms(failed: u32) -> u64 {
+    let pause_ms =
+        4_u64.checked_pow(failed.saturating_sub(1)).and_then(|times| RETURN_AGAIN_MS.checked_mul(times));
+    pause_ms.map_or(RETURN_AGAIN_MAX_MS, |pause_ms| pause_ms.min(RETURN_AGAIN_MAX_MS))
 }
 
 /// A payment as it stands now.
@@ -202,6 +231,13 @@ impl Payment {
         Money::new(minor, self.terms.amount.currency)
     }
 
+    /// When something is due of itself: it lapses, or late money is to go back.
+    #[must_use]
+    pub fn deadline_ms(&self) -> Option<u64> {
+        let returns = self.late.iter().filter_map(LateMoney::return_due_ms);
+        returns.chain(self.expires_at_ms).min()
+    }
+
     /// Applies the next event.
     ///
     /// # Errors
@@ -300,13 +336,13 @@ impl Payment {
                 self.review = Some(Review { state, decided_at_ms: Some(at_ms), note: note.clone() });
             }
             PaymentEvent::Labelled { fraud } => self.labelled_fraud = Some(*fraud),
-            refund_or_return => self.apply_money_back(refund_or_return)?,
+            refund_or_return => self.apply_money_back(refund_or_return, at_ms)?,
         }
         Ok(())
     }
 
     /// Refunds, and returns of late money: they run beside the main course.
-    fn apply_money_back(&mut self, event: &PaymentEvent) -> Result<(), ApplyError> {
+    fn apply_money_back(&mut self, event: &PaymentEvent, at_ms: u64) -> Result<(), ApplyError> {
         match event {
             PaymentEvent::RefundStarted {
                 refund_id,
@@ -344,6 +380,8 @@ impl Payment {
                     processor_payment_id: processor_payment_id.clone(),
                     left_minor: *captured_minor,
                     open_return: None,
+                    return_at_ms: at_ms.saturating_add(RETURN_GRACE_MS),
+                    returns_failed: 0,
                 });
                 self.raise(Flag::LateSuccess);
             }
@@ -356,6 +394,7 @@ impl Payment {
             PaymentEvent::Returned { attempt_id, amount_minor, .. } => {
                 if let Some(late) = self.late_by_return(*attempt_id) {
                     late.open_return = None;
+                    late.return_at_ms = at_ms;
                     take(&mut late.left_minor, *amount_minor);
                 }
             }
@@ -363,6 +402,8 @@ impl Payment {
                 self.raise(Flag::ReturnFailed);
                 if let Some(late) = self.late_by_return(*attempt_id) {
                     late.open_return = None;
+                    late.returns_failed = late.returns_failed.saturating_add(1);
+                    late.return_at_ms = at_ms.saturating_add(return_again_ms(late.returns_failed));
                 }
             }
             _ => {}

@@ -22,7 +22,7 @@ use tollgate_core::event::Flag;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{AttemptId, MerchantId, PaymentId};
 use tollgate_core::outcome::Outcome;
-use tollgate_core::payment::Payment;
+use tollgate_core::payment::{LateMoney, Payment};
 use tollgate_core::transition::PaymentStatus;
 use tollgate_store::query::Deadline;
 
@@ -67,6 +67,8 @@ const SWEEP_PAGE: usize = 1_000;
 
 /// Most payments whose time is over that are handled at once.
 const DEADLINES_MAX: usize = 500;
+/// When what could not be done at its time is tried again.
+const DEADLINE_AGAIN_MS: u64 = 60_000;
 
 /// The schedule.
 #[derive(Debug)]
@@ -375,7 +377,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends what has lapsed. What cannot be ended now is tried again a minute later.
+    /// Ends what has lapsed, and sends late money back that nobody is sending back. What cannot be done now is tried again
+    /// a minute later.
     async fn run_deadlines(self: Arc<Self>) {
         let mut later: HashMap<PaymentId, u64> = HashMap::new();
         loop {
@@ -387,7 +390,7 @@ impl Engine {
                         if later.contains_key(&deadline.payment_id) {
                             continue;
                         }
-                        later.insert(deadline.payment_id, now_ms.saturating_add(60_000));
+                        later.insert(deadline.payment_id, now_ms.saturating_add(DEADLINE_AGAIN_MS));
                         let engine = Arc::clone(&self);
                         tokio::spawn(async move { engine.lapse(deadline).await });
                     }
@@ -413,6 +416,14 @@ impl Engine {
         let Some(payment) = self.store.payment(merchant_id, payment_id).await? else {
             return Ok(());
         };
+        let now_ms = self.now_ms();
+        let returns = payment.late.iter().filter_map(LateMoney::return_due_ms);
+        if returns.min().is_some_and(|at_ms| at_ms <= now_ms) {
+            self.return_late(&payment).await;
+        }
+        if payment.expires_at_ms.is_none_or(|at_ms| at_ms > now_ms) {
+            return Ok(());
+        }
         // The customer may have acted in the last moment, or the webhook may have been lost.
         if payment.status == PaymentStatus::RequiresAction
             && self.enquire_once(payment.charge_attempt_id, false).await?

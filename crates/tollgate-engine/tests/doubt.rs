@@ -9,9 +9,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use support::{Act, DAY_MS, START_MS, bench, nobody, scripted};
 use tollgate_core::attempt::AttemptStatus;
+use tollgate_core::command::Command;
 use tollgate_core::event::Flag;
 use tollgate_core::failure::FailureCode;
+use tollgate_core::id::{EventId, IdParts};
+use tollgate_core::outcome::Outcome;
 use tollgate_core::transition::PaymentStatus;
+use tollgate_store::commit::Commit;
 
 use Act::{Answer, HangUp};
 use AttemptStatus::{NotTaken, Open, Succeeded};
@@ -115,5 +119,53 @@ async fn an_enquiry_that_finds_the_money_completes_it() {
     let after = bench.payment(payment.id).await;
     assert_eq!((after.status, after.captured_minor), (PaymentStatus::Completed, 500));
     assert_eq!(first.requests.load(Ordering::SeqCst), 5);
+    bench.assert_clean().await;
+}
+
+/// Whoever books late money may die before its return begins, and a processor may refuse a return: it goes back all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn late_money_goes_back_whoever_dies_and_however_often_it_is_refused() {
+    let first = scripted(&[Answer("declined"), Answer("declined"), Answer("declined"), Answer("refunded")]);
+    let bench = bench(&[first.address]).await;
+    let payment = bench.pay().await;
+    assert_eq!(payment.status, PaymentStatus::Declined);
+    // Straight into the store: as of a gateway that was killed right after.
+    let parts = IdParts { unix_ms: START_MS, sub_ms: 1, bucket: 1, random: 9 };
+    let late = Command::Settle {
+        payment_id: payment.id,
+        attempt_id: payment.charge_attempt_id,
+        outcome: Outcome::Captured { processor_payment_id: "p".to_owned(), amount_minor: 500 },
+        next: None,
+    };
+    let commit = Commit {
+        merchant_id: bench.merchant.id,
+        now_ms: START_MS,
+        event_id: EventId::from_parts(parts),
+        command: Some(late),
+        idempotency: None,
+        message: None,
+    };
+    bench.engine.store().commit(commit).await.unwrap();
+    let late = bench.payment(payment.id).await;
+    assert_eq!((late.late[0].left_minor, late.attempts.len()), (500, 1));
+    bench.engine.start();
+    for second in 1..1_000 {
+        bench.clock_ms.store(START_MS + second * 5_000, Ordering::SeqCst);
+        let now = bench.payment(payment.id).await;
+        if now.late[0].left_minor == 0 {
+            break;
+        }
+        if now.attempts.len() == 1 {
+            assert!(second < 60, "nobody begins its return");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let after = bench.payment(payment.id).await;
+    assert_eq!((after.late[0].left_minor, after.late[0].returns_failed), (0, 2));
+    assert_eq!(after.attempts.len(), 4, "a charge, two refused returns and one that was taken");
+    assert_eq!(after.deadline_ms(), None);
+    assert!(after.flags.contains(&Flag::ReturnFailed));
+    assert_eq!(first.requests.load(Ordering::SeqCst), 4);
+    assert!(bench.engine.store().deadlines(u64::MAX, 9).await.unwrap().is_empty());
     bench.assert_clean().await;
 }

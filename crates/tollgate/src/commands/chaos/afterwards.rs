@@ -120,7 +120,15 @@ impl Seen {
     /// Goes through a payment's attempts as the API shows them.
     fn look(&self, payment: &Value) -> Look {
         let mut look = Look::default();
-        for attempt in payment["attempts"].as_array().into_iter().flatten() {
+        let attempts = || payment["attempts"].as_array().into_iter().flatten();
+        let count = |kind: &str, status: &str| {
+            attempts().filter(|it| it["kind"] == kind && it["status"] == status).count()
+        };
+        // What is under way is seen below.
+        if count("charge", "late_success") > count("return", "succeeded") + count("return", "open") {
+            look.stuck.push(format!("{}: late money, and nobody sends it back", payment["id"]));
+        }
+        for attempt in attempts() {
             let text = |name: &str| attempt[name].as_str().unwrap_or_default();
             if !matches!(text("status"), "open" | "abandoned") {
                 continue;
@@ -209,10 +217,8 @@ pub(super) struct Tally {
     pub(super) failovers: u64,
     /// Payments whose money came after their end.
     pub(super) late: u64,
-    /// Of these, whose money the processor refused to send back.
+    /// Payments of which a processor refused to send late money back, once at least.
     pub(super) returns_refused: u64,
-    /// Of these, whose money nobody has asked to send back: the gateway was killed before it could.
-    pub(super) returns_not_begun: u64,
 }
 
 /// The audit of `tollgate verify`, with nothing open; and no customer out of pocket.
@@ -272,11 +278,10 @@ impl Tally {
             let status = payment.status.as_str();
             report.problem(|| format!("{}: {status}, and money came after all", payment.id));
         }
-        // Both are flagged for a person.
+        // Waiting has given every return its time, and those that were refused another one.
         if payment.late.iter().any(|late| late.left_minor > 0 && late.open_return.is_none()) {
-            let refused = payment.flags.contains(&Flag::ReturnFailed);
-            self.returns_refused += u64::from(refused);
-            self.returns_not_begun += u64::from(!refused);
+            report.problem(|| format!("{}: late money has not gone back", payment.id));
         }
+        self.returns_refused += u64::from(payment.flags.contains(&Flag::ReturnFailed));
     }
 }
