@@ -9,6 +9,7 @@ use crate::ids;
 use crate::routing::CallGuard;
 use crate::send::{CardSource, ChargeSecrets, ms};
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate_core::attempt::{AttemptStart, ProcessorName};
@@ -87,7 +88,17 @@ impl Engine {
         let mut tries = Tries { attempts: 1, repeats: 0 };
         loop {
             let attempt_id = payment.charge_attempt_id;
-            let done = self.send_charge(payment, &secrets, until).await;
+            let done = {
+                let mut sent = pin!(self.send_charge(payment, &secrets, until));
+                tokio::select! {
+                    done = &mut sent => done,
+                    // A processor that hangs is left alone from now on, not only when patience with this call is over.
+                    () = tokio::time::sleep(self.router.overdue_after()) => {
+                        call.overdue();
+                        sent.await
+                    }
+                }
+            };
             call.end(mode, &done);
             let next = self.next_try(payment, &done, &mut tries, &mut rest, (until, soft_declines)).await;
             let start = next.as_ref().map(|(processor, _)| {

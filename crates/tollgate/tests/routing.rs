@@ -443,3 +443,26 @@ fn wrong_policies_are_refused_and_change_nothing() {
         assert_eq!(rig.call_as(key, "GET", path, &[], None).status, 422, "{path}");
     }
 }
+
+#[test]
+fn a_processor_that_hangs_is_left_alone_before_the_first_call_ends() {
+    let hurried = "[engine]\nprocessor_timeout_ms = 20000\n[breaker]\nfailure_threshold = 1\nslow_ms = 400\nopen_ms = 60000\n";
+    let (mut rig, keys) = rig_of(hurried, &["razorpay,payu"]);
+    rig.faults("razorpay", &json!({"hang_ms": 8_000, "timeout_before": 1.0}));
+    let shared = &rig;
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            try_pay(shared, &keys[0], &card("5.00", "INR"));
+            ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        let begun = Instant::now();
+        while cards_at(shared, &keys[0], "razorpay")["breaker"] != "open" {
+            assert!(begun.elapsed() < Duration::from_secs(6), "the breaker waits for the call's end");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(asked(&pay(shared, &keys[0], &card("6.00", "INR"))), ["payu"]);
+        assert!(!ended.load(std::sync::atomic::Ordering::SeqCst), "the first call is still under way");
+    });
+    rig.verify(&[]);
+}

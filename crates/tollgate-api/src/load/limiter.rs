@@ -29,10 +29,10 @@ pub struct LimiterOptions {
 impl Default for LimiterOptions {
     fn default() -> Self {
         Self {
-            limit_min: 16,
+            limit_min: 32,
             limit_max: 4_096,
-            lag_target: Duration::from_millis(2),
-            commit_target: Duration::from_millis(20),
+            lag_target: Duration::from_micros(1_500),
+            commit_target: Duration::from_millis(50),
         }
     }
 }
@@ -228,7 +228,7 @@ mod tests {
             limiter.look(look(20, 2, 0));
         }
         // A hundred milliseconds, while those that came stand waiting.
-        assert!(limiter.look(look(60, 50, 1)) >= 80);
+        assert!(limiter.look(look(60, 60, 1)) >= 80);
         assert!(limiter.look(look(100, 100, 1)) >= 100);
         for _ in 0..200 {
             limiter.look(look(20, 2, 0));

@@ -119,6 +119,11 @@ impl Router {
         self.options.hedge_after
     }
 
+    /// After which time a call under way counts as a fault, whatever comes of it.
+    pub(crate) const fn overdue_after(&self) -> Duration {
+        Duration::from_millis(self.options.breaker.slow_ms.saturating_add(1))
+    }
+
     /// Whether a charge would be let through to a processor now.
     pub(crate) fn would_admit(&self, processor: &ProcessorName, method: MethodFamily) -> bool {
         self.closed_to(processor, method, self.clock.now_ms()).is_none()
@@ -332,6 +337,11 @@ impl CallGuard {
             let until_ms = now_ms.saturating_add(wait_ms.min(SPARE_MS_MAX));
             lane.spared_until_ms.fetch_max(until_ms, Ordering::Relaxed);
         }
+    }
+
+    /// Says that the call takes longer than an answer may. What comes of it does not count a second time.
+    pub(crate) fn overdue(&mut self) {
+        self.settle(CallEnd::Fault, self.router.options.breaker.slow_ms.saturating_add(1));
     }
 
     fn settle(&mut self, end: CallEnd, took_ms: u64) {

@@ -76,6 +76,8 @@ struct Flight {
 enum Later {
     /// A processor's answer, or the end of patience.
     Answer { flight: Flight, place: usize, permit: Option<Permit>, called: Called, took_ms: u64 },
+    /// A call takes longer than an answer may, and is counted as a fault before its end.
+    Overdue { place: usize, method: usize, permit: Permit },
     /// The same processor is asked again.
     Again { flight: Flight },
     /// The customer has done all, and the outcome is known.
@@ -172,6 +174,11 @@ impl<'a> Run<'a> {
             Some(Later::Answer { flight, place, permit, called, took_ms }) => {
                 self.answer(flight, place, permit, called, took_ms, now_ms);
             }
+            Some(Later::Overdue { place, method, permit }) => {
+                let overdue_ms = BreakerOptions::default().slow_ms + 1;
+                let change = self.breakers[place][method].settle(permit, CallEnd::Fault, overdue_ms, now_ms);
+                self.count(change);
+            }
             Some(Later::Again { flight }) => self.again(flight, now_ms),
             Some(Later::Ended { payment, place, succeeded }) => {
                 self.learn(payment, place, succeeded, now_ms);
@@ -220,9 +227,16 @@ impl<'a> Run<'a> {
         None
     }
 
-    fn ask(&mut self, mut flight: Flight, place: usize, permit: Option<Permit>, now_ms: u64) {
+    fn ask(&mut self, mut flight: Flight, place: usize, mut permit: Option<Permit>, now_ms: u64) {
         flight.attempts += 1;
-        let (called, took_ms) = self.world.call(place, &self.payments[flight.payment], now_ms);
+        let payment = &self.payments[flight.payment];
+        let (called, took_ms) = self.world.call(place, payment, now_ms);
+        let overdue_ms = BreakerOptions::default().slow_ms + 1;
+        if took_ms > overdue_ms
+            && let Some(permit) = permit.take()
+        {
+            self.schedule(now_ms + overdue_ms, Later::Overdue { place, method: payment.method, permit });
+        }
         self.schedule(now_ms + took_ms, Later::Answer { flight, place, permit, called, took_ms });
     }
 

@@ -162,11 +162,17 @@ async fn carry_out(
     gateway.stop().await?;
 
     config.store.folder = folder.join("store");
+    let reconciled = {
+        let store = open_store(&config)?;
+        afterwards::reconcile_all(&store, &books_of(&books)?, &PROCESSORS, folder).await?
+    };
+    // Returns that never arrived are known by now, and begun again.
+    gateway.start(&client).await?;
+    let in_the_end = afterwards::wait(&books, traffic.known(), SETTLE).await?;
+    gateway.stop().await?;
     let store = open_store(&config)?;
-    let known = books_of(&books)?;
-    let reconciled = afterwards::reconcile_all(&store, &known, &PROCESSORS, folder).await?;
-    let (mut checked, tally) = afterwards::audit(&store, known, &traffic).await?;
-    for stuck in &settled.stuck {
+    let (mut checked, tally) = afterwards::audit(&store, books_of(&books)?, &traffic).await?;
+    for stuck in settled.stuck.iter().chain(&in_the_end.stuck) {
         checked.report.problem(|| format!("{stuck} was not settled within {} s", SETTLE.as_secs()));
     }
     let unanswered = traffic.counts.unanswered.load(Ordering::Relaxed);

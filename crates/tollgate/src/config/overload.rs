@@ -14,7 +14,7 @@ pub(crate) struct Overload {
     /// Whether requests are refused when there are too many.
     pub(crate) enabled: bool,
     /// How late the server may come to work that is ready before fewer requests are let in.
-    pub(crate) lag_target_ms: u64,
+    pub(crate) lag_target_us: u64,
     /// How long commits may wait beyond their usual time before fewer requests are let in.
     pub(crate) commit_target_ms: u64,
     /// The limit on requests that are worked on never falls below.
@@ -29,7 +29,7 @@ impl Default for Overload {
         let ms = |target: Duration| u64::try_from(target.as_millis()).unwrap_or(u64::MAX);
         Self {
             enabled: true,
-            lag_target_ms: ms(lag_target),
+            lag_target_us: u64::try_from(lag_target.as_micros()).unwrap_or(u64::MAX),
             commit_target_ms: ms(commit_target),
             limit_min,
             limit_max,
@@ -41,7 +41,7 @@ impl Overload {
     /// Whether the numbers are within bounds.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         for (name, value, least, most) in [
-            ("lag_target_ms", self.lag_target_ms, 1, 1_000),
+            ("lag_target_us", self.lag_target_us, 100, 1_000_000),
             ("commit_target_ms", self.commit_target_ms, 1, 10_000),
             ("limit_min", u64::from(self.limit_min), 1, 1_000_000),
             ("limit_max", u64::from(self.limit_max), u64::from(self.limit_min), 1_000_000),
@@ -59,8 +59,8 @@ impl Overload {
         if !self.enabled {
             return Load::default();
         }
-        let Self { lag_target_ms, commit_target_ms, limit_min, limit_max, .. } = *self;
-        let lag_target = Duration::from_millis(lag_target_ms);
+        let Self { lag_target_us, commit_target_ms, limit_min, limit_max, .. } = *self;
+        let lag_target = Duration::from_micros(lag_target_us);
         let commit_target = Duration::from_millis(commit_target_ms);
         let options = LimiterOptions { limit_min, limit_max, lag_target, commit_target };
         Load::new(options, Arc::clone(engine.pressure()))
