@@ -36,7 +36,7 @@ impl Default for BreakerOptions {
             failure_threshold: 5,
             success_threshold: 2,
             open_ms: 60_000,
-            slow_ms: 15_000,
+            slow_ms: 10_000,
             probes_max: 2,
             probe_ms: 180_000,
             fault_percent: 50,
