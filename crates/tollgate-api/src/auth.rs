@@ -1,8 +1,8 @@
-//! Who is calling: API keys as text, and the extractor that turns one into its merchant.
+//! Who is calling: API keys as text, and the extractors that tell a handler its caller.
 //!
-//! A key is `tg_test_<id>_<secret>` or `tg_live_<id>_<secret>`: the id is 22 base-62 characters and
-//! finds the stored key, the secret is 32 alphanumeric characters (190 random bits) of which only
-//! the SHA-256 is stored. So much randomness needs no slow hash.
+//! A key is `tg_test_<id>_<secret>`, `tg_live_<id>_<secret>` or, for those who run the gateway, `tg_admin_<id>_<secret>`:
+//! the id is 22 base-62 characters and finds the stored key, the secret is 32 alphanumeric characters (190 random
+//! bits) of which only the SHA-256 is stored. So much randomness needs no slow hash.
 
 use crate::codes;
 use crate::problem::Problem;
@@ -13,6 +13,9 @@ use http::request::Parts;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+use tollgate_core::access::{Permissions, Role};
+use tollgate_core::actor::Actor;
+use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::base62;
 use tollgate_core::id::{ApiKeyId, MerchantId};
 use tollgate_core::merchant::{Merchant, Mode};
@@ -20,11 +23,38 @@ use tollgate_core::merchant::{Merchant, Mode};
 /// Characters of a key's secret half.
 pub const SECRET_LENGTH: usize = 32;
 
+/// What a key's first characters tell of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// Of an account.
+    Account(Mode),
+    /// Of the operator of the gateway.
+    Platform,
+}
+
+impl KeyKind {
+    const ALL: [Self; 3] = [Self::Account(Mode::Sandbox), Self::Account(Mode::Live), Self::Platform];
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Account(Mode::Sandbox) => "tg_test_",
+            Self::Account(Mode::Live) => "tg_live_",
+            Self::Platform => "tg_admin_",
+        }
+    }
+}
+
+impl From<Mode> for KeyKind {
+    fn from(mode: Mode) -> Self {
+        Self::Account(mode)
+    }
+}
+
 /// A key as a caller sent it. Does not print its secret.
 #[derive(Clone, Copy)]
 pub struct ParsedKey<'a> {
-    /// Real money or not.
-    pub mode: Mode,
+    /// Whose it says it is.
+    pub kind: KeyKind,
     /// The public half.
     pub id: ApiKeyId,
     /// The secret half.
@@ -33,22 +63,16 @@ pub struct ParsedKey<'a> {
 
 impl std::fmt::Debug for ParsedKey<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ParsedKey").field("mode", &self.mode).field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-const fn prefix(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Sandbox => "tg_test_",
-        Mode::Live => "tg_live_",
+        f.debug_struct("ParsedKey").field("kind", &self.kind).field("id", &self.id).finish_non_exhaustive()
     }
 }
 
 /// A key's text, shown to its owner once.
 #[must_use]
-pub fn format_key(mode: Mode, id: ApiKeyId, secret: &str) -> String {
-    let mut text = String::with_capacity(8 + base62::LENGTH + 1 + SECRET_LENGTH);
-    text.push_str(prefix(mode));
+pub fn format_key(kind: impl Into<KeyKind>, id: ApiKeyId, secret: &str) -> String {
+    let prefix = kind.into().prefix();
+    let mut text = String::with_capacity(prefix.len() + base62::LENGTH + 1 + SECRET_LENGTH);
+    text.push_str(prefix);
     base62::encode_into(id.as_u128(), &mut text);
     text.push('_');
     text.push_str(secret);
@@ -58,13 +82,12 @@ pub fn format_key(mode: Mode, id: ApiKeyId, secret: &str) -> String {
 /// Reads a key's text; `None` if it is none.
 #[must_use]
 pub fn parse_key(text: &str) -> Option<ParsedKey<'_>> {
-    let (mode, rest) = [Mode::Sandbox, Mode::Live]
-        .into_iter()
-        .find_map(|mode| Some((mode, text.strip_prefix(prefix(mode))?)))?;
+    let (kind, rest) =
+        KeyKind::ALL.into_iter().find_map(|kind| Some((kind, text.strip_prefix(kind.prefix())?)))?;
     let (id, secret) = rest.split_once('_')?;
     let right = secret.len() == SECRET_LENGTH && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let id = base62::decode(id).filter(|_| right).map(ApiKeyId::from_u128)?;
-    Some(ParsedKey { mode, id, secret })
+    Some(ParsedKey { kind, id, secret })
 }
 
 /// A new secret of 256 random bits, of which 190 are kept.
@@ -86,10 +109,99 @@ pub fn secret_sha256(secret: &str) -> [u8; 32] {
     Sha256::digest(secret).into()
 }
 
-/// The authenticated caller.
+/// Whom a caller acts for.
+#[derive(Debug, Clone)]
+pub enum Owner {
+    /// An account, as it stood at most 30 seconds ago.
+    Merchant(Arc<Merchant>),
+    /// The operator of the gateway.
+    Platform,
+}
+
+impl Owner {
+    /// The same as keys name it.
+    #[must_use]
+    pub fn of_keys(&self) -> KeyOwner {
+        match self {
+            Self::Merchant(merchant) => KeyOwner::Merchant(merchant.id),
+            Self::Platform => KeyOwner::Platform,
+        }
+    }
+
+    /// What the keys of this owner begin with.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        match self {
+            Self::Merchant(merchant) => merchant.mode.into(),
+            Self::Platform => KeyKind::Platform,
+        }
+    }
+}
+
+/// Who calls, and what they may do.
+#[derive(Debug)]
+pub struct Principal {
+    /// Who it is, as audits name them.
+    pub actor: Actor,
+    /// Whom they act for.
+    pub owner: Owner,
+    /// The part they play.
+    pub role: Role,
+    /// What they may do.
+    pub permissions: Permissions,
+    /// The key they hold, or the one behind their token.
+    pub key: Option<Arc<ApiKey>>,
+}
+
+/// Finds out who sent a request.
+///
+/// # Errors
+/// `unauthorized`, or `address_not_allowed` for a right key from a wrong place.
+pub(crate) async fn authenticate(state: &AppState, parts: &Parts) -> Result<Arc<Principal>, Problem> {
+    let mut sent = parts.headers.get_all(AUTHORIZATION).iter();
+    let key = sent
+        .next()
+        .filter(|_| sent.next().is_none())
+        .and_then(|value| bearer(value.to_str().ok()?))
+        .and_then(parse_key)
+        .ok_or_else(refused)?;
+    let known = state.auth().find(state.engine().store().as_ref(), key.id).await?;
+    let known = known.ok_or_else(refused)?;
+    let right = secret_sha256(key.secret).ct_eq(&known.key.secret_sha256);
+    let now_ms = state.engine().now_ms();
+    if !bool::from(right) || known.principal.owner.kind() != key.kind || !known.key.works_at(now_ms) {
+        return Err(refused());
+    }
+    if !known.key.networks.is_empty() {
+        let address = state.client_address().of(parts);
+        // An address that nobody can tell is on no list.
+        if !address.is_some_and(|address| known.key.networks.iter().any(|own| own.contains(address))) {
+            return Err(Problem::new(&codes::ADDRESS_NOT_ALLOWED));
+        }
+    }
+    state.auth().note_use(&known, now_ms);
+    Ok(Arc::clone(&known.principal))
+}
+
+/// The authenticated caller, whomever they act for.
+#[derive(Debug, Clone)]
+pub(crate) struct Anyone(pub(crate) Arc<Principal>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Anyone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Arc<Principal>>().cloned().map(Self).ok_or_else(|| {
+            tracing::error!("an endpoint has no line in the table of what endpoints demand");
+            Problem::new(&codes::INTERNAL)
+        })
+    }
+}
+
+/// The authenticated caller, who acts for an account.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The merchant whose key was sent, as it stood at most 30 seconds ago.
+    /// The account, as it stood at most 30 seconds ago.
     pub merchant: Arc<Merchant>,
 }
 
@@ -101,24 +213,16 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<AppState> for Caller {
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let mut sent = parts.headers.get_all(AUTHORIZATION).iter();
-        let key = sent
-            .next()
-            .filter(|_| sent.next().is_none())
-            .and_then(|value| bearer(value.to_str().ok()?))
-            .and_then(parse_key)
-            .ok_or_else(refused)?;
-        let known = state.auth().find(state.engine().store().as_ref(), key.id).await?;
-        let known = known.ok_or_else(refused)?;
-        let right = secret_sha256(key.secret).ct_eq(&known.secret_sha256);
-        if bool::from(right) && known.merchant.mode == key.mode {
-            Ok(Self { merchant: Arc::clone(&known.merchant) })
-        } else {
-            Err(refused())
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Anyone(principal) = Anyone::from_request_parts(parts, state).await?;
+        match &principal.owner {
+            Owner::Merchant(merchant) => Ok(Self { merchant: Arc::clone(merchant) }),
+            Owner::Platform => {
+                Err(Problem::new(&codes::FORBIDDEN).because("this needs the key of an account"))
+            }
         }
     }
 }
@@ -143,10 +247,10 @@ mod tests {
         let id = ApiKeyId::from_u128(u128::MAX / 3);
         let secret = secret_from_random([7, u128::MAX]);
         assert_eq!(secret.len(), SECRET_LENGTH);
-        for mode in [Mode::Sandbox, Mode::Live] {
-            let text = format_key(mode, id, &secret);
+        for kind in KeyKind::ALL {
+            let text = format_key(kind, id, &secret);
             let key = parse_key(&text).unwrap();
-            assert_eq!((key.mode, key.id, key.secret), (mode, id, secret.as_str()));
+            assert_eq!((key.kind, key.id, key.secret), (kind, id, secret.as_str()));
             assert!(!format!("{key:?}").contains(&secret));
         }
     }

@@ -12,6 +12,7 @@ pub mod codes;
 pub mod deadline;
 pub mod docs_page;
 pub mod finish;
+pub mod guard;
 pub mod idempotency;
 pub mod load;
 pub mod openapi;
@@ -44,10 +45,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, checkout_page,
-    come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list, mandate,
-    metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods, payment_qr,
-    qr_codes, recent, refunds, routing, webhooks,
+    analytics, api_keys, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
+    checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list,
+    mandate, metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods,
+    payment_qr, qr_codes, recent, refunds, routing, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -115,6 +116,10 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/checkout/sessions", post(checkout::create_session))
         .route("/api/v1/checkout/sessions/{id}", get(checkout::get_session))
         .route("/api/v1/balance", get(balance::get_balance))
+        .route("/api/v1/api_keys", post(api_keys::create_key).get(api_keys::list_keys))
+        .route("/api/v1/api_keys/{id}", get(api_keys::get_key))
+        .route("/api/v1/api_keys/{id}/rotate", post(api_keys::rotate_key))
+        .route("/api/v1/api_keys/{id}/revoke", post(api_keys::revoke_key))
         .route("/api/v1/webhooks/{processor}", post(webhooks::receive_webhook))
         .route("/health", get(health::health))
         .route("/health/detailed", get(health::health_detailed))
@@ -165,6 +170,7 @@ fn finished(routes: Router<AppState>, state: AppState) -> Router {
     routes
         .method_not_allowed_fallback(finish::method_not_allowed)
         .fallback(finish::not_found)
+        .route_layer(from_fn_with_state(state.clone(), guard::guard))
         .layer(compression)
         .layer(CatchPanicLayer::custom(finish::panicked))
         .layer(from_fn_with_state(state.clone(), finish::finish))

@@ -9,8 +9,8 @@ use crate::routes::batch::{BatchOptions, Places};
 use crate::routes::health::ProbeCache;
 use crate::telemetry::HttpMetrics;
 use metrics_exporter_prometheus::PrometheusHandle;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tollgate_core::card::Secret;
@@ -100,6 +100,15 @@ impl Default for ApiOptions {
 #[derive(Debug, Clone)]
 pub struct AppState(Arc<Inner>);
 
+/// A state that does not keep the API alive.
+pub(crate) struct WeakState(Weak<Inner>);
+
+impl WeakState {
+    pub(crate) fn upgrade(&self) -> Option<AppState> {
+        self.0.upgrade().map(AppState)
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     engine: Arc<Engine>,
@@ -142,6 +151,20 @@ impl AppState {
             batches: Places::new(options.batches),
             options,
         }))
+    }
+
+    /// Starts what the API does beside answering: it ends with the last clone of this.
+    pub fn start(&self) {
+        tokio::spawn(crate::auth_cache::store_uses_regularly(self.clone()));
+    }
+
+    /// Writes down what is kept in memory until the next occasion. Call it when nothing is under way any more.
+    pub async fn finish(&self) {
+        self.0.auth.store_uses(self.0.engine.store().as_ref()).await;
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakState {
+        WeakState(Arc::downgrade(&self.0))
     }
 
     /// The engine.

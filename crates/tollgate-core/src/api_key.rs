@@ -133,6 +133,53 @@ impl ApiKey {
     }
 }
 
+/// What somebody can give on: nobody makes a key that can do more than they can, for longer, or from more places.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// What they may do.
+    pub permissions: Permissions,
+    /// Until when; none: for ever.
+    pub expires_at_ms: Option<u64>,
+    /// From where; empty: from anywhere.
+    pub networks: &'a [Network],
+}
+
+/// A key that its maker may not make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooStrong {
+    /// It could do what its maker cannot.
+    #[error("the key would have the permission {0}, which yours has not")]
+    Permission(Permission),
+    /// It would outlive its maker's.
+    #[error("the key would live longer than yours")]
+    Lifetime,
+    /// It could be used from where its maker's cannot.
+    #[error("the key could be used from networks that yours cannot be used from")]
+    Networks,
+}
+
+impl Means<'_> {
+    /// Whether a key is within them.
+    ///
+    /// # Errors
+    /// What is too much of it.
+    pub fn allow(&self, key: &ApiKey) -> Result<(), TooStrong> {
+        let wanted = key.permissions();
+        if let Some(missing) = wanted.iter().find(|permission| !self.permissions.has(*permission)) {
+            return Err(TooStrong::Permission(missing));
+        }
+        let outlives = |own: u64| key.expires_at_ms.is_none_or(|end| end > own);
+        if self.expires_at_ms.is_some_and(outlives) {
+            return Err(TooStrong::Lifetime);
+        }
+        let within = |network: &Network| self.networks.iter().any(|own| own.covers(network));
+        if !self.networks.is_empty() && (key.networks.is_empty() || !key.networks.iter().all(within)) {
+            return Err(TooStrong::Networks);
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +219,34 @@ mod tests {
         let sooner = ApiKey { expires_at_ms: Some(3), ..key() }.over(&known);
         assert_eq!(sooner.expires_at_ms, Some(3));
         assert_eq!(key().over(&key()), key());
+    }
+
+    #[test]
+    fn nobody_makes_a_key_stronger_than_their_own() {
+        let networks = ["10.0.0.0/8".parse().unwrap()];
+        let means = Means {
+            permissions: Role::Developer.permissions(Reach::Account),
+            expires_at_ms: Some(100),
+            networks: &networks,
+        };
+        let right = ApiKey {
+            role: Role::Developer,
+            expires_at_ms: Some(100),
+            networks: vec!["10.1.0.0/16".parse().unwrap()],
+            ..key()
+        };
+        assert_eq!(means.allow(&right), Ok(()));
+        let wrong = ApiKey { role: Role::Owner, ..right.clone() };
+        assert_eq!(means.allow(&wrong), Err(TooStrong::Permission(Permission::ReviewsWrite)));
+        let narrowed = ApiKey { scopes: Some(vec![Permission::PaymentsRead]), ..wrong };
+        assert_eq!(means.allow(&narrowed), Ok(()));
+        for expires_at_ms in [None, Some(101)] {
+            let wrong = ApiKey { expires_at_ms, ..right.clone() };
+            assert_eq!(means.allow(&wrong), Err(TooStrong::Lifetime));
+        }
+        for networks in [vec![], vec!["10.1.0.0/16".parse().unwrap(), "11.0.0.0/8".parse().unwrap()]] {
+            let wrong = ApiKey { networks, ..right.clone() };
+            assert_eq!(means.allow(&wrong), Err(TooStrong::Networks));
+        }
     }
 }
