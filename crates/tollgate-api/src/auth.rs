@@ -4,13 +4,16 @@
 //! the id is 22 base-62 characters and finds the stored key, the secret is 32 alphanumeric characters (190 random
 //! bits) of which only the SHA-256 is stored. So much randomness needs no slow hash.
 
+use crate::auth_cache::KnownKey;
 use crate::codes;
 use crate::problem::Problem;
 use crate::state::AppState;
 use axum::extract::FromRequestParts;
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use tollgate_core::access::{Permissions, Role};
@@ -19,6 +22,7 @@ use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::base62;
 use tollgate_core::id::{ApiKeyId, MerchantId};
 use tollgate_core::merchant::{Merchant, Mode};
+use tollgate_core::network::Network;
 
 /// Characters of a key's secret half.
 pub const SECRET_LENGTH: usize = 32;
@@ -153,34 +157,64 @@ pub struct Principal {
     pub key: Option<Arc<ApiKey>>,
 }
 
-/// Finds out who sent a request.
+/// Finds out who sent a request, from an address if it is known.
 ///
 /// # Errors
-/// `unauthorized`, or `address_not_allowed` for a right key from a wrong place.
-pub(crate) async fn authenticate(state: &AppState, parts: &Parts) -> Result<Arc<Principal>, Problem> {
-    let mut sent = parts.headers.get_all(AUTHORIZATION).iter();
+/// `unauthorized`; `address_not_allowed` for a right key from a wrong place; `too_many_failures` for somebody who has failed
+/// too often.
+pub(crate) async fn authenticate(
+    state: &AppState,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+) -> Result<Arc<KnownKey>, Problem> {
+    let now_ms = state.engine().now_ms();
+    let lockout = state.lockout();
+    let failed = |key: Option<ApiKeyId>| {
+        lockout.failed(address, key, now_ms);
+        refused()
+    };
+    let mut sent = headers.get_all(AUTHORIZATION).iter();
     let key = sent
         .next()
         .filter(|_| sent.next().is_none())
         .and_then(|value| bearer(value.to_str().ok()?))
-        .and_then(parse_key)
-        .ok_or_else(refused)?;
-    let known = state.auth().find(state.engine().store().as_ref(), key.id).await?;
-    let known = known.ok_or_else(refused)?;
+        .and_then(parse_key);
+    // Whose key was good a short while ago is not kept out by others' failures.
+    let is_new = || key.is_none_or(|key| !state.auth().has_known(key.id));
+    if let Some(wait_s) = lockout.of_address(address, now_ms).filter(|_| is_new()) {
+        return Err(locked_out(wait_s));
+    }
+    let Some(key) = key else {
+        return Err(failed(None));
+    };
+    if let Some(wait_s) = lockout.of_key(key.id, address, now_ms) {
+        return Err(locked_out(wait_s));
+    }
+    let store = state.engine().store().as_ref();
+    let Some(known) = state.auth().find(store, state.limits(), key.id).await? else {
+        return Err(failed(None));
+    };
     let right = secret_sha256(key.secret).ct_eq(&known.key.secret_sha256);
-    let now_ms = state.engine().now_ms();
-    if !bool::from(right) || known.principal.owner.kind() != key.kind || !known.key.works_at(now_ms) {
+    if !bool::from(right) || known.principal.owner.kind() != key.kind {
+        let wait_s = lockout.of_wrong_key(key.id, address, now_ms);
+        let refusal = failed(Some(key.id));
+        return Err(wait_s.map_or(refusal, locked_out));
+    }
+    if !known.key.works_at(now_ms) {
         return Err(refused());
     }
-    if !known.key.networks.is_empty() {
-        let address = state.client_address().of(parts);
-        // An address that nobody can tell is on no list.
-        if !address.is_some_and(|address| known.key.networks.iter().any(|own| own.contains(address))) {
-            return Err(Problem::new(&codes::ADDRESS_NOT_ALLOWED));
-        }
+    // An address that nobody can tell is on no list.
+    let is_listed = |own: &Network| address.is_some_and(|address| own.contains(address));
+    if !known.key.networks.is_empty() && !known.key.networks.iter().any(is_listed) {
+        return Err(Problem::new(&codes::ADDRESS_NOT_ALLOWED));
     }
+    lockout.succeeded(address, key.id);
     state.auth().note_use(&known, now_ms);
-    Ok(Arc::clone(&known.principal))
+    Ok(known)
+}
+
+fn locked_out(wait_s: u32) -> Problem {
+    Problem::new(&codes::TOO_MANY_FAILURES).retry_after_s(wait_s)
 }
 
 /// The authenticated caller, whomever they act for.

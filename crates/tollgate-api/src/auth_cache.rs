@@ -4,6 +4,7 @@
 //! flood of invented ids cannot push out the keys of real callers.
 
 use crate::auth::{Owner, Principal};
+use crate::guard::limits::{Meters, RateLimits};
 use crate::state::AppState;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -36,6 +37,8 @@ pub struct KnownKey {
     pub key: Arc<ApiKey>,
     /// Its holder.
     pub principal: Arc<Principal>,
+    /// Counts its account's requests; none: they are not limited.
+    pub meters: Option<Arc<Meters>>,
     /// The last minute in which its use was noted.
     noted_minute: AtomicU64,
 }
@@ -58,7 +61,12 @@ impl AuthCache {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn find(&self, store: &dyn Store, id: ApiKeyId) -> Result<Option<Arc<KnownKey>>, StoreError> {
+    pub async fn find(
+        &self,
+        store: &dyn Store,
+        limits: &RateLimits,
+        id: ApiKeyId,
+    ) -> Result<Option<Arc<KnownKey>>, StoreError> {
         if let Some(known) = fresh(&self.known, id) {
             return Ok(Some(known));
         }
@@ -66,7 +74,7 @@ impl AuthCache {
             return Ok(None);
         }
         let generation = self.generation.load(Ordering::Acquire);
-        let found = Self::read(store, id).await?;
+        let found = Self::read(store, limits, id).await?;
         match &found {
             Some(known) => self.keep(&self.known, generation, id, Arc::clone(known)),
             None => self.keep(&self.unknown, generation, id, ()),
@@ -74,7 +82,16 @@ impl AuthCache {
         Ok(found)
     }
 
-    async fn read(store: &dyn Store, id: ApiKeyId) -> Result<Option<Arc<KnownKey>>, StoreError> {
+    /// Whether this key was there when it was last looked up, not long ago.
+    pub(crate) fn has_known(&self, id: ApiKeyId) -> bool {
+        self.known.read().contains_key(&id)
+    }
+
+    async fn read(
+        store: &dyn Store,
+        limits: &RateLimits,
+        id: ApiKeyId,
+    ) -> Result<Option<Arc<KnownKey>>, StoreError> {
         let Some(key) = store.api_key(id).await? else {
             return Ok(None);
         };
@@ -96,7 +113,11 @@ impl AuthCache {
             permissions: key.permissions(),
             key: Some(Arc::clone(&key)),
         };
-        let known = KnownKey { key, principal: Arc::new(principal), noted_minute: AtomicU64::new(0) };
+        let meters = match key.owner {
+            KeyOwner::Merchant(id) => limits.meters(store, id).await?,
+            KeyOwner::Platform => None,
+        };
+        let known = KnownKey { key, principal: Arc::new(principal), meters, noted_minute: AtomicU64::new(0) };
         Ok(Some(Arc::new(known)))
     }
 

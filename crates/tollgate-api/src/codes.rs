@@ -139,6 +139,10 @@ codes! {
         "They cannot be brought back.";
     TOO_MANY_UNDER_WAY 429 "too_many_under_way" "You have as much under way as you may have"
         "Nothing was charged. Wait for answers, or repeat the request after `Retry-After` seconds.";
+    RATE_LIMITED 429 "rate_limited" "There were too many requests"
+        "Nothing was done. Repeat the request after `Retry-After` seconds; `RateLimit` tells what is left.";
+    TOO_MANY_FAILURES 429 "too_many_failures" "There were too many requests with a wrong key"
+        "Wait `Retry-After` seconds, and send a right key.";
     CARD_UNREADABLE 500 "card_unreadable" "The card cannot be decrypted"
         "Quote `request_id` to support; the vault's audit has the cause.";
     INTERNAL 500 "internal_error" "Something went wrong on our side"

@@ -36,6 +36,8 @@ mod validate;
 mod views;
 
 pub use client::ClientAddress;
+pub use guard::limits::RateLimitOptions;
+pub use guard::rate::Rate;
 pub use load::{LimiterOptions, Load};
 pub use routes::batch::BatchOptions;
 pub use server::{ServerOptions, serve};
@@ -48,7 +50,7 @@ use routes::{
     analytics, api_keys, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
     checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list,
     mandate, metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods,
-    payment_qr, qr_codes, recent, refunds, routing, webhooks,
+    payment_qr, qr_codes, rate_limits, recent, refunds, routing, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -117,6 +119,16 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/checkout/sessions/{id}", get(checkout::get_session))
         .route("/api/v1/balance", get(balance::get_balance))
         .route("/api/v1/api_keys", post(api_keys::create_key).get(api_keys::list_keys))
+        .route(
+            "/api/v1/rate_limits",
+            get(rate_limits::get_limits).put(rate_limits::put_limits).delete(rate_limits::delete_limits),
+        )
+        .route(
+            "/api/v1/partners/{id}/rate_limits",
+            get(rate_limits::get_partner_limits)
+                .put(rate_limits::put_partner_limits)
+                .delete(rate_limits::delete_partner_limits),
+        )
         .route("/api/v1/api_keys/{id}", get(api_keys::get_key))
         .route("/api/v1/api_keys/{id}/rotate", post(api_keys::rotate_key))
         .route("/api/v1/api_keys/{id}/revoke", post(api_keys::revoke_key))

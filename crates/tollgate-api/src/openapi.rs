@@ -8,7 +8,7 @@ use crate::problem::ProblemBody;
 use crate::routes::{
     analytics, api_keys, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
     confirmations, create, docs, emi, events, fraud, health, list, mandate, metrics, openapi, passkeys,
-    payment, payment_methods, payment_qr, qr_codes, recent, refunds, routing, webhooks,
+    payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -51,6 +51,12 @@ use utoipa::{Modify, OpenApi};
         confirmations::confirmation_options,
         analytics::payment_analytics,
         balance::get_balance,
+        rate_limits::get_limits,
+        rate_limits::put_limits,
+        rate_limits::delete_limits,
+        rate_limits::get_partner_limits,
+        rate_limits::put_partner_limits,
+        rate_limits::delete_partner_limits,
         api_keys::create_key,
         api_keys::list_keys,
         api_keys::get_key,
@@ -94,6 +100,7 @@ use utoipa::{Modify, OpenApi};
         (name = "Reports", description = "Where it stands"),
         (name = "Events", description = "What happened"),
         (name = "Webhooks", description = "What processors tell"),
+        (name = "Platform", description = "For those who run the gateway"),
         (name = "Access", description = "Who may do what"),
         (name = "Operation", description = "Running the service")
     ),

@@ -3,6 +3,8 @@
 use crate::auth_cache::AuthCache;
 use crate::card_port::CardPort;
 use crate::client::ClientAddress;
+use crate::guard::Lockout;
+use crate::guard::limits::{RateLimitOptions, RateLimits};
 use crate::load::Load;
 use crate::passkeys::Passkeys;
 use crate::routes::batch::{BatchOptions, Places};
@@ -78,6 +80,8 @@ pub struct ApiOptions {
     pub batches: BatchOptions,
     /// The server's load, to be shown.
     pub load: Load,
+    /// How often callers may call; none: as often as they like.
+    pub rate_limits: Option<RateLimitOptions>,
 }
 
 impl Default for ApiOptions {
@@ -92,6 +96,7 @@ impl Default for ApiOptions {
             passkeys: None,
             batches: BatchOptions::default(),
             load: Load::default(),
+            rate_limits: None,
         }
     }
 }
@@ -113,6 +118,8 @@ impl WeakState {
 struct Inner {
     engine: Arc<Engine>,
     auth: AuthCache,
+    limits: RateLimits,
+    lockout: Lockout,
     lifecycle: Lifecycle,
     prometheus: PrometheusHandle,
     http_metrics: HttpMetrics,
@@ -142,6 +149,8 @@ impl AppState {
         Self(Arc::new(Inner {
             engine,
             auth: AuthCache::default(),
+            limits: RateLimits::new(options.rate_limits),
+            lockout: Lockout::default(),
             lifecycle,
             prometheus,
             http_metrics: HttpMetrics::new(&crate::openapi::document()),
@@ -177,6 +186,16 @@ impl AppState {
     #[must_use]
     pub fn auth(&self) -> &AuthCache {
         &self.0.auth
+    }
+
+    /// How often callers may call.
+    pub(crate) fn limits(&self) -> &RateLimits {
+        &self.0.limits
+    }
+
+    /// Who has failed to authenticate too often.
+    pub(crate) fn lockout(&self) -> &Lockout {
+        &self.0.lockout
     }
 
     /// Where the program stands.

@@ -6,10 +6,12 @@
 mod fraud;
 mod overload;
 mod processors;
+mod rate_limits;
 mod routing;
 
 use fraud::Fraud;
 use overload::Overload;
+use rate_limits::RateLimits;
 use routing::{Breaker, Retry, Routing};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -32,6 +34,7 @@ pub(crate) use vault::{MasterKeys, VaultSettings};
 pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) overload: Overload,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) store: Store,
     pub(crate) engine: Engine,
     pub(crate) enquiry: Enquiry,
@@ -356,6 +359,7 @@ impl Config {
         self.breaker.validate()?;
         self.retry.validate()?;
         self.overload.validate()?;
+        self.rate_limits.validate()?;
         let url = &self.server.public_url;
         if !url.is_empty() && probe_address(url).is_none() {
             return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));

@@ -17,6 +17,17 @@ pub enum Demand {
     Needs(Permission),
 }
 
+/// How much a request of an endpoint costs, as rate limits see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// As much as most.
+    Ordinary,
+    /// Much: lists, reports, batches, trials.
+    Bulk,
+    /// Changes keys or policies.
+    Admin,
+}
+
 /// One endpoint.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -26,15 +37,18 @@ pub struct Endpoint {
     pub path: &'static str,
     /// What it demands.
     pub demand: Demand,
+    /// What it costs.
+    pub class: Class,
 }
 
 macro_rules! endpoints {
-    ($($method:ident $path:literal $demand:ident;)+) => {
+    ($($method:ident $path:literal $demand:ident $class:ident;)+) => {
         /// Every documented endpoint.
         pub static ENDPOINTS: &[Endpoint] = &[$(Endpoint {
             method: Method::$method,
             path: $path,
             demand: endpoints!(@ $demand),
+            class: Class::$class,
         }),+];
     };
     (@ Nothing) => { Demand::Nothing };
@@ -42,64 +56,70 @@ macro_rules! endpoints {
 }
 
 endpoints! {
-    POST "/api/v1/payments" PaymentsWrite;
-    GET "/api/v1/payments" PaymentsRead;
-    POST "/api/v1/payments/batch" PaymentsWrite;
-    POST "/api/v1/payments/recent" PaymentsRead;
-    GET "/api/v1/payments/{id}" PaymentsRead;
-    GET "/api/v1/payments/{id}/qr.svg" PaymentsRead;
-    GET "/api/v1/payments/{id}/qr.png" PaymentsRead;
-    POST "/api/v1/payments/{id}/capture" PaymentsWrite;
-    POST "/api/v1/payments/{id}/cancel" PaymentsWrite;
-    POST "/api/v1/payments/{id}/mandate/revoke" PaymentsWrite;
-    POST "/api/v1/payments/{id}/refunds" RefundsWrite;
-    POST "/api/v1/payments/{id}/review" ReviewsWrite;
-    POST "/api/v1/payments/{id}/label" ReviewsWrite;
-    GET "/api/v1/refunds/{id}" PaymentsRead;
-    GET "/api/v1/fraud/policy" PoliciesRead;
-    PUT "/api/v1/fraud/policy" PoliciesWrite;
-    DELETE "/api/v1/fraud/policy" PoliciesWrite;
-    POST "/api/v1/fraud/policy/dry_run" PoliciesRead;
-    GET "/api/v1/fraud/alerts" PaymentsRead;
-    GET "/api/v1/fraud/reviews" PaymentsRead;
-    GET "/api/v1/fraud/feedback" ReportsRead;
-    GET "/api/v1/routing/policy" PoliciesRead;
-    PUT "/api/v1/routing/policy" PoliciesWrite;
-    DELETE "/api/v1/routing/policy" PoliciesWrite;
-    POST "/api/v1/routing/policy/dry_run" PoliciesRead;
-    POST "/api/v1/routing/preview" PoliciesRead;
-    GET "/api/v1/routing/health" PoliciesRead;
-    GET "/api/v1/routing/events" PoliciesRead;
-    GET "/api/v1/banks" PaymentsRead;
-    GET "/api/v1/wallets" PaymentsRead;
-    GET "/api/v1/emi/plans" PaymentsRead;
-    POST "/api/v1/bnpl/eligibility" PaymentsWrite;
-    POST "/api/v1/card_sessions" PaymentsWrite;
-    POST "/api/v1/payment_methods" CustomersWrite;
-    GET "/api/v1/payment_methods" CustomersRead;
-    GET "/api/v1/payment_methods/{id}" CustomersRead;
-    DELETE "/api/v1/payment_methods/{id}" CustomersWrite;
-    POST "/api/v1/passkeys" CustomersWrite;
-    POST "/api/v1/passkeys/options" CustomersWrite;
-    POST "/api/v1/confirmations" PaymentsWrite;
-    POST "/api/v1/qr_codes" PaymentsWrite;
-    GET "/api/v1/analytics/payments" ReportsRead;
-    GET "/api/v1/events" PaymentsRead;
-    POST "/api/v1/checkout/sessions" PaymentsWrite;
-    GET "/api/v1/checkout/sessions/{id}" PaymentsRead;
-    GET "/api/v1/balance" ReportsRead;
-    POST "/api/v1/api_keys" KeysManage;
-    GET "/api/v1/api_keys" KeysRead;
-    GET "/api/v1/api_keys/{id}" KeysRead;
-    POST "/api/v1/api_keys/{id}/rotate" KeysManage;
-    POST "/api/v1/api_keys/{id}/revoke" KeysManage;
-    POST "/api/v1/webhooks/{processor}" Nothing;
-    GET "/health" Nothing;
-    GET "/health/detailed" Nothing;
-    GET "/ready" Nothing;
-    GET "/metrics" Nothing;
-    GET "/openapi.json" Nothing;
-    GET "/docs" Nothing;
+    POST "/api/v1/payments" PaymentsWrite Ordinary;
+    GET "/api/v1/payments" PaymentsRead Bulk;
+    POST "/api/v1/payments/batch" PaymentsWrite Bulk;
+    POST "/api/v1/payments/recent" PaymentsRead Bulk;
+    GET "/api/v1/payments/{id}" PaymentsRead Ordinary;
+    GET "/api/v1/payments/{id}/qr.svg" PaymentsRead Ordinary;
+    GET "/api/v1/payments/{id}/qr.png" PaymentsRead Ordinary;
+    POST "/api/v1/payments/{id}/capture" PaymentsWrite Ordinary;
+    POST "/api/v1/payments/{id}/cancel" PaymentsWrite Ordinary;
+    POST "/api/v1/payments/{id}/mandate/revoke" PaymentsWrite Ordinary;
+    POST "/api/v1/payments/{id}/refunds" RefundsWrite Ordinary;
+    POST "/api/v1/payments/{id}/review" ReviewsWrite Ordinary;
+    POST "/api/v1/payments/{id}/label" ReviewsWrite Ordinary;
+    GET "/api/v1/refunds/{id}" PaymentsRead Ordinary;
+    GET "/api/v1/fraud/policy" PoliciesRead Ordinary;
+    PUT "/api/v1/fraud/policy" PoliciesWrite Admin;
+    DELETE "/api/v1/fraud/policy" PoliciesWrite Admin;
+    POST "/api/v1/fraud/policy/dry_run" PoliciesRead Bulk;
+    GET "/api/v1/fraud/alerts" PaymentsRead Bulk;
+    GET "/api/v1/fraud/reviews" PaymentsRead Bulk;
+    GET "/api/v1/fraud/feedback" ReportsRead Bulk;
+    GET "/api/v1/routing/policy" PoliciesRead Ordinary;
+    PUT "/api/v1/routing/policy" PoliciesWrite Admin;
+    DELETE "/api/v1/routing/policy" PoliciesWrite Admin;
+    POST "/api/v1/routing/policy/dry_run" PoliciesRead Bulk;
+    POST "/api/v1/routing/preview" PoliciesRead Ordinary;
+    GET "/api/v1/routing/health" PoliciesRead Ordinary;
+    GET "/api/v1/routing/events" PoliciesRead Bulk;
+    GET "/api/v1/banks" PaymentsRead Ordinary;
+    GET "/api/v1/wallets" PaymentsRead Ordinary;
+    GET "/api/v1/emi/plans" PaymentsRead Ordinary;
+    POST "/api/v1/bnpl/eligibility" PaymentsWrite Ordinary;
+    POST "/api/v1/card_sessions" PaymentsWrite Ordinary;
+    POST "/api/v1/payment_methods" CustomersWrite Ordinary;
+    GET "/api/v1/payment_methods" CustomersRead Ordinary;
+    GET "/api/v1/payment_methods/{id}" CustomersRead Ordinary;
+    DELETE "/api/v1/payment_methods/{id}" CustomersWrite Ordinary;
+    POST "/api/v1/passkeys" CustomersWrite Ordinary;
+    POST "/api/v1/passkeys/options" CustomersWrite Ordinary;
+    POST "/api/v1/confirmations" PaymentsWrite Ordinary;
+    POST "/api/v1/qr_codes" PaymentsWrite Ordinary;
+    GET "/api/v1/analytics/payments" ReportsRead Bulk;
+    GET "/api/v1/events" PaymentsRead Bulk;
+    POST "/api/v1/checkout/sessions" PaymentsWrite Ordinary;
+    GET "/api/v1/checkout/sessions/{id}" PaymentsRead Ordinary;
+    GET "/api/v1/balance" ReportsRead Ordinary;
+    POST "/api/v1/api_keys" KeysManage Admin;
+    GET "/api/v1/api_keys" KeysRead Admin;
+    GET "/api/v1/api_keys/{id}" KeysRead Admin;
+    POST "/api/v1/api_keys/{id}/rotate" KeysManage Admin;
+    POST "/api/v1/api_keys/{id}/revoke" KeysManage Admin;
+    GET "/api/v1/rate_limits" LimitsRead Admin;
+    PUT "/api/v1/rate_limits" LimitsManage Admin;
+    DELETE "/api/v1/rate_limits" LimitsManage Admin;
+    GET "/api/v1/partners/{id}/rate_limits" LimitsRead Admin;
+    PUT "/api/v1/partners/{id}/rate_limits" LimitsManage Admin;
+    DELETE "/api/v1/partners/{id}/rate_limits" LimitsManage Admin;
+    POST "/api/v1/webhooks/{processor}" Nothing Ordinary;
+    GET "/health" Nothing Ordinary;
+    GET "/health/detailed" Nothing Ordinary;
+    GET "/ready" Nothing Ordinary;
+    GET "/metrics" Nothing Ordinary;
+    GET "/openapi.json" Nothing Ordinary;
+    GET "/docs" Nothing Ordinary;
 }
 
 static BY_PATH: LazyLock<HashMap<&'static str, Vec<&'static Endpoint>>> = LazyLock::new(|| {

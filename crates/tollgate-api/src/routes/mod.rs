@@ -31,6 +31,7 @@ pub(crate) mod payment;
 pub(crate) mod payment_methods;
 pub(crate) mod payment_qr;
 pub(crate) mod qr_codes;
+pub(crate) mod rate_limits;
 pub(crate) mod recent;
 pub(crate) mod refunds;
 pub(crate) mod routing;

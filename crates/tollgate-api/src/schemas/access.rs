@@ -53,3 +53,26 @@ pub(crate) struct RotationSchema {
     #[schema(minimum = 0, maximum = 604_800)]
     overlap_s: Option<u32>,
 }
+
+/// Rate limits that are set.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RateLimitsWish, example = json!({ "requests_per_minute": 5000, "requests_burst": 1000 }))]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct LimitsSchema {
+    /// Requests of an account a minute.
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    requests_per_minute: Option<u32>,
+    /// Requests of an account at once; a minute's if not given.
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    requests_burst: Option<u32>,
+    /// Of these, lists, reports and batches a minute.
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    bulk_per_minute: Option<u32>,
+    /// Of these, changes of keys and policies a minute.
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    admin_per_minute: Option<u32>,
+    /// Requests of an address a minute; everybody's alone.
+    #[schema(minimum = 1, maximum = 10_000_000)]
+    address_per_minute: Option<u32>,
+}

@@ -102,6 +102,7 @@ pub(crate) async fn serve(
             batches_max: config.server.batches_max,
         },
         load: load.clone(),
+        rate_limits: config.rate_limits.options(),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     state.start();
