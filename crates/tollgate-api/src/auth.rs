@@ -6,8 +6,10 @@
 
 use crate::auth_cache::KnownKey;
 use crate::codes;
+use crate::guard::limits::Meters;
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::tokens::{Bearer, jws};
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -155,6 +157,16 @@ pub struct Principal {
     pub permissions: Permissions,
     /// The key they hold, or the one behind their token.
     pub key: Option<Arc<ApiKey>>,
+    /// Whether they came with a token.
+    pub by_token: bool,
+}
+
+/// Somebody who got in.
+pub(crate) struct Entered {
+    /// Who.
+    pub(crate) principal: Arc<Principal>,
+    /// Counts their requests; none: they are not limited.
+    pub(crate) meters: Option<Arc<Meters>>,
 }
 
 /// Finds out who sent a request, from an address if it is known.
@@ -166,51 +178,118 @@ pub(crate) async fn authenticate(
     state: &AppState,
     headers: &HeaderMap,
     address: Option<IpAddr>,
-) -> Result<Arc<KnownKey>, Problem> {
-    let now_ms = state.engine().now_ms();
-    let lockout = state.lockout();
-    let failed = |key: Option<ApiKeyId>| {
-        lockout.failed(address, key, now_ms);
-        refused()
-    };
+) -> Result<Entered, Problem> {
+    let door = Door { state, address, now_ms: state.engine().now_ms() };
     let mut sent = headers.get_all(AUTHORIZATION).iter();
-    let key = sent
-        .next()
-        .filter(|_| sent.next().is_none())
-        .and_then(|value| bearer(value.to_str().ok()?))
-        .and_then(parse_key);
-    // Whose key was good a short while ago is not kept out by others' failures.
-    let is_new = || key.is_none_or(|key| !state.auth().has_known(key.id));
-    if let Some(wait_s) = lockout.of_address(address, now_ms).filter(|_| is_new()) {
-        return Err(locked_out(wait_s));
+    let credential =
+        sent.next().filter(|_| sent.next().is_none()).and_then(|value| bearer(value.to_str().ok()?));
+    match credential {
+        Some(token) if jws::is_token(token) => door.with_token(token).await,
+        credential => door.with_key(credential.and_then(parse_key)).await,
     }
-    let Some(key) = key else {
-        return Err(failed(None));
-    };
-    if let Some(wait_s) = lockout.of_key(key.id, address, now_ms) {
-        return Err(locked_out(wait_s));
+}
+
+/// Where somebody asks to be let in.
+struct Door<'a> {
+    state: &'a AppState,
+    address: Option<IpAddr>,
+    now_ms: u64,
+}
+
+impl Door<'_> {
+    /// Notes a failure and has its answer.
+    fn failed(&self, key: Option<ApiKeyId>) -> Problem {
+        self.state.lockout().failed(self.address, key, self.now_ms);
+        refused()
     }
-    let store = state.engine().store().as_ref();
-    let Some(known) = state.auth().find(store, state.limits(), key.id).await? else {
-        return Err(failed(None));
-    };
-    let right = secret_sha256(key.secret).ct_eq(&known.key.secret_sha256);
-    if !bool::from(right) || known.principal.owner.kind() != key.kind {
-        let wait_s = lockout.of_wrong_key(key.id, address, now_ms);
-        let refusal = failed(Some(key.id));
-        return Err(wait_s.map_or(refusal, locked_out));
+
+    async fn find(&self, id: ApiKeyId) -> Result<Option<Arc<KnownKey>>, Problem> {
+        let store = self.state.engine().store().as_ref();
+        Ok(self.state.auth().find(store, self.state.limits(), id).await?)
     }
-    if !known.key.works_at(now_ms) {
-        return Err(refused());
+
+    async fn with_key(&self, key: Option<ParsedKey<'_>>) -> Result<Entered, Problem> {
+        let lockout = self.state.lockout();
+        // Whose key was good a short while ago is not kept out by others' failures.
+        let is_new = || key.is_none_or(|key| !self.state.auth().has_known(key.id));
+        if let Some(wait_s) = lockout.of_address(self.address, self.now_ms).filter(|_| is_new()) {
+            return Err(locked_out(wait_s));
+        }
+        let Some(key) = key else {
+            return Err(self.failed(None));
+        };
+        if let Some(wait_s) = lockout.of_key(key.id, self.address, self.now_ms) {
+            return Err(locked_out(wait_s));
+        }
+        let Some(known) = self.find(key.id).await? else {
+            return Err(self.failed(None));
+        };
+        let right = secret_sha256(key.secret).ct_eq(&known.key.secret_sha256);
+        if !bool::from(right) || known.principal.owner.kind() != key.kind {
+            let wait_s = lockout.of_wrong_key(key.id, self.address, self.now_ms);
+            let refusal = self.failed(Some(key.id));
+            return Err(wait_s.map_or(refusal, locked_out));
+        }
+        self.let_in(&known)?;
+        lockout.succeeded(self.address, key.id);
+        Ok(Entered { principal: Arc::clone(&known.principal), meters: known.meters.clone() })
     }
-    // An address that nobody can tell is on no list.
-    let is_listed = |own: &Network| address.is_some_and(|address| own.contains(address));
-    if !known.key.networks.is_empty() && !known.key.networks.iter().any(is_listed) {
-        return Err(Problem::new(&codes::ADDRESS_NOT_ALLOWED));
+
+    /// Whether a key, proved by its secret or by a token, works here and now.
+    fn let_in(&self, known: &KnownKey) -> Result<(), Problem> {
+        if !known.key.works_at(self.now_ms) {
+            return Err(refused());
+        }
+        // An address that nobody can tell is on no list.
+        let is_listed = |own: &Network| self.address.is_some_and(|address| own.contains(address));
+        if !known.key.networks.is_empty() && !known.key.networks.iter().any(is_listed) {
+            return Err(Problem::new(&codes::ADDRESS_NOT_ALLOWED));
+        }
+        self.state.auth().note_use(known, self.now_ms);
+        Ok(())
     }
-    lockout.succeeded(address, key.id);
-    state.auth().note_use(&known, now_ms);
-    Ok(known)
+
+    async fn with_token(&self, token: &str) -> Result<Entered, Problem> {
+        let bearer = match self.state.tokens().map(|tokens| tokens.check(token, self.now_ms)) {
+            Some(Ok(bearer)) => bearer,
+            taken => {
+                if let Some(Err(error)) = taken {
+                    tracing::debug!(%error, "a token is not taken");
+                }
+                // A right token is let in whatever others have sent from its address.
+                let wait_s = self.state.lockout().of_address(self.address, self.now_ms);
+                return Err(wait_s.map_or_else(|| self.failed(None), locked_out));
+            }
+        };
+        let (actor, owner, role) = match bearer {
+            Bearer::Key(id, permissions) => {
+                let known = self.find(id).await?.ok_or_else(refused)?;
+                self.let_in(&known)?;
+                let Principal { actor, owner, role, permissions: of_key, key, .. } = &*known.principal;
+                let principal = Principal {
+                    actor: actor.clone(),
+                    owner: owner.clone(),
+                    role: *role,
+                    permissions: of_key.and(permissions),
+                    key: key.clone(),
+                    by_token: true,
+                };
+                return Ok(Entered { principal: Arc::new(principal), meters: known.meters.clone() });
+            }
+            Bearer::Other { issuer, subject, owner, role } => (Actor::Token { issuer, subject }, owner, role),
+        };
+        let store = self.state.engine().store().as_ref();
+        let (owner, meters) = match owner {
+            KeyOwner::Platform => (Owner::Platform, None),
+            KeyOwner::Merchant(id) => {
+                let merchant = store.merchant(id).await?.ok_or_else(refused)?;
+                (Owner::Merchant(Arc::new(merchant)), self.state.limits().meters(store, id).await?)
+            }
+        };
+        let permissions = role.permissions(owner.of_keys().reach());
+        let principal = Principal { actor, owner, role, permissions, key: None, by_token: true };
+        Ok(Entered { principal: Arc::new(principal), meters })
+    }
 }
 
 fn locked_out(wait_s: u32) -> Problem {

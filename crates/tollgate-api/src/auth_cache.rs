@@ -25,7 +25,7 @@ const AGE_MAX: Duration = Duration::from_secs(30);
 const ENTRIES_MAX: usize = 10_000;
 
 /// How often the store is told when keys were used.
-const USES_EVERY: Duration = Duration::from_secs(60);
+const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Uses that are told in one commit.
 const USES_AT_ONCE: usize = 1_000;
@@ -112,6 +112,7 @@ impl AuthCache {
             role: key.role,
             permissions: key.permissions(),
             key: Some(Arc::clone(&key)),
+            by_token: false,
         };
         let meters = match key.owner {
             KeyOwner::Merchant(id) => limits.meters(store, id).await?,
@@ -180,15 +181,25 @@ impl AuthCache {
     }
 }
 
-/// Tells the store once a minute when keys were used, for as long as the API lives.
-pub(crate) async fn store_uses_regularly(state: AppState) {
+/// Tells the store once a minute when keys were used, and looks after the keys for tokens, for as long as the API lives.
+pub(crate) async fn upkeep(state: AppState) {
     let state = state.downgrade();
     loop {
-        tokio::time::sleep(USES_EVERY).await;
+        tokio::time::sleep(UPKEEP_EVERY).await;
         let Some(state) = state.upgrade() else {
             return;
         };
         state.auth().store_uses(state.engine().store().as_ref()).await;
+        let now_ms = state.engine().now_ms();
+        // It reads files.
+        let looked_after = tokio::task::spawn_blocking(move || {
+            if let Some(tokens) = state.tokens() {
+                tokens.upkeep(now_ms);
+            }
+        });
+        if let Err(error) = looked_after.await {
+            tracing::error!(%error, "the keys for tokens could not be looked after");
+        }
     }
 }
 

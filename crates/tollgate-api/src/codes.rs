@@ -36,7 +36,7 @@ codes! {
     WEBHOOK_MALFORMED 400 "webhook_malformed" "The webhook is not understood"
         "The signature holds, but the message is not one of this processor.";
     UNAUTHORIZED 401 "unauthorized" "The API key is missing or not valid"
-        "Send `Authorization: Bearer <key>` with a key that is neither revoked nor expired.";
+        "Send `Authorization: Bearer <key>` with a key, or a token, that is neither revoked nor expired.";
     WEBHOOK_SIGNATURE_INVALID 401 "webhook_signature_invalid" "The webhook's signature does not hold"
         "Check that the processor signs with the secret that is configured here.";
     CAPTURE_FAILED 402 "capture_failed" "The processor did not capture the payment"

@@ -23,6 +23,7 @@ pub mod request_id;
 pub mod server;
 pub mod state;
 pub mod telemetry;
+pub mod tokens;
 
 mod client;
 mod input;
@@ -50,7 +51,7 @@ use routes::{
     analytics, api_keys, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
     checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list,
     mandate, metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods,
-    payment_qr, qr_codes, rate_limits, recent, refunds, routing, webhooks,
+    payment_qr, qr_codes, rate_limits, recent, refunds, routing, tokens as token_routes, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -119,6 +120,8 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/checkout/sessions/{id}", get(checkout::get_session))
         .route("/api/v1/balance", get(balance::get_balance))
         .route("/api/v1/api_keys", post(api_keys::create_key).get(api_keys::list_keys))
+        .route("/api/v1/tokens", post(token_routes::create_token))
+        .route("/.well-known/jwks.json", get(token_routes::get_jwks))
         .route(
             "/api/v1/rate_limits",
             get(rate_limits::get_limits).put(rate_limits::put_limits).delete(rate_limits::delete_limits),

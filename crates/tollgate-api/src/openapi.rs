@@ -8,7 +8,7 @@ use crate::problem::ProblemBody;
 use crate::routes::{
     analytics, api_keys, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
     confirmations, create, docs, emi, events, fraud, health, list, mandate, metrics, openapi, passkeys,
-    payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing, webhooks,
+    payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing, tokens, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -51,6 +51,8 @@ use utoipa::{Modify, OpenApi};
         confirmations::confirmation_options,
         analytics::payment_analytics,
         balance::get_balance,
+        tokens::create_token,
+        tokens::get_jwks,
         rate_limits::get_limits,
         rate_limits::put_limits,
         rate_limits::delete_limits,
@@ -207,7 +209,15 @@ mod tests {
     #[test]
     fn every_secured_operation_can_be_refused() {
         let json = json();
-        let open = ["/health", "/health/detailed", "/ready", "/metrics", "/openapi.json", "/docs"];
+        let open = [
+            "/health",
+            "/health/detailed",
+            "/ready",
+            "/metrics",
+            "/openapi.json",
+            "/docs",
+            "/.well-known/jwks.json",
+        ];
         for (path, item) in json["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 let secured = operation["security"].is_array();

@@ -10,6 +10,7 @@ use crate::passkeys::Passkeys;
 use crate::routes::batch::{BatchOptions, Places};
 use crate::routes::health::ProbeCache;
 use crate::telemetry::HttpMetrics;
+use crate::tokens::Tokens;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
@@ -80,6 +81,8 @@ pub struct ApiOptions {
     pub batches: BatchOptions,
     /// The server's load, to be shown.
     pub load: Load,
+    /// Issues and checks tokens; none: only API keys are taken.
+    pub tokens: Option<Tokens>,
     /// How often callers may call; none: as often as they like.
     pub rate_limits: Option<RateLimitOptions>,
 }
@@ -96,6 +99,7 @@ impl Default for ApiOptions {
             passkeys: None,
             batches: BatchOptions::default(),
             load: Load::default(),
+            tokens: None,
             rate_limits: None,
         }
     }
@@ -164,7 +168,7 @@ impl AppState {
 
     /// Starts what the API does beside answering: it ends with the last clone of this.
     pub fn start(&self) {
-        tokio::spawn(crate::auth_cache::store_uses_regularly(self.clone()));
+        tokio::spawn(crate::auth_cache::upkeep(self.clone()));
     }
 
     /// Writes down what is kept in memory until the next occasion. Call it when nothing is under way any more.
@@ -191,6 +195,11 @@ impl AppState {
     /// How often callers may call.
     pub(crate) fn limits(&self) -> &RateLimits {
         &self.0.limits
+    }
+
+    /// Issues and checks tokens.
+    pub(crate) fn tokens(&self) -> Option<&Tokens> {
+        self.0.options.tokens.as_ref()
     }
 
     /// Who has failed to authenticate too often.

@@ -3,12 +3,14 @@
 //! `TOLLGATE_SERVER__LISTEN=0.0.0.0:8000` sets `listen` in `[server]`; two underscores go one level
 //! down. Every knob is documented here; `docs/configuration.md` shows the whole file.
 
+mod auth;
 mod fraud;
 mod overload;
 mod processors;
 mod rate_limits;
 mod routing;
 
+use auth::Auth;
 use fraud::Fraud;
 use overload::Overload;
 use rate_limits::RateLimits;
@@ -33,6 +35,7 @@ pub(crate) use vault::{MasterKeys, VaultSettings};
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: Server,
+    pub(crate) auth: Auth,
     pub(crate) overload: Overload,
     pub(crate) rate_limits: RateLimits,
     pub(crate) store: Store,
@@ -360,6 +363,7 @@ impl Config {
         self.retry.validate()?;
         self.overload.validate()?;
         self.rate_limits.validate()?;
+        self.auth.validate()?;
         let url = &self.server.public_url;
         if !url.is_empty() && probe_address(url).is_none() {
             return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));

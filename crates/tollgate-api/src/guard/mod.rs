@@ -21,7 +21,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use limits::Told;
 use rate::TooSoon;
-use std::sync::Arc;
 use table::Demand;
 
 /// Passes a request on if its caller may do what it asks for, now.
@@ -43,12 +42,12 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
     let Demand::Needs(permission) = endpoint.demand else {
         return next.run(Request::from_parts(parts, body)).await;
     };
-    let known = match auth::authenticate(&state, &parts.headers, address).await {
-        Ok(known) => known,
+    let entered = match auth::authenticate(&state, &parts.headers, address).await {
+        Ok(entered) => entered,
         Err(problem) => return problem.into_response(),
     };
     let mut told = Told::default();
-    if let Some(meters) = &known.meters {
+    if let Some(meters) = &entered.meters {
         let (result, headers) = meters.arrive(endpoint.class);
         told = headers;
         if let Err(too_soon) = result {
@@ -57,8 +56,8 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
             return response;
         }
     }
-    let mut response = if known.principal.permissions.has(permission) {
-        parts.extensions.insert(Arc::clone(&known.principal));
+    let mut response = if entered.principal.permissions.has(permission) {
+        parts.extensions.insert(entered.principal);
         next.run(Request::from_parts(parts, body)).await
     } else {
         let detail = format!("this needs the permission {permission}");

@@ -107,6 +107,8 @@ endpoints! {
     GET "/api/v1/api_keys/{id}" KeysRead Admin;
     POST "/api/v1/api_keys/{id}/rotate" KeysManage Admin;
     POST "/api/v1/api_keys/{id}/revoke" KeysManage Admin;
+    POST "/api/v1/tokens" TokensCreate Admin;
+    GET "/.well-known/jwks.json" Nothing Ordinary;
     GET "/api/v1/rate_limits" LimitsRead Admin;
     PUT "/api/v1/rate_limits" LimitsManage Admin;
     DELETE "/api/v1/rate_limits" LimitsManage Admin;

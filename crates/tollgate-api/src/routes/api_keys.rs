@@ -5,6 +5,8 @@
 
 mod read;
 
+pub(super) use read::list_of;
+
 use super::path::InPath;
 use crate::auth::{self, Anyone, Principal};
 use crate::codes;

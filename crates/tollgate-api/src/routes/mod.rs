@@ -35,6 +35,7 @@ pub(crate) mod rate_limits;
 pub(crate) mod recent;
 pub(crate) mod refunds;
 pub(crate) mod routing;
+pub(crate) mod tokens;
 pub(crate) mod webhooks;
 
 mod path;

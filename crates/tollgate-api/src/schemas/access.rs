@@ -76,3 +76,17 @@ pub(crate) struct LimitsSchema {
     #[schema(minimum = 1, maximum = 10_000_000)]
     address_per_minute: Option<u32>,
 }
+
+/// What a new token is to be.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewToken, example = json!({ "permissions": ["payments.read"], "lifetime_s": 300 }))]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct NewTokenSchema {
+    /// What its holder may do; all that your key may if not given.
+    #[schema(min_items = 1, max_items = 32)]
+    permissions: Option<Vec<PermissionSchema>>,
+    /// For how many seconds it works; 900 if not given.
+    #[schema(minimum = 30, maximum = 900)]
+    lifetime_s: Option<u32>,
+}

@@ -65,6 +65,7 @@ pub(crate) async fn serve(
         url => url.to_owned(),
     };
     let passkeys = config.passkeys(&public_url)?;
+    let tokens = config.tokens(&public_url)?;
     let vault = vault::open(config)?;
     let engine = Engine::new(EngineOptions {
         store,
@@ -102,6 +103,7 @@ pub(crate) async fn serve(
             batches_max: config.server.batches_max,
         },
         load: load.clone(),
+        tokens: Some(tokens),
         rate_limits: config.rate_limits.options(),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);

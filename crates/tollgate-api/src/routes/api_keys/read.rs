@@ -91,9 +91,9 @@ fn check(body: NewKeyBody<'_>, now_ms: u64) -> Result<Wanted, Problem> {
         Problem::field("/role", format!("must be one of {}", Role::ALL.map(Role::name).join(", ")))
     })?;
     let scopes =
-        list("/permissions", body.permissions, 1..=PERMISSIONS_MAX, "must be the name of a permission")?;
+        list_of("/permissions", body.permissions, 1..=PERMISSIONS_MAX, "must be the name of a permission")?;
     let rule = "must be an address or a network such as 192.0.2.0/24 or 2001:db8::/32";
-    let networks = list("/networks", body.networks, 0..=NETWORKS_MAX, rule)?;
+    let networks = list_of("/networks", body.networks, 0..=NETWORKS_MAX, rule)?;
     let expires_at_ms = match body.expires_at {
         None => None,
         Some(text) => {
@@ -106,7 +106,7 @@ fn check(body: NewKeyBody<'_>, now_ms: u64) -> Result<Wanted, Problem> {
 }
 
 /// Reads a list of names, each there once.
-fn list<T: std::str::FromStr + PartialEq>(
+pub(crate) fn list_of<T: std::str::FromStr + PartialEq>(
     pointer: &'static str,
     texts: Option<Vec<Text<'_>>>,
     lengths: std::ops::RangeInclusive<usize>,
