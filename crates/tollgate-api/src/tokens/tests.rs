@@ -138,3 +138,14 @@ fn an_issuer_s_new_keys_are_read() {
     tokens.upkeep(NOW_MS);
     assert!(tokens.check(&token, NOW_MS).is_ok(), "a broken file does not lock everybody out");
 }
+
+proptest::proptest! {
+    /// Whatever is sent is refused, and stops nothing.
+    #[test]
+    fn any_text_is_refused(text in "[ -~]{0,40}(\\.[A-Za-z0-9_=-]{0,60}){0,4}", bytes: Vec<u8>) {
+        let _ = jwks::read(&bytes);
+        let tokens = Tokens::new(US.to_owned(), TokenKeys::open(None, NOW_MS).unwrap(), Vec::new()).unwrap();
+        proptest::prop_assert!(tokens.check(&text, NOW_MS).is_err());
+        proptest::prop_assert!(crate::auth::parse_key(&text).is_none());
+    }
+}
