@@ -3,14 +3,19 @@
 //! Bounded in size and age. Keys that do not exist are remembered apart from those that do: a
 //! flood of invented ids cannot push out the keys of real callers.
 
-use parking_lot::RwLock;
+use crate::auth::{Owner, Principal};
+use crate::guard::limits::{Meters, RateLimits};
+use crate::state::AppState;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tollgate_core::actor::Actor;
+use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::id::ApiKeyId;
-use tollgate_core::merchant::Merchant;
 use tollgate_store::Store;
+use tollgate_store::commit::Admin;
 use tollgate_store::error::StoreError;
 
 /// How long an entry is believed: what another process changed is seen after this at the latest.
@@ -19,13 +24,23 @@ const AGE_MAX: Duration = Duration::from_secs(30);
 /// Most entries of each kind.
 const ENTRIES_MAX: usize = 10_000;
 
-/// A key that works.
+/// How often the store is told when keys were used.
+const UPKEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Uses that are told in one commit.
+const USES_AT_ONCE: usize = 1_000;
+
+/// A key that is not revoked; it may have expired.
 #[derive(Debug)]
 pub struct KnownKey {
-    /// SHA-256 of its secret half.
-    pub secret_sha256: [u8; 32],
-    /// Its owner.
-    pub merchant: Arc<Merchant>,
+    /// The key.
+    pub key: Arc<ApiKey>,
+    /// Its holder.
+    pub principal: Arc<Principal>,
+    /// Counts its account's requests; none: they are not limited.
+    pub meters: Option<Arc<Meters>>,
+    /// The last minute in which its use was noted.
+    noted_minute: AtomicU64,
 }
 
 type Entries<T> = RwLock<HashMap<ApiKeyId, (Instant, T)>>;
@@ -35,6 +50,8 @@ type Entries<T> = RwLock<HashMap<ApiKeyId, (Instant, T)>>;
 pub struct AuthCache {
     known: Entries<Arc<KnownKey>>,
     unknown: Entries<()>,
+    /// When keys were used, as far as the store has not been told yet.
+    uses: Mutex<HashMap<ApiKeyId, u64>>,
     /// Counts invalidations: what was read before one must not be kept after it.
     generation: AtomicU64,
 }
@@ -44,7 +61,12 @@ impl AuthCache {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn find(&self, store: &dyn Store, id: ApiKeyId) -> Result<Option<Arc<KnownKey>>, StoreError> {
+    pub async fn find(
+        &self,
+        store: &dyn Store,
+        limits: &RateLimits,
+        id: ApiKeyId,
+    ) -> Result<Option<Arc<KnownKey>>, StoreError> {
         if let Some(known) = fresh(&self.known, id) {
             return Ok(Some(known));
         }
@@ -52,7 +74,7 @@ impl AuthCache {
             return Ok(None);
         }
         let generation = self.generation.load(Ordering::Acquire);
-        let found = Self::read(store, id).await?;
+        let found = Self::read(store, limits, id).await?;
         match &found {
             Some(known) => self.keep(&self.known, generation, id, Arc::clone(known)),
             None => self.keep(&self.unknown, generation, id, ()),
@@ -60,17 +82,72 @@ impl AuthCache {
         Ok(found)
     }
 
-    async fn read(store: &dyn Store, id: ApiKeyId) -> Result<Option<Arc<KnownKey>>, StoreError> {
+    /// Whether this key was there when it was last looked up, not long ago.
+    pub(crate) fn has_known(&self, id: ApiKeyId) -> bool {
+        self.known.read().contains_key(&id)
+    }
+
+    async fn read(
+        store: &dyn Store,
+        limits: &RateLimits,
+        id: ApiKeyId,
+    ) -> Result<Option<Arc<KnownKey>>, StoreError> {
         let Some(key) = store.api_key(id).await? else {
             return Ok(None);
         };
         if key.revoked_at_ms.is_some() {
             return Ok(None);
         }
-        let merchant = store.merchant(key.merchant_id).await?;
-        Ok(merchant.map(|merchant| {
-            Arc::new(KnownKey { secret_sha256: key.secret_sha256, merchant: Arc::new(merchant) })
-        }))
+        let owner = match key.owner {
+            KeyOwner::Platform => Owner::Platform,
+            KeyOwner::Merchant(id) => match store.merchant(id).await? {
+                Some(merchant) => Owner::Merchant(Arc::new(merchant)),
+                None => return Ok(None),
+            },
+        };
+        let key = Arc::new(key);
+        let principal = Principal {
+            actor: Actor::ApiKey(id),
+            owner,
+            role: key.role,
+            permissions: key.permissions(),
+            key: Some(Arc::clone(&key)),
+            by_token: false,
+        };
+        let meters = match key.owner {
+            KeyOwner::Merchant(id) => limits.meters(store, id).await?,
+            KeyOwner::Platform => None,
+        };
+        let known = KnownKey { key, principal: Arc::new(principal), meters, noted_minute: AtomicU64::new(0) };
+        Ok(Some(Arc::new(known)))
+    }
+
+    /// Notes that a key was used. Costs a look at a number, but once a minute.
+    pub(crate) fn note_use(&self, known: &KnownKey, now_ms: u64) {
+        let minute = now_ms / 60_000;
+        if known.noted_minute.load(Ordering::Relaxed) == minute {
+            return;
+        }
+        known.noted_minute.store(minute, Ordering::Relaxed);
+        let mut uses = self.uses.lock();
+        if uses.len() < ENTRIES_MAX || uses.contains_key(&known.key.id) {
+            uses.insert(known.key.id, now_ms);
+        }
+    }
+
+    /// When a key was last used, if the store does not know it yet.
+    pub(crate) fn noted_use(&self, id: ApiKeyId) -> Option<u64> {
+        self.uses.lock().get(&id).copied()
+    }
+
+    /// Tells the store when keys were used. A use that cannot be told is forgotten: it is for people to look at.
+    pub async fn store_uses(&self, store: &dyn Store) {
+        let uses: Vec<(ApiKeyId, u64)> = std::mem::take(&mut *self.uses.lock()).into_iter().collect();
+        for part in uses.chunks(USES_AT_ONCE) {
+            if let Err(error) = store.administer(Admin::NoteKeyUses(part.to_vec())).await {
+                tracing::warn!(%error, "when keys were used could not be noted");
+            }
+        }
     }
 
     /// Forgets a key: call it after making, changing or revoking one. Takes effect at once.
@@ -101,6 +178,28 @@ impl AuthCache {
             entries.clear();
         }
         entries.insert(id, (Instant::now(), value));
+    }
+}
+
+/// Tells the store once a minute when keys were used, and looks after the keys for tokens, for as long as the API lives.
+pub(crate) async fn upkeep(state: AppState) {
+    let state = state.downgrade();
+    loop {
+        tokio::time::sleep(UPKEEP_EVERY).await;
+        let Some(state) = state.upgrade() else {
+            return;
+        };
+        state.auth().store_uses(state.engine().store().as_ref()).await;
+        let now_ms = state.engine().now_ms();
+        // It reads files.
+        let looked_after = tokio::task::spawn_blocking(move || {
+            if let Some(tokens) = state.tokens() {
+                tokens.upkeep(now_ms);
+            }
+        });
+        if let Err(error) = looked_after.await {
+            tracing::error!(%error, "the keys for tokens could not be looked after");
+        }
     }
 }
 

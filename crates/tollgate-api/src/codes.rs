@@ -36,7 +36,7 @@ codes! {
     WEBHOOK_MALFORMED 400 "webhook_malformed" "The webhook is not understood"
         "The signature holds, but the message is not one of this processor.";
     UNAUTHORIZED 401 "unauthorized" "The API key is missing or not valid"
-        "Send `Authorization: Bearer <key>` with a key that is not revoked.";
+        "Send `Authorization: Bearer <key>` with a key, or a token, that is neither revoked nor expired.";
     WEBHOOK_SIGNATURE_INVALID 401 "webhook_signature_invalid" "The webhook's signature does not hold"
         "Check that the processor signs with the secret that is configured here.";
     CAPTURE_FAILED 402 "capture_failed" "The processor did not capture the payment"
@@ -49,6 +49,10 @@ codes! {
         "Existing payments can still be read, captured, cancelled and refunded.";
     CONFIRMATION_REQUIRED 403 "confirmation_required" "The customer has to confirm the payment"
         "Nothing was charged. Get a confirmation with `POST /api/v1/confirmations` and send the payment again with it.";
+    FORBIDDEN 403 "forbidden" "The key may not do this"
+        "`detail` names the permission that is missing. Use a key whose role has it.";
+    ADDRESS_NOT_ALLOWED 403 "address_not_allowed" "The key may not be used from this address"
+        "Call from a network on the key's list.";
     NOT_FOUND 404 "not_found" "There is no such thing"
         "The path or id is unknown, or it belongs to somebody else.";
     METHOD_NOT_ALLOWED 405 "method_not_allowed" "The path does not know this method"
@@ -75,6 +79,10 @@ codes! {
         "Repeat the request after `Retry-After` seconds; it will get the first request's reply.";
     CONFIRMATION_USED 409 "confirmation_used" "The confirmation was used for another payment"
         "Ask the customer to confirm again, with new options from `POST /api/v1/confirmations`.";
+    API_KEY_ENDED 409 "api_key_ended" "The API key has ended"
+        "It was revoked, has expired or was rotated. Use another, or make a new one.";
+    TOO_MANY_API_KEYS 409 "too_many_api_keys" "There are as many API keys as there may be"
+        "Use the keys there are; rotate instead of making new ones.";
     PAYLOAD_TOO_LARGE 413 "payload_too_large" "The body is too large"
         "Most bodies may have 64 KiB.";
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported_media_type" "The body is not announced as JSON"
@@ -131,6 +139,10 @@ codes! {
         "They cannot be brought back.";
     TOO_MANY_UNDER_WAY 429 "too_many_under_way" "You have as much under way as you may have"
         "Nothing was charged. Wait for answers, or repeat the request after `Retry-After` seconds.";
+    RATE_LIMITED 429 "rate_limited" "There were too many requests"
+        "Nothing was done. Repeat the request after `Retry-After` seconds; `RateLimit` tells what is left.";
+    TOO_MANY_FAILURES 429 "too_many_failures" "There were too many requests with a wrong key"
+        "Wait `Retry-After` seconds, and send a right key.";
     CARD_UNREADABLE 500 "card_unreadable" "The card cannot be decrypted"
         "Quote `request_id` to support; the vault's audit has the cause.";
     INTERNAL 500 "internal_error" "Something went wrong on our side"

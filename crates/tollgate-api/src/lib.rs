@@ -12,6 +12,7 @@ pub mod codes;
 pub mod deadline;
 pub mod docs_page;
 pub mod finish;
+pub mod guard;
 pub mod idempotency;
 pub mod load;
 pub mod openapi;
@@ -22,6 +23,7 @@ pub mod request_id;
 pub mod server;
 pub mod state;
 pub mod telemetry;
+pub mod tokens;
 
 mod client;
 mod input;
@@ -35,6 +37,8 @@ mod validate;
 mod views;
 
 pub use client::ClientAddress;
+pub use guard::limits::RateLimitOptions;
+pub use guard::rate::Rate;
 pub use load::{LimiterOptions, Load};
 pub use routes::batch::BatchOptions;
 pub use server::{ServerOptions, serve};
@@ -44,10 +48,10 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, checkout_page,
-    come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list, mandate,
-    metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods, payment_qr,
-    qr_codes, recent, refunds, routing, webhooks,
+    analytics, api_keys, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
+    checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list,
+    mandate, metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods,
+    payment_qr, qr_codes, rate_limits, recent, refunds, routing, tokens as token_routes, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -115,6 +119,22 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/checkout/sessions", post(checkout::create_session))
         .route("/api/v1/checkout/sessions/{id}", get(checkout::get_session))
         .route("/api/v1/balance", get(balance::get_balance))
+        .route("/api/v1/api_keys", post(api_keys::create_key).get(api_keys::list_keys))
+        .route("/api/v1/tokens", post(token_routes::create_token))
+        .route("/.well-known/jwks.json", get(token_routes::get_jwks))
+        .route(
+            "/api/v1/rate_limits",
+            get(rate_limits::get_limits).put(rate_limits::put_limits).delete(rate_limits::delete_limits),
+        )
+        .route(
+            "/api/v1/partners/{id}/rate_limits",
+            get(rate_limits::get_partner_limits)
+                .put(rate_limits::put_partner_limits)
+                .delete(rate_limits::delete_partner_limits),
+        )
+        .route("/api/v1/api_keys/{id}", get(api_keys::get_key))
+        .route("/api/v1/api_keys/{id}/rotate", post(api_keys::rotate_key))
+        .route("/api/v1/api_keys/{id}/revoke", post(api_keys::revoke_key))
         .route("/api/v1/webhooks/{processor}", post(webhooks::receive_webhook))
         .route("/health", get(health::health))
         .route("/health/detailed", get(health::health_detailed))
@@ -165,6 +185,7 @@ fn finished(routes: Router<AppState>, state: AppState) -> Router {
     routes
         .method_not_allowed_fallback(finish::method_not_allowed)
         .fallback(finish::not_found)
+        .route_layer(from_fn_with_state(state.clone(), guard::guard))
         .layer(compression)
         .layer(CatchPanicLayer::custom(finish::panicked))
         .layer(from_fn_with_state(state.clone(), finish::finish))

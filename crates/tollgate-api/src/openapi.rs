@@ -3,14 +3,16 @@
 //! Each endpoint describes itself where it is written (`#[utoipa::path]`).
 
 use crate::codes;
+use crate::guard::table::{Demand, ENDPOINTS};
 use crate::problem::ProblemBody;
 use crate::routes::{
-    analytics, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, confirmations, create,
-    docs, emi, events, fraud, health, list, mandate, metrics, openapi, passkeys, payment, payment_methods,
-    payment_qr, qr_codes, recent, refunds, routing, webhooks,
+    analytics, api_keys, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
+    confirmations, create, docs, emi, events, fraud, health, list, mandate, metrics, openapi, passkeys,
+    payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing, tokens, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -49,6 +51,19 @@ use utoipa::{Modify, OpenApi};
         confirmations::confirmation_options,
         analytics::payment_analytics,
         balance::get_balance,
+        tokens::create_token,
+        tokens::get_jwks,
+        rate_limits::get_limits,
+        rate_limits::put_limits,
+        rate_limits::delete_limits,
+        rate_limits::get_partner_limits,
+        rate_limits::put_partner_limits,
+        rate_limits::delete_partner_limits,
+        api_keys::create_key,
+        api_keys::list_keys,
+        api_keys::get_key,
+        api_keys::rotate_key,
+        api_keys::revoke_key,
         events::list_events,
         fraud::policy::get_policy,
         fraud::policy::put_policy,
@@ -87,6 +102,8 @@ use utoipa::{Modify, OpenApi};
         (name = "Reports", description = "Where it stands"),
         (name = "Events", description = "What happened"),
         (name = "Webhooks", description = "What processors tell"),
+        (name = "Platform", description = "For those who run the gateway"),
+        (name = "Access", description = "Who may do what"),
         (name = "Operation", description = "Running the service")
     ),
     modifiers(&Common)
@@ -101,10 +118,34 @@ impl Modify for Common {
         document.info.description = Some(introduction());
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key: `tg_test_…` for sandbox accounts, `tg_live_…` for real money."))
+            .description(Some("An API key: `tg_test_…` for sandbox accounts, `tg_live_…` for real money, `tg_admin_…` for the gateway itself. \
+                 Each operation's `x-permission` says what the key must be allowed to do."))
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
+        demand_permissions(document);
+    }
+}
+
+/// Says of each operation what its caller needs.
+fn demand_permissions(document: &mut Document) {
+    for endpoint in ENDPOINTS {
+        let Demand::Needs(permission) = endpoint.demand else {
+            continue;
+        };
+        let item = document.paths.paths.get_mut(endpoint.path);
+        let operation = item.and_then(|item| match endpoint.method.as_str() {
+            "GET" => item.get.as_mut(),
+            "POST" => item.post.as_mut(),
+            "PUT" => item.put.as_mut(),
+            "PATCH" => item.patch.as_mut(),
+            "DELETE" => item.delete.as_mut(),
+            _ => None,
+        });
+        if let Some(operation) = operation {
+            let extension = ExtensionsBuilder::new().add("x-permission", permission.name()).build();
+            operation.extensions.get_or_insert_default().merge(extension);
+        }
     }
 }
 
@@ -168,7 +209,15 @@ mod tests {
     #[test]
     fn every_secured_operation_can_be_refused() {
         let json = json();
-        let open = ["/health", "/health/detailed", "/ready", "/metrics", "/openapi.json", "/docs"];
+        let open = [
+            "/health",
+            "/health/detailed",
+            "/ready",
+            "/metrics",
+            "/openapi.json",
+            "/docs",
+            "/.well-known/jwks.json",
+        ];
         for (path, item) in json["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 let secured = operation["security"].is_array();

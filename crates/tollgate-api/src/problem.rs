@@ -288,19 +288,21 @@ macro_rules! documented_problems {
 
 documented_problems! {
     /// Of reading one thing with parameters, or a list.
-    QueryProblems [401, 404, 422, 500, 503];
+    QueryProblems [401, 403, 404, 422, 429, 500, 503];
     /// Of a payment's picture.
-    PictureProblems [401, 404, 409, 422, 500, 503];
+    PictureProblems [401, 403, 404, 409, 422, 429, 500, 503];
     /// Of a question asked in a body.
-    AskProblems [400, 401, 408, 413, 415, 422, 500, 503];
+    AskProblems [400, 401, 403, 408, 413, 415, 422, 429, 500, 503];
     /// Of beginning a payment.
     CreateProblems [400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of changing a payment.
-    ChangeProblems [400, 401, 402, 404, 408, 409, 413, 415, 422, 429, 500, 503];
+    ChangeProblems [400, 401, 402, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of beginning a refund.
-    RefundProblems [400, 401, 404, 408, 409, 413, 415, 422, 429, 500, 503];
+    RefundProblems [400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of a processor's webhook.
-    WebhookProblems [400, 401, 404, 408, 413, 500, 503];
+    WebhookProblems [400, 401, 404, 408, 413, 429, 500, 503];
+    /// Of changing something that is no payment.
+    AlterProblems [400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503];
 }
 
 #[cfg(test)]

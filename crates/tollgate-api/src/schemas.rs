@@ -45,6 +45,7 @@ macro_rules! schema_type {
 }
 
 // Behind the macro that they use.
+pub(crate) mod access;
 pub(crate) mod batch;
 pub(crate) mod fraud;
 pub(crate) mod methods;

@@ -3,14 +3,17 @@
 use crate::auth_cache::AuthCache;
 use crate::card_port::CardPort;
 use crate::client::ClientAddress;
+use crate::guard::Lockout;
+use crate::guard::limits::{RateLimitOptions, RateLimits};
 use crate::load::Load;
 use crate::passkeys::Passkeys;
 use crate::routes::batch::{BatchOptions, Places};
 use crate::routes::health::ProbeCache;
 use crate::telemetry::HttpMetrics;
+use crate::tokens::Tokens;
 use metrics_exporter_prometheus::PrometheusHandle;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tollgate_core::card::Secret;
@@ -78,6 +81,10 @@ pub struct ApiOptions {
     pub batches: BatchOptions,
     /// The server's load, to be shown.
     pub load: Load,
+    /// Issues and checks tokens; none: only API keys are taken.
+    pub tokens: Option<Tokens>,
+    /// How often callers may call; none: as often as they like.
+    pub rate_limits: Option<RateLimitOptions>,
 }
 
 impl Default for ApiOptions {
@@ -92,6 +99,8 @@ impl Default for ApiOptions {
             passkeys: None,
             batches: BatchOptions::default(),
             load: Load::default(),
+            tokens: None,
+            rate_limits: None,
         }
     }
 }
@@ -100,10 +109,21 @@ impl Default for ApiOptions {
 #[derive(Debug, Clone)]
 pub struct AppState(Arc<Inner>);
 
+/// A state that does not keep the API alive.
+pub(crate) struct WeakState(Weak<Inner>);
+
+impl WeakState {
+    pub(crate) fn upgrade(&self) -> Option<AppState> {
+        self.0.upgrade().map(AppState)
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     engine: Arc<Engine>,
     auth: AuthCache,
+    limits: RateLimits,
+    lockout: Lockout,
     lifecycle: Lifecycle,
     prometheus: PrometheusHandle,
     http_metrics: HttpMetrics,
@@ -133,6 +153,8 @@ impl AppState {
         Self(Arc::new(Inner {
             engine,
             auth: AuthCache::default(),
+            limits: RateLimits::new(options.rate_limits),
+            lockout: Lockout::default(),
             lifecycle,
             prometheus,
             http_metrics: HttpMetrics::new(&crate::openapi::document()),
@@ -142,6 +164,20 @@ impl AppState {
             batches: Places::new(options.batches),
             options,
         }))
+    }
+
+    /// Starts what the API does beside answering: it ends with the last clone of this.
+    pub fn start(&self) {
+        tokio::spawn(crate::auth_cache::upkeep(self.clone()));
+    }
+
+    /// Writes down what is kept in memory until the next occasion. Call it when nothing is under way any more.
+    pub async fn finish(&self) {
+        self.0.auth.store_uses(self.0.engine.store().as_ref()).await;
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakState {
+        WeakState(Arc::downgrade(&self.0))
     }
 
     /// The engine.
@@ -154,6 +190,21 @@ impl AppState {
     #[must_use]
     pub fn auth(&self) -> &AuthCache {
         &self.0.auth
+    }
+
+    /// How often callers may call.
+    pub(crate) fn limits(&self) -> &RateLimits {
+        &self.0.limits
+    }
+
+    /// Issues and checks tokens.
+    pub(crate) fn tokens(&self) -> Option<&Tokens> {
+        self.0.options.tokens.as_ref()
+    }
+
+    /// Who has failed to authenticate too often.
+    pub(crate) fn lockout(&self) -> &Lockout {
+        &self.0.lockout
     }
 
     /// Where the program stands.

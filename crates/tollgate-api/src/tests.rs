@@ -11,8 +11,9 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tollgate_core::api_key::ApiKey;
 use tollgate_core::id::{ApiKeyId, MerchantId, PaymentId};
-use tollgate_core::merchant::{ApiKey, FeePlan, Merchant, Mode};
+use tollgate_core::merchant::{FeePlan, Merchant, Mode};
 use tollgate_engine::clock::Clock;
 use tollgate_engine::processors::{Processor, Processors};
 use tollgate_engine::risk::FraudOptions;
@@ -80,7 +81,7 @@ async fn api_with(processors: Vec<Processor>) -> Api {
 }
 
 fn api_key(id: ApiKeyId, merchant_id: MerchantId, secret: &str, revoked_at_ms: Option<u64>) -> ApiKey {
-    ApiKey { id, merchant_id, secret_sha256: auth::secret_sha256(secret), created_at_ms: 1, revoked_at_ms }
+    ApiKey { revoked_at_ms, ..ApiKey::new(id, merchant_id, auth::secret_sha256(secret), 1) }
 }
 
 struct Reply {

@@ -6,7 +6,9 @@
 //!
 //! Reading order: [`money`], [`id`], [`method`], [`payment`], [`transition`], [`decide`], [`ledger`].
 
+pub mod access;
 pub mod actor;
+pub mod api_key;
 pub mod attempt;
 pub mod base62;
 pub mod bnpl;
@@ -26,6 +28,7 @@ pub mod mandate;
 pub mod merchant;
 pub mod method;
 pub mod money;
+pub mod network;
 pub mod notice;
 pub mod outcome;
 pub mod passkey;

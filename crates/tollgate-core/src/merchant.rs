@@ -1,7 +1,7 @@
-//! Merchants (partners) and their API keys.
+//! Merchants (partners).
 
 use crate::attempt::ProcessorName;
-use crate::id::{ApiKeyId, MerchantId};
+use crate::id::MerchantId;
 use crate::money::proportion_minor;
 use serde::{Deserialize, Serialize};
 
@@ -55,21 +55,6 @@ pub struct Merchant {
     pub processors: Vec<ProcessorName>,
     /// When it was made.
     pub created_at_ms: u64,
-}
-
-/// An API key: its secret is known to the merchant alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiKey {
-    /// The public half.
-    pub id: ApiKeyId,
-    /// Owner.
-    pub merchant_id: MerchantId,
-    /// SHA-256 of the secret half, which holds 190 random bits and so needs no slow hash.
-    pub secret_sha256: [u8; 32],
-    /// When it was made.
-    pub created_at_ms: u64,
-    /// When it stopped working.
-    pub revoked_at_ms: Option<u64>,
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use crate::error::StoreError;
 use crate::query::PolicyKind;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use tollgate_core::api_key::ApiKey;
 use tollgate_core::attempt::Attempt;
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{EventId, MerchantId, PaymentId, RefundId};
-use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::id::{ApiKeyId, EventId, MerchantId, PaymentId, RefundId};
+use tollgate_core::merchant::Merchant;
 use tollgate_core::notice::Notice;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
@@ -143,8 +144,10 @@ pub const NOTICES_KEPT_MS: u64 = 30 * 86_400_000;
 pub enum Admin {
     /// Writes a merchant.
     PutMerchant(Merchant),
-    /// Writes an API key.
+    /// Writes an API key. One that is there stays revoked, and its end never moves back.
     PutApiKey(ApiKey),
+    /// Notes when API keys were last used.
+    NoteKeyUses(Vec<(ApiKeyId, u64)>),
     /// Writes a checkout session.
     PutCheckout(Box<CheckoutSession>),
     /// Writes a customer's passkey. One that is there keeps its time of registration and the higher of the

@@ -14,13 +14,14 @@ use async_trait::async_trait;
 use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord};
 use error::StoreError;
 use query::{Deadline, PaymentFilter, PaymentPage, PolicyKind, RiskList};
+use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, EventId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{Account, Balance, Posting};
-use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::merchant::Merchant;
 use tollgate_core::notice::Notice;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
@@ -49,8 +50,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// An API key.
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
 
-    /// The API keys of a merchant, oldest first.
-    async fn api_keys(&self, merchant_id: MerchantId) -> Result<Vec<ApiKey>, StoreError>;
+    /// The API keys of a merchant, or of the platform, oldest first.
+    async fn api_keys(&self, owner: KeyOwner) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// When each of these API keys was last used, in milliseconds since the Unix epoch, as far as it was noted.
+    async fn key_uses(&self, ids: Vec<ApiKeyId>) -> Result<Vec<Option<u64>>, StoreError>;
 
     /// The passkeys of a merchant's customer, in the order of their ids.
     async fn passkeys(&self, merchant_id: MerchantId, user_id: &str) -> Result<Vec<Passkey>, StoreError>;

@@ -102,4 +102,6 @@ pub enum PolicyKind {
     Fraud,
     /// Routing.
     Routing,
+    /// Rate limits; the gateway's own are kept under the merchant id 0.
+    Limits,
 }

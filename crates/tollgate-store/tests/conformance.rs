@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
 use tollgate_core::card::CardBrand;
 use tollgate_core::checkout::{CheckoutCustomer, CheckoutSecret, CheckoutSession};
@@ -13,7 +14,7 @@ use tollgate_core::currency::Currency;
 use tollgate_core::event::PaymentTerms;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{
-    AttemptId, CheckoutId, EventId, IdParts, MerchantId, PasskeyId, PaymentId, RefundId,
+    ApiKeyId, AttemptId, CheckoutId, EventId, IdParts, MerchantId, PasskeyId, PaymentId, RefundId,
 };
 use tollgate_core::ledger::Account;
 use tollgate_core::merchant::{FeePlan, Merchant, Mode};
@@ -460,7 +461,7 @@ async fn a_second_opener_and_a_newer_store_are_refused() {
         database.persist(fjall::PersistMode::SyncAll).unwrap();
     }
     let refusal = EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 3)).unwrap_err();
-    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 4 }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 5 }), "{refusal}");
 }
 
 #[tokio::test]
@@ -675,4 +676,36 @@ async fn policies_and_cards_on_file() {
     store.administer(remove).await.unwrap();
     assert!(store.saved_cards(ours, "a").await.unwrap().is_empty());
     assert!(store.saved_card(ours, [2; 16]).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn api_keys_are_their_owner_s_and_what_ended_stays_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 1);
+    let (ours, theirs) = (merchant(store.as_ref()).await, merchant(store.as_ref()).await);
+    let key = |owner: KeyOwner| ApiKey::new(ApiKeyId::from_parts(parts(NOW_MS)), owner, [1; 32], NOW_MS);
+    let (first, second) = (key(ours.into()), key(ours.into()));
+    let (other, platform) = (key(theirs.into()), key(KeyOwner::Platform));
+    for key in [&first, &second, &other, &platform] {
+        store.administer(Admin::PutApiKey(key.clone())).await.unwrap();
+    }
+    assert_eq!(store.api_keys(ours.into()).await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(store.api_keys(KeyOwner::Platform).await.unwrap(), [platform.clone()]);
+    assert_eq!(store.api_key(other.id).await.unwrap(), Some(other.clone()));
+
+    // Who had not seen the revocation does not undo it, not even in the same batch.
+    let revoked = ApiKey { revoked_at_ms: Some(NOW_MS + 5), ..first.clone() };
+    let ends = ApiKey { expires_at_ms: Some(NOW_MS + 9), ..first.clone() };
+    let (one, two) =
+        tokio::join!(store.administer(Admin::PutApiKey(revoked)), store.administer(Admin::PutApiKey(ends)));
+    one.unwrap();
+    two.unwrap();
+    store.administer(Admin::PutApiKey(first.clone())).await.unwrap();
+    let stands = store.api_key(first.id).await.unwrap().unwrap();
+    assert_eq!((stands.revoked_at_ms, stands.expires_at_ms), (Some(NOW_MS + 5), Some(NOW_MS + 9)));
+
+    store.administer(Admin::NoteKeyUses(vec![(second.id, 7), (other.id, 8)])).await.unwrap();
+    store.administer(Admin::NoteKeyUses(vec![(second.id, 9)])).await.unwrap();
+    let uses = store.key_uses(vec![first.id, second.id, other.id]).await.unwrap();
+    assert_eq!(uses, [None, Some(9), Some(8)]);
 }

@@ -3,13 +3,17 @@
 //! `TOLLGATE_SERVER__LISTEN=0.0.0.0:8000` sets `listen` in `[server]`; two underscores go one level
 //! down. Every knob is documented here; `docs/configuration.md` shows the whole file.
 
+mod auth;
 mod fraud;
 mod overload;
 mod processors;
+mod rate_limits;
 mod routing;
 
+use auth::Auth;
 use fraud::Fraud;
 use overload::Overload;
+use rate_limits::RateLimits;
 use routing::{Breaker, Retry, Routing};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -31,7 +35,9 @@ pub(crate) use vault::{MasterKeys, VaultSettings};
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) server: Server,
+    pub(crate) auth: Auth,
     pub(crate) overload: Overload,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) store: Store,
     pub(crate) engine: Engine,
     pub(crate) enquiry: Enquiry,
@@ -356,6 +362,8 @@ impl Config {
         self.breaker.validate()?;
         self.retry.validate()?;
         self.overload.validate()?;
+        self.rate_limits.validate()?;
+        self.auth.validate()?;
         let url = &self.server.public_url;
         if !url.is_empty() && probe_address(url).is_none() {
             return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));

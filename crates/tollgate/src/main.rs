@@ -44,6 +44,8 @@ enum Command {
     Fraud(commands::fraud::Args),
     /// Makes partners and API keys in a store that no server has open.
     Partner(commands::partner::Args),
+    /// Makes API keys of those who run the gateway, in a store that no server has open.
+    Admin(commands::admin::Args),
     /// Looks after a card vault that no server has open.
     Vault(commands::vault::Args),
 }
@@ -76,6 +78,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Reconcile(args) => commands::reconcile::run(config, args).await,
             Command::Fraud(args) => commands::fraud::run(args).await,
             Command::Partner(args) => commands::partner::run(config, args).await,
+            Command::Admin(args) => commands::admin::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,
         }
     })

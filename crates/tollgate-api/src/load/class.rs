@@ -80,7 +80,7 @@ fn of_api(method: &Method, rest: &str) -> Class {
         // What a shop, or a page, needs to offer before a payment.
         (
             "banks" | "wallets" | "emi" | "bnpl" | "card_sessions" | "payment_methods" | "passkeys"
-            | "confirmations" | "qr_codes",
+            | "confirmations" | "qr_codes" | "tokens",
             _,
         ) => Class::New,
         _ => Class::Bulk,

@@ -1,6 +1,7 @@
 //! The endpoints, one file a resource, and what several of them share.
 
 pub(crate) mod analytics;
+pub(crate) mod api_keys;
 pub(crate) mod balance;
 pub(crate) mod banks;
 pub(crate) mod batch;
@@ -30,9 +31,11 @@ pub(crate) mod payment;
 pub(crate) mod payment_methods;
 pub(crate) mod payment_qr;
 pub(crate) mod qr_codes;
+pub(crate) mod rate_limits;
 pub(crate) mod recent;
 pub(crate) mod refunds;
 pub(crate) mod routing;
+pub(crate) mod tokens;
 pub(crate) mod webhooks;
 
 mod path;

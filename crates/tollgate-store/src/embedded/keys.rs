@@ -84,6 +84,7 @@ pub(super) fn policy(merchant_id: MerchantId, kind: PolicyKind) -> [u8; 17] {
     key[16] = match kind {
         PolicyKind::Fraud => 1,
         PolicyKind::Routing => 2,
+        PolicyKind::Limits => 3,
     };
     key
 }

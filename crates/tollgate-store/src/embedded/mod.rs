@@ -2,6 +2,7 @@
 //!
 //! Why this engine, with figures: `docs/store-engine.md`. Reads see only what is durable.
 
+mod api_keys;
 mod codec;
 mod keys;
 mod read;

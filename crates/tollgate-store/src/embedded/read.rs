@@ -4,7 +4,7 @@
 use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord};
 use crate::embedded::codec::decode;
 use crate::embedded::tables::Tables;
-use crate::embedded::{EmbeddedStore, keys, risk, txn};
+use crate::embedded::{EmbeddedStore, api_keys, keys, risk, txn};
 use crate::error::StoreError;
 use crate::query::{
     Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, PolicyKind, RiskList, SCAN_MAX,
@@ -15,13 +15,14 @@ use fjall::{Keyspace, Readable, Snapshot};
 use serde::de::DeserializeOwned;
 use std::ops::Bound;
 use std::sync::Arc;
+use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, EventId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{Account, Balance, Posting};
-use tollgate_core::merchant::{ApiKey, Merchant};
+use tollgate_core::merchant::Merchant;
 use tollgate_core::notice::Notice;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
@@ -52,21 +53,32 @@ impl Store for EmbeddedStore {
     }
 
     async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        row(&self.tables.api_keys, &id.to_bytes(), "API key")
+        let row = self.tables.api_keys.get(id.to_bytes())?;
+        row.map(|row| api_keys::from_row(&row)).transpose()
     }
 
-    async fn api_keys(&self, merchant_id: MerchantId) -> Result<Vec<ApiKey>, StoreError> {
+    async fn api_keys(&self, owner: KeyOwner) -> Result<Vec<ApiKey>, StoreError> {
         self.scan(move |view| {
             let mut found = Vec::new();
             for row in view.snapshot.iter(&view.tables.api_keys) {
-                let key: ApiKey = decode(&row.value()?, "API key")?;
-                if key.merchant_id == merchant_id {
+                let key = api_keys::from_row(&row.value()?)?;
+                if key.owner == owner {
                     found.push(key);
                 }
             }
             Ok(found)
         })
         .await
+    }
+
+    async fn key_uses(&self, ids: Vec<ApiKeyId>) -> Result<Vec<Option<u64>>, StoreError> {
+        let read = |id: ApiKeyId| {
+            let Some(row) = self.tables.key_uses.get(id.to_bytes())? else {
+                return Ok(None);
+            };
+            keys::number(&row, 0).map(Some).ok_or(StoreError::Corrupt("use of a key"))
+        };
+        ids.into_iter().map(read).collect()
     }
 
     async fn passkeys(&self, merchant_id: MerchantId, user_id: &str) -> Result<Vec<Passkey>, StoreError> {

@@ -133,6 +133,6 @@ mod tests {
         let (database, meta) = open(folder.path());
         meta.insert(KEY, 7_u32.to_be_bytes()).unwrap();
         let refusal = migrate(&database, &meta, MIGRATIONS, VERSION).unwrap_err();
-        assert!(refusal.to_string().contains("newer Tollgate (schema 7, this program knows 4)"));
+        assert!(refusal.to_string().contains("newer Tollgate (schema 7, this program knows 5)"));
     }
 }

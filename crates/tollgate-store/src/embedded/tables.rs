@@ -5,6 +5,7 @@
 //! | `meta` | name | schema version |
 //! | `merchants` | merchant | `Merchant` |
 //! | `api_keys` | API key | `ApiKey` |
+//! | `key_uses` | API key | when it was last used |
 //! | `passkeys` | merchant, user digest, passkey | `Passkey` |
 //! | `payments` | merchant, payment | `Payment` |
 //! | `attempts` | attempt | `Attempt` |
@@ -47,6 +48,7 @@ pub(super) struct Tables {
     pub(super) meta: Keyspace,
     pub(super) merchants: Keyspace,
     pub(super) api_keys: Keyspace,
+    pub(super) key_uses: Keyspace,
     pub(super) passkeys: Keyspace,
     pub(super) payments: Keyspace,
     pub(super) attempts: Keyspace,
@@ -81,6 +83,7 @@ impl Tables {
             meta: open("meta", SMALL)?,
             merchants: open("merchants", SMALL)?,
             api_keys: open("api_keys", SMALL)?,
+            key_uses: open("key_uses", SMALL)?,
             passkeys: open("passkeys", SMALL)?,
             payments: open("payments", LARGE)?,
             attempts: open("attempts", LARGE)?,

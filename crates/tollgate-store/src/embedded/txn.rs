@@ -9,19 +9,20 @@ use crate::commit::{
 };
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::tables::Tables;
-use crate::embedded::{keys, risk};
+use crate::embedded::{api_keys, keys, risk};
 use crate::error::StoreError;
 use crate::query::RiskList;
 use fjall::{Keyspace, OwnedWriteBatch};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use tollgate_core::api_key::ApiKey;
 use tollgate_core::attempt::{Attempt, AttemptStatus};
 use tollgate_core::command::{Command, Policy, Refusal};
 use tollgate_core::currency::Currency;
 use tollgate_core::decide::{Situation, decide};
 use tollgate_core::event::{EventRecord, PaymentEvent};
-use tollgate_core::id::{AttemptId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{ApiKeyId, AttemptId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{self, Account, Balance, Posting};
 use tollgate_core::notice::Notice;
 use tollgate_core::passkey::Passkey;
@@ -96,6 +97,7 @@ pub(super) struct Txn<'a> {
     idempotency: HashMap<[u8; 32], (Keyspace, IdempotencyRecord)>,
     messages: HashSet<[u8; 32]>,
     passkeys: HashMap<[u8; 48], Passkey>,
+    api_keys: HashMap<ApiKeyId, ApiKey>,
     /// Half a command is staged: nothing of this batch may be written.
     broken: bool,
 }
@@ -130,6 +132,7 @@ impl<'a> Txn<'a> {
             idempotency: HashMap::new(),
             messages: HashSet::new(),
             passkeys: HashMap::new(),
+            api_keys: HashMap::new(),
             broken: false,
         }
     }
@@ -140,8 +143,11 @@ impl<'a> Txn<'a> {
             Admin::PutMerchant(merchant) => {
                 self.rows.insert(&self.tables.merchants, merchant.id.to_bytes(), encode(merchant)?);
             }
-            Admin::PutApiKey(key) => {
-                self.rows.insert(&self.tables.api_keys, key.id.to_bytes(), encode(key)?);
+            Admin::PutApiKey(key) => self.put_api_key(key)?,
+            Admin::NoteKeyUses(uses) => {
+                for (id, at_ms) in uses {
+                    self.rows.insert(&self.tables.key_uses, id.to_bytes(), at_ms.to_be_bytes());
+                }
             }
             Admin::PutCheckout(session) => {
                 self.rows.insert(&self.tables.checkouts, session.id.to_bytes(), encode(session.as_ref())?);
@@ -164,6 +170,23 @@ impl<'a> Txn<'a> {
             }
             Admin::RemoveSavedCard { merchant_id, token } => self.remove_saved_card(*merchant_id, *token)?,
         }
+        Ok(())
+    }
+
+    fn put_api_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
+        let known = match self.api_keys.get(&key.id) {
+            Some(staged) => Some(staged.clone()),
+            None => match self.tables.api_keys.get(key.id.to_bytes())? {
+                Some(row) => Some(api_keys::from_row(&row)?),
+                None => None,
+            },
+        };
+        let key = match known {
+            Some(known) => key.clone().over(&known),
+            None => key.clone(),
+        };
+        self.rows.insert(&self.tables.api_keys, key.id.to_bytes(), api_keys::to_row(&key)?);
+        self.api_keys.insert(key.id, key);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::commands::serve::{open_store, serve, stop_signal};
 use crate::config::{Config, MasterKeys};
 use crate::logging;
-use crate::partner::{NewPartner, add, add_key, put_fraud_policy};
+use crate::partner::{NewKey, NewPartner, add, add_key, add_platform_key, put_fraud_policy};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,6 +34,8 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
     // What happens payment by payment is in the API; the terminal stays readable.
     logging::start(&config.log)?;
     config.store.folder = args.folder.join("store");
+    // Whoever tries things out, or measures, is not to be slowed down.
+    config.rate_limits.enabled = false;
     if config.vault.remote.is_empty() && config.vault.master_key.is_empty() {
         config.vault.folder = args.folder.join("vault");
         config.vault.master_key = MasterKeys::one(master_key(&args.folder)?);
@@ -41,6 +43,7 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
     let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
     let key = key_of(store.as_ref(), &args.folder, &SHOP).await?;
     key_of(store.as_ref(), &args.folder, &LOAD).await?;
+    platform_key(store.as_ref(), &args.folder).await?;
     let shop = store.merchants().await?.into_iter().find(|merchant| merchant.name == SHOP.name);
 
     let wanted = args.listen.unwrap_or(config.server.listen);
@@ -118,10 +121,23 @@ async fn key_of(store: &dyn Store, folder: &Path, partner: &Partner) -> Result<S
             merchant
         }
     };
-    let key = add_key(store, &merchant).await?;
-    let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
-    writeln!(out, "{key}")?;
+    let key = add_key(store, &merchant, NewKey::of_owner("dev")).await?;
+    write_key(&file, &key)?;
     Ok(key)
+}
+
+/// Makes a key of the platform at the first start.
+async fn platform_key(store: &dyn Store, folder: &Path) -> Result<(), Failure> {
+    let file = folder.join("admin.key");
+    if !file.exists() {
+        write_key(&file, &add_platform_key(store, NewKey::of_owner("dev")).await?)?;
+    }
+    Ok(())
+}
+
+fn write_key(file: &Path, key: &str) -> Result<(), Failure> {
+    let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    Ok(writeln!(out, "{key}")?)
 }
 
 /// The vault's master key of this command: made at the first start, the same afterwards.

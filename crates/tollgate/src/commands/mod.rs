@@ -1,8 +1,10 @@
 //! One file a command.
 
+pub(crate) mod admin;
 pub(crate) mod chaos;
 pub(crate) mod dev;
 pub(crate) mod fraud;
+pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod partner;
 pub(crate) mod reconcile;

@@ -1,9 +1,10 @@
 //! `tollgate partner`: partners and keys, in a store that no server has open.
 
 use crate::Failure;
+use crate::commands::keys::{KeyArgs, line};
 use crate::commands::serve::open_store;
 use crate::config::Config;
-use crate::partner::{NewPartner, add, add_key, put_fraud_policy};
+use crate::partner::{NewKey, NewPartner, add, add_key, put_fraud_policy};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -53,6 +54,8 @@ enum Action {
     Key {
         /// Partner id, `mer_…`.
         partner: MerchantId,
+        #[command(flatten)]
+        key: KeyArgs,
     },
     /// Makes a key stop working.
     Revoke {
@@ -89,24 +92,19 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
             if let Some(policy) = policy {
                 put_fraud_policy(&store, merchant.id, &policy).await?;
             }
-            let key = add_key(&store, &merchant).await?;
+            let key = add_key(&store, &merchant, NewKey::of_owner("")).await?;
             println!("{} {}\n{key}", merchant.id, merchant.name);
         }
         Action::List => {
             for merchant in store.merchants().await? {
-                let keys = store.api_keys(merchant.id).await?;
-                let keys: Vec<String> = keys
-                    .iter()
-                    .map(|key| {
-                        format!("{}{}", key.id, if key.revoked_at_ms.is_some() { " (revoked)" } else { "" })
-                    })
-                    .collect();
+                let keys = store.api_keys(merchant.id.into()).await?;
+                let keys: Vec<String> = keys.iter().map(line).collect();
                 println!("{} {:?} {} [{}]", merchant.id, merchant.mode, merchant.name, keys.join(", "));
             }
         }
-        Action::Key { partner } => {
+        Action::Key { partner, key } => {
             let merchant = store.merchant(partner).await?.ok_or("no such partner")?;
-            println!("{}", add_key(&store, &merchant).await?);
+            println!("{}", add_key(&store, &merchant, key.into()).await?);
         }
         Action::Revoke { key } => {
             let mut key = store.api_key(key).await?.ok_or("no such key")?;

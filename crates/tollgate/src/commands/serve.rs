@@ -65,6 +65,7 @@ pub(crate) async fn serve(
         url => url.to_owned(),
     };
     let passkeys = config.passkeys(&public_url)?;
+    let tokens = config.tokens(&public_url)?;
     let vault = vault::open(config)?;
     let engine = Engine::new(EngineOptions {
         store,
@@ -102,8 +103,11 @@ pub(crate) async fn serve(
             batches_max: config.server.batches_max,
         },
         load: load.clone(),
+        tokens: Some(tokens),
+        rate_limits: config.rate_limits.options(),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
+    state.start();
     let options = ServerOptions {
         connections_max: config.server.connections_max,
         head_timeout: Duration::from_millis(config.server.header_timeout_ms),
@@ -114,7 +118,7 @@ pub(crate) async fn serve(
         ..ServerOptions::default()
     };
     lifecycle.set_ready();
-    tollgate_api::serve(listener, tollgate_api::app(state), stop, options).await?;
+    tollgate_api::serve(listener, tollgate_api::app(state.clone()), stop, options).await?;
     // A caller that hung up leaves its payment under way: it is finished all the same.
     let patience = Duration::from_millis(config.server.shutdown_ms);
     let finished = async {
@@ -126,6 +130,7 @@ pub(crate) async fn serve(
         let left = engine.flows_under_way();
         tracing::warn!(left, "stopped with payments under way; the next start settles them by enquiry");
     }
+    state.finish().await;
     tracing::info!("stopped");
     Ok(())
 }

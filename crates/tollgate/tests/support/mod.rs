@@ -103,8 +103,12 @@ filter = "warn"
         std::fs::write(folder.path().join("tollgate.toml"), config).unwrap();
         let key = String::new();
         // A busy machine may take its time: only the tests of the budget and of overload are about it.
-        let environment =
-            [("TOLLGATE_FRAUD__BUDGET_US", "1000000"), ("TOLLGATE_OVERLOAD__LIMIT_MIN", "4096")];
+        // Nor is anybody slowed down, but in the tests of rate limits.
+        let environment = [
+            ("TOLLGATE_FRAUD__BUDGET_US", "1000000"),
+            ("TOLLGATE_OVERLOAD__LIMIT_MIN", "4096"),
+            ("TOLLGATE_RATE_LIMITS__ENABLED", "false"),
+        ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let mut rig = Self { folder, key, port, places, environment, simulators, server: None };
         rig.key = rig.add_partner("Test shop");

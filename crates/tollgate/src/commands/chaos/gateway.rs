@@ -19,6 +19,9 @@ const LAST_WORDS: usize = 20;
 /// Short times, so that half a minute sees everything. What was begun at a slow simulator is done within
 /// `settle_absent_ms`, as that knob demands.
 const KNOBS: &str = "
+[rate_limits]
+enabled = false
+
 [engine]
 processor_timeout_ms = 800
 connect_timeout_ms = 300

@@ -1,0 +1,78 @@
+//! Before every handler: who calls, whether they may, and whether not too often.
+//!
+//! One layer around all routes asks [`table`] what the endpoint demands, authenticates the caller, and puts the result
+//! where the extractors of [`crate::auth`] find it.
+
+pub mod limits;
+pub mod rate;
+pub mod table;
+
+mod addresses;
+mod lockout;
+
+pub(crate) use lockout::Lockout;
+
+use crate::auth;
+use crate::codes::{self, Code};
+use crate::problem::Problem;
+use crate::state::AppState;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use limits::Told;
+use rate::TooSoon;
+use table::Demand;
+
+/// Passes a request on if its caller may do what it asks for, now.
+pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let address = state.client_address().of(&parts);
+    if !is_exempt(path)
+        && let Err(too_soon) = state.limits().arrive(address)
+    {
+        return too_often(&codes::RATE_LIMITED, too_soon)
+            .because("too many requests from your address")
+            .into_response();
+    }
+    // Pages, and methods that a path does not know, have no line in the table; nor do they get a caller.
+    let Some(endpoint) = table::endpoint(&parts.method, path) else {
+        return next.run(Request::from_parts(parts, body)).await;
+    };
+    let Demand::Needs(permission) = endpoint.demand else {
+        return next.run(Request::from_parts(parts, body)).await;
+    };
+    let entered = match auth::authenticate(&state, &parts.headers, address).await {
+        Ok(entered) => entered,
+        Err(problem) => return problem.into_response(),
+    };
+    let mut told = Told::default();
+    if let Some(meters) = &entered.meters {
+        let (result, headers) = meters.arrive(endpoint.class);
+        told = headers;
+        if let Err(too_soon) = result {
+            let mut response = too_often(&codes::RATE_LIMITED, too_soon).into_response();
+            told.write(response.headers_mut());
+            return response;
+        }
+    }
+    let mut response = if entered.principal.permissions.has(permission) {
+        parts.extensions.insert(entered.principal);
+        next.run(Request::from_parts(parts, body)).await
+    } else {
+        let detail = format!("this needs the permission {permission}");
+        Problem::new(&codes::FORBIDDEN).because(detail).into_response()
+    };
+    told.write(response.headers_mut());
+    response
+}
+
+/// What is asked for again and again by machines that are our own, and what processors tell: it must arrive.
+fn is_exempt(path: &str) -> bool {
+    matches!(path, "/health" | "/health/detailed" | "/ready" | "/metrics" | "/api/v1/webhooks/{processor}")
+}
+
+/// The refusal of somebody who has to wait.
+pub(crate) fn too_often(code: &'static Code, too_soon: TooSoon) -> Problem {
+    Problem::new(code).retry_after_s(too_soon.retry_after_s)
+}
