@@ -8,6 +8,7 @@
 
 pub mod actor;
 pub mod attempt;
+pub mod audit;
 pub mod base62;
 pub mod bnpl;
 pub mod card;
