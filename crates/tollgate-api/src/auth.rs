@@ -6,6 +6,8 @@
 
 use crate::codes;
 use crate::problem::Problem;
+use crate::request_id::RequestId;
+use crate::server::Peer;
 use crate::state::AppState;
 use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
@@ -13,6 +15,8 @@ use http::request::Parts;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+use tollgate_core::actor::{Actor, Origin};
+use tollgate_core::audit::By;
 use tollgate_core::base62;
 use tollgate_core::id::{ApiKeyId, MerchantId};
 use tollgate_core::merchant::{Merchant, Mode};
@@ -91,6 +95,10 @@ pub fn secret_sha256(secret: &str) -> [u8; 32] {
 pub struct Caller {
     /// The merchant whose key was sent, as it stood at most 30 seconds ago.
     pub merchant: Arc<Merchant>,
+    /// Who that is.
+    pub actor: Actor,
+    /// Where the request came from.
+    pub origin: Origin,
 }
 
 impl Caller {
@@ -98,6 +106,12 @@ impl Caller {
     #[must_use]
     pub fn id(&self) -> MerchantId {
         self.merchant.id
+    }
+
+    /// What the audit log says of who does something now.
+    #[must_use]
+    pub fn by(&self, at_ms: u64) -> By {
+        By { actor: self.actor.clone(), origin: self.origin.clone(), at_ms }
     }
 }
 
@@ -116,7 +130,14 @@ impl FromRequestParts<AppState> for Caller {
         let known = known.ok_or_else(refused)?;
         let right = secret_sha256(key.secret).ct_eq(&known.secret_sha256);
         if bool::from(right) && known.merchant.mode == key.mode {
-            Ok(Self { merchant: Arc::clone(&known.merchant) })
+            Ok(Self {
+                merchant: Arc::clone(&known.merchant),
+                actor: Actor::ApiKey(key.id),
+                origin: Origin {
+                    ip: parts.extensions.get::<Peer>().map(|peer| peer.0.to_canonical()),
+                    request_id: parts.extensions.get::<RequestId>().map(|id| id.as_str().to_owned()),
+                },
+            })
         } else {
             Err(refused())
         }

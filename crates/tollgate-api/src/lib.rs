@@ -15,6 +15,7 @@ pub mod finish;
 pub mod idempotency;
 pub mod load;
 pub mod openapi;
+pub mod partners;
 pub mod passkeys;
 pub mod problem;
 pub mod render;

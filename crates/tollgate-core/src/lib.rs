@@ -29,6 +29,7 @@ pub mod method;
 pub mod money;
 pub mod notice;
 pub mod outcome;
+pub mod partner;
 pub mod passkey;
 pub mod payment;
 pub mod refund;

@@ -2,7 +2,7 @@
 
 use tollgate_core::command::Refusal;
 use tollgate_core::money::AmountError;
-use tollgate_store::commit::CommitError;
+use tollgate_store::commit::{CommitError, Conflict};
 use tollgate_store::error::StoreError;
 
 /// Why the engine did not do what was asked. Nothing was charged or changed.
@@ -76,6 +76,9 @@ pub enum EngineError {
     /// The merchant has as much under way as it may have.
     #[error("the merchant has as much under way as it may have")]
     TooManyUnderWay,
+    /// The administrative change does not fit what is there.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
     /// Too much is under way; try again after a moment.
     #[error("too much is under way")]
     Overloaded,
@@ -90,6 +93,7 @@ impl From<CommitError> for EngineError {
             CommitError::Refused(refusal) => Self::Refused(refusal),
             CommitError::KeyMismatch => Self::KeyMismatch,
             CommitError::Overloaded => Self::Overloaded,
+            CommitError::Conflict(conflict) => Self::Conflict(conflict),
             CommitError::Store(error) => Self::Store(error),
             // Replays, orphaned keys and repeated messages are answered before this.
             CommitError::KeyInFlight

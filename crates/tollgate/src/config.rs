@@ -3,11 +3,13 @@
 //! `TOLLGATE_SERVER__LISTEN=0.0.0.0:8000` sets `listen` in `[server]`; two underscores go one level
 //! down. Every knob is documented here; `docs/configuration.md` shows the whole file.
 
+mod audit;
 mod fraud;
 mod overload;
 mod processors;
 mod routing;
 
+use audit::Audit;
 use fraud::Fraud;
 use overload::Overload;
 use routing::{Breaker, Retry, Routing};
@@ -33,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) overload: Overload,
     pub(crate) store: Store,
+    pub(crate) audit: Audit,
     pub(crate) engine: Engine,
     pub(crate) enquiry: Enquiry,
     pub(crate) routing: Routing,

@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod logging;
+mod operator;
 mod partner;
 mod vault;
 
@@ -42,8 +43,10 @@ enum Command {
     Reconcile(commands::reconcile::Args),
     /// Fraud scoring: synthetic payments, training, evaluation, bench.
     Fraud(commands::fraud::Args),
-    /// Makes partners and API keys in a store that no server has open.
+    /// Looks after partners and API keys in a store that no server has open.
     Partner(commands::partner::Args),
+    /// Reads the audit log of a store that no server has open, and finds what was done to it.
+    Audit(commands::audit::Args),
     /// Looks after a card vault that no server has open.
     Vault(commands::vault::Args),
 }
@@ -76,6 +79,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Reconcile(args) => commands::reconcile::run(config, args).await,
             Command::Fraud(args) => commands::fraud::run(args).await,
             Command::Partner(args) => commands::partner::run(config, args).await,
+            Command::Audit(args) => commands::audit::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,
         }
     })

@@ -1,24 +1,19 @@
 //! Making partners and keys in an open store.
 
 use crate::Failure;
-use rand::RngExt;
-use rand::distr::Alphanumeric;
-use sha2::{Digest, Sha256};
-use tollgate_api::auth::format_key;
+use crate::operator::by;
+use tollgate_api::partners::onboard::{Onboarding, Sides, fresh_key, onboard};
 use tollgate_core::attempt::ProcessorName;
-use tollgate_core::id::{ApiKeyId, BUCKET_COUNT, MerchantId};
-use tollgate_core::merchant::{ApiKey, FeePlan, Merchant, Mode};
+use tollgate_core::id::MerchantId;
+use tollgate_core::merchant::{FeePlan, Merchant, Mode};
+use tollgate_core::partner::input;
+use tollgate_core::partner::{Contract, KycState};
 use tollgate_core::risk::Policy;
-use tollgate_engine::clock::Clock;
-use tollgate_engine::ids;
 use tollgate_store::Store;
 use tollgate_store::commit::Admin;
 use tollgate_store::query::PolicyKind;
 
-/// Characters of a key's secret half: 32 of 62 kinds hold 190 bits.
-const SECRET_LENGTH: usize = 32;
-
-/// What a new partner is.
+/// What a new partner of one merchant is.
 pub(crate) struct NewPartner {
     pub(crate) name: String,
     pub(crate) mode: Mode,
@@ -28,24 +23,36 @@ pub(crate) struct NewPartner {
     pub(crate) processors: Vec<String>,
 }
 
-/// Makes a partner.
-pub(crate) async fn add(store: &dyn Store, new: NewPartner) -> Result<Merchant, Failure> {
-    // A merchant's bucket is drawn by lot: virtual shards fill evenly.
-    let bucket = rand::rng().random_range(0..BUCKET_COUNT);
-    let (parts, created_at_ms) = ids::fresh(&Clock::System, bucket);
-    let merchant = Merchant {
-        id: MerchantId::from_parts(parts),
-        name: new.name,
-        mode: new.mode,
-        active: true,
-        fee: new.fee,
-        mcc: new.mcc,
-        country: new.country,
-        processors: new.processors.iter().map(|name| ProcessorName::new(name)).collect(),
-        created_at_ms,
+/// Makes a partner with one merchant; gives the merchant's id and its first key, which is shown once. Whoever
+/// asks for real money here vouches for knowing the partner.
+pub(crate) async fn add(store: &dyn Store, new: NewPartner) -> Result<(MerchantId, String), Failure> {
+    let contract = |name: &String| Contract { processor: ProcessorName::new(name), fee: None };
+    let (kyc, sides) = match new.mode {
+        Mode::Sandbox => (KycState::NotStarted, Sides::Sandbox),
+        Mode::Live => (KycState::Verified, Sides::Live),
     };
-    store.administer(Admin::PutMerchant(merchant.clone())).await?;
-    Ok(merchant)
+    let partner = input::NewPartner {
+        reference: None,
+        legal_name: new.name.clone(),
+        display_name: new.name,
+        country: new.country,
+        mcc: new.mcc,
+        contacts: Vec::new(),
+        kyc,
+        live: new.mode == Mode::Live,
+        settlement: None,
+        methods: Vec::new(),
+        currencies: Vec::new(),
+        countries: Vec::new(),
+        limits: Vec::new(),
+        fee: new.fee,
+        contracts: new.processors.iter().map(contract).collect(),
+        parent_reference: None,
+    };
+    let Onboarding { keys, change, .. } = onboard(partner, None, sides);
+    store.administer(change, by()).await?;
+    let key = keys.into_iter().next().ok_or("a partner without a key")?;
+    Ok((key.merchant_id, key.text))
 }
 
 /// Gives a partner a fraud policy.
@@ -55,17 +62,13 @@ pub(crate) async fn put_fraud_policy(
     policy: &Policy,
 ) -> Result<(), Failure> {
     let policy = Some(policy.as_value().to_string());
-    store.administer(Admin::PutPolicy { merchant_id, kind: PolicyKind::Fraud, policy }).await?;
+    store.administer(Admin::PutPolicy { merchant_id, kind: PolicyKind::Fraud, policy }, by()).await?;
     Ok(())
 }
 
 /// Makes an API key. The returned text is shown once and cannot be had again.
 pub(crate) async fn add_key(store: &dyn Store, merchant: &Merchant) -> Result<String, Failure> {
-    let (parts, created_at_ms) = ids::fresh(&Clock::System, merchant.id.bucket());
-    let id = ApiKeyId::from_parts(parts);
-    let secret: String = rand::rng().sample_iter(Alphanumeric).take(SECRET_LENGTH).map(char::from).collect();
-    let secret_sha256 = Sha256::digest(secret.as_bytes()).into();
-    let key = ApiKey { id, merchant_id: merchant.id, secret_sha256, created_at_ms, revoked_at_ms: None };
-    store.administer(Admin::PutApiKey(key)).await?;
-    Ok(format_key(merchant.mode, id, &secret))
+    let (key, row) = fresh_key(merchant);
+    store.administer(Admin::PutApiKey(row), by()).await?;
+    Ok(key.text)
 }

@@ -4,7 +4,7 @@ use crate::error::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// The version this program writes.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 
 /// Where the version stands.
 pub(super) const KEY: &[u8] = b"schema_version";
@@ -18,8 +18,12 @@ pub(super) struct Migration {
 }
 
 /// The steps there are, in order.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { to: 1, run: |_| Ok(()) }, Migration { to: 4, run: refuse_used }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { to: 1, run: |_| Ok(()) },
+    Migration { to: 4, run: refuse_used },
+    // New tables alone: the audit log and partners.
+    Migration { to: 5, run: |_| Ok(()) },
+];
 
 /// Schemas 1 to 3 were written by unreleased programs only, whose rows are not read any more.
 fn refuse_used(database: &Database) -> Result<(), StoreError> {
@@ -133,6 +137,6 @@ mod tests {
         let (database, meta) = open(folder.path());
         meta.insert(KEY, 7_u32.to_be_bytes()).unwrap();
         let refusal = migrate(&database, &meta, MIGRATIONS, VERSION).unwrap_err();
-        assert!(refusal.to_string().contains("newer Tollgate (schema 7, this program knows 4)"));
+        assert!(refusal.to_string().contains("newer Tollgate (schema 7, this program knows 5)"));
     }
 }

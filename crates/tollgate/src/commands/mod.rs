@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod audit;
 pub(crate) mod chaos;
 pub(crate) mod dev;
 pub(crate) mod fraud;
