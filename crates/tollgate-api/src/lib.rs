@@ -45,7 +45,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, checkout_page,
+    analytics, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, checkout_page,
     come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list, mandate,
     metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods, payment_qr,
     qr_codes, recent, refunds, routing, webhooks,
@@ -112,6 +112,7 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/confirmations", post(confirmations::confirmation_options))
         .route("/api/v1/qr_codes", post(qr_codes::make_qr_code))
         .route("/api/v1/analytics/payments", get(analytics::payment_analytics))
+        .route("/api/v1/audit", get(audit::list_audit))
         .route("/api/v1/events", get(events::list_events))
         .route("/api/v1/checkout/sessions", post(checkout::create_session))
         .route("/api/v1/checkout/sessions/{id}", get(checkout::get_session))

@@ -5,9 +5,9 @@
 use crate::codes;
 use crate::problem::ProblemBody;
 use crate::routes::{
-    analytics, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, confirmations, create,
-    docs, emi, events, fraud, health, list, mandate, metrics, openapi, passkeys, payment, payment_methods,
-    payment_qr, qr_codes, recent, refunds, routing, webhooks,
+    analytics, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, confirmations,
+    create, docs, emi, events, fraud, health, list, mandate, metrics, openapi, passkeys, payment,
+    payment_methods, payment_qr, qr_codes, recent, refunds, routing, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -48,6 +48,7 @@ use utoipa::{Modify, OpenApi};
         passkeys::register_passkey,
         confirmations::confirmation_options,
         analytics::payment_analytics,
+        audit::list_audit,
         balance::get_balance,
         events::list_events,
         fraud::policy::get_policy,

@@ -1,6 +1,7 @@
 //! The endpoints, one file a resource, and what several of them share.
 
 pub(crate) mod analytics;
+pub(crate) mod audit;
 pub(crate) mod balance;
 pub(crate) mod banks;
 pub(crate) mod batch;
