@@ -8,6 +8,8 @@ use crate::auth_cache::KnownKey;
 use crate::codes;
 use crate::guard::limits::Meters;
 use crate::problem::Problem;
+use crate::request_id::RequestId;
+use crate::server::Peer;
 use crate::state::AppState;
 use crate::tokens::{Bearer, jws};
 use axum::extract::FromRequestParts;
@@ -19,8 +21,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use tollgate_core::access::{Permissions, Role};
-use tollgate_core::actor::Actor;
+use tollgate_core::actor::{Actor, Origin};
 use tollgate_core::api_key::{ApiKey, KeyOwner};
+use tollgate_core::audit::By;
 use tollgate_core::base62;
 use tollgate_core::id::{ApiKeyId, MerchantId};
 use tollgate_core::merchant::{Merchant, Mode};
@@ -300,6 +303,26 @@ fn locked_out(wait_s: u32) -> Problem {
 #[derive(Debug, Clone)]
 pub(crate) struct Anyone(pub(crate) Arc<Principal>);
 
+/// The authenticated caller as the audit log names them, and the place they called from.
+#[derive(Debug, Clone)]
+pub(crate) struct Signed(Actor, Origin);
+
+impl Signed {
+    /// What the audit log says of who does something now.
+    pub(crate) fn by(&self, at_ms: u64) -> By {
+        By { actor: self.0.clone(), origin: self.1.clone(), at_ms }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Signed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Anyone(principal) = Anyone::from_request_parts(parts, state).await?;
+        Ok(Self(principal.actor.clone(), origin_of(parts)))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Anyone {
     type Rejection = Problem;
 
@@ -316,6 +339,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Anyone {
 pub struct Caller {
     /// The account, as it stood at most 30 seconds ago.
     pub merchant: Arc<Merchant>,
+    /// Who that is.
+    pub actor: Actor,
+    /// Where the request came from.
+    pub origin: Origin,
 }
 
 impl Caller {
@@ -323,6 +350,12 @@ impl Caller {
     #[must_use]
     pub fn id(&self) -> MerchantId {
         self.merchant.id
+    }
+
+    /// What the audit log says of who does something now.
+    #[must_use]
+    pub fn by(&self, at_ms: u64) -> By {
+        By { actor: self.actor.clone(), origin: self.origin.clone(), at_ms }
     }
 }
 
@@ -332,11 +365,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Anyone(principal) = Anyone::from_request_parts(parts, state).await?;
         match &principal.owner {
-            Owner::Merchant(merchant) => Ok(Self { merchant: Arc::clone(merchant) }),
+            Owner::Merchant(merchant) => Ok(Self {
+                merchant: Arc::clone(merchant),
+                actor: principal.actor.clone(),
+                origin: origin_of(parts),
+            }),
             Owner::Platform => {
                 Err(Problem::new(&codes::FORBIDDEN).because("this needs the key of an account"))
             }
         }
+    }
+}
+
+/// Where a request came from.
+fn origin_of(parts: &Parts) -> Origin {
+    Origin {
+        ip: parts.extensions.get::<Peer>().map(|peer| peer.0.to_canonical()),
+        request_id: parts.extensions.get::<RequestId>().map(|id| id.as_str().to_owned()),
     }
 }
 

@@ -15,7 +15,7 @@ use tollgate_core::actor::Actor;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::id::ApiKeyId;
 use tollgate_store::Store;
-use tollgate_store::commit::Admin;
+use tollgate_store::commit::Upkeep;
 use tollgate_store::error::StoreError;
 
 /// How long an entry is believed: what another process changed is seen after this at the latest.
@@ -144,7 +144,7 @@ impl AuthCache {
     pub async fn store_uses(&self, store: &dyn Store) {
         let uses: Vec<(ApiKeyId, u64)> = std::mem::take(&mut *self.uses.lock()).into_iter().collect();
         for part in uses.chunks(USES_AT_ONCE) {
-            if let Err(error) = store.administer(Admin::NoteKeyUses(part.to_vec())).await {
+            if let Err(error) = store.upkeep(Upkeep::NoteKeyUses(part.to_vec())).await {
                 tracing::warn!(%error, "when keys were used could not be noted");
             }
         }

@@ -47,6 +47,14 @@ codes! {
         "The payment stands as it was. Read it for the reason.";
     MERCHANT_SUSPENDED 403 "merchant_suspended" "The account takes no new payments"
         "Existing payments can still be read, captured, cancelled and refunded.";
+    LIVE_CLOSED 403 "live_closed" "The account is not open for real money"
+        "It has to be active and verified. The sandbox works.";
+    METHOD_NOT_OPEN 403 "method_not_open" "The payment method is not open to the account"
+        "Use another method, or ask for this one to be opened.";
+    CURRENCY_NOT_OPEN 403 "currency_not_open" "The currency is not open to the account"
+        "Use another currency, or ask for this one to be opened.";
+    CARD_COUNTRY_NOT_OPEN 403 "card_country_not_open" "Cards of this country are not open to the account"
+        "Nothing was charged. The customer can pay with another card.";
     CONFIRMATION_REQUIRED 403 "confirmation_required" "The customer has to confirm the payment"
         "Nothing was charged. Get a confirmation with `POST /api/v1/confirmations` and send the payment again with it.";
     FORBIDDEN 403 "forbidden" "The key may not do this"
@@ -77,6 +85,8 @@ codes! {
         "Nothing more can be done to this payment.";
     IDEMPOTENCY_KEY_IN_USE 409 "idempotency_key_in_use" "The first request with this key is still being worked on"
         "Repeat the request after `Retry-After` seconds; it will get the first request's reply.";
+    CONFLICT 409 "conflict" "It does not fit what is there"
+        "Read it again; `detail` says whether it was changed meanwhile or a reference is taken.";
     CONFIRMATION_USED 409 "confirmation_used" "The confirmation was used for another payment"
         "Ask the customer to confirm again, with new options from `POST /api/v1/confirmations`.";
     API_KEY_ENDED 409 "api_key_ended" "The API key has ended"
@@ -103,6 +113,12 @@ codes! {
         "Read `amount_capturable` of the payment.";
     AMOUNT_ABOVE_REFUNDABLE 422 "amount_above_refundable" "The amount is above what can be refunded"
         "Read `amount_refundable` of the payment.";
+    ABOVE_TRANSACTION_LIMIT 422 "above_transaction_limit" "The amount is above the account's limit for one payment"
+        "Take a smaller amount, or ask for a higher limit.";
+    ABOVE_DAY_LIMIT 422 "above_day_limit" "The amount is above what is left of the account's limit for the day"
+        "Days end at midnight UTC. Payments that end without money are given back to the limit.";
+    ABOVE_MONTH_LIMIT 422 "above_month_limit" "The amount is above what is left of the account's limit for the month"
+        "Months end at midnight UTC. Payments that end without money are given back to the limit.";
     CURRENCY_UNKNOWN 422 "currency_unknown" "The currency is not known"
         "Send an active ISO 4217 code in capitals, such as `INR`.";
     CARD_INVALID 422 "card_invalid" "The card is not valid"

@@ -19,10 +19,11 @@ use std::time::Instant;
 pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Passes a request on and finishes its reply.
-pub(crate) async fn finish(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn finish(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let _under_way = state.http_metrics().begin();
     let id = RequestId::of(request.headers());
+    request.extensions_mut().insert(id);
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
 

@@ -16,6 +16,7 @@ pub mod guard;
 pub mod idempotency;
 pub mod load;
 pub mod openapi;
+pub mod partners;
 pub mod passkeys;
 pub mod problem;
 pub mod render;
@@ -28,6 +29,7 @@ pub mod tokens;
 mod client;
 mod input;
 mod pages;
+mod platform;
 mod qr_image;
 mod query;
 mod reply;
@@ -48,10 +50,11 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, api_keys, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
+    analytics, api_keys, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
     checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list,
-    mandate, metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods,
-    payment_qr, qr_codes, rate_limits, recent, refunds, routing, tokens as token_routes, webhooks,
+    mandate, metrics, openapi as openapi_route, partners as partner_routes, passkeys as passkey_routes,
+    payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing,
+    tokens as token_routes, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -115,6 +118,14 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/confirmations", post(confirmations::confirmation_options))
         .route("/api/v1/qr_codes", post(qr_codes::make_qr_code))
         .route("/api/v1/analytics/payments", get(analytics::payment_analytics))
+        .route("/api/v1/audit", get(audit::list_audit))
+        .route("/api/v1/partners", post(partner_routes::create_partner).get(partner_routes::list_partners))
+        .route("/api/v1/partners/import", post(partner_routes::import_partners))
+        .route("/api/v1/partners/{id}", get(partner_routes::get_partner))
+        .route("/api/v1/partners/{id}/suspend", post(partner_routes::suspend_partner))
+        .route("/api/v1/partners/{id}/resume", post(partner_routes::resume_partner))
+        .route("/api/v1/partners/{id}/offboard", post(partner_routes::offboard_partner))
+        .route("/api/v1/partners/{id}/statistics", get(partner_routes::get_statistics))
         .route("/api/v1/events", get(events::list_events))
         .route("/api/v1/checkout/sessions", post(checkout::create_session))
         .route("/api/v1/checkout/sessions/{id}", get(checkout::get_session))
@@ -127,7 +138,7 @@ pub fn app(state: AppState) -> Router {
             get(rate_limits::get_limits).put(rate_limits::put_limits).delete(rate_limits::delete_limits),
         )
         .route(
-            "/api/v1/partners/{id}/rate_limits",
+            "/api/v1/merchants/{id}/rate_limits",
             get(rate_limits::get_partner_limits)
                 .put(rate_limits::put_partner_limits)
                 .delete(rate_limits::delete_partner_limits),

@@ -6,9 +6,10 @@ use crate::codes;
 use crate::guard::table::{Demand, ENDPOINTS};
 use crate::problem::ProblemBody;
 use crate::routes::{
-    analytics, api_keys, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
-    confirmations, create, docs, emi, events, fraud, health, list, mandate, metrics, openapi, passkeys,
-    payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing, tokens, webhooks,
+    analytics, api_keys, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
+    confirmations, create, docs, emi, events, fraud, health, list, mandate, metrics, openapi, partners,
+    passkeys, payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing, tokens,
+    webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -50,6 +51,15 @@ use utoipa::{Modify, OpenApi};
         passkeys::register_passkey,
         confirmations::confirmation_options,
         analytics::payment_analytics,
+        audit::list_audit,
+        partners::create_partner,
+        partners::list_partners,
+        partners::get_partner,
+        partners::import_partners,
+        partners::suspend_partner,
+        partners::resume_partner,
+        partners::offboard_partner,
+        partners::get_statistics,
         balance::get_balance,
         tokens::create_token,
         tokens::get_jwks,
@@ -104,6 +114,7 @@ use utoipa::{Modify, OpenApi};
         (name = "Webhooks", description = "What processors tell"),
         (name = "Platform", description = "For those who run the gateway"),
         (name = "Access", description = "Who may do what"),
+        (name = "Partners", description = "For the platform: looking after partners"),
         (name = "Operation", description = "Running the service")
     ),
     modifiers(&Common)

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use tollgate_core::command::Refusal;
 use tollgate_core::money::AmountError;
+use tollgate_core::partner::NotAdmitted;
 use tollgate_engine::EngineError;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -176,6 +177,22 @@ impl From<AmountError> for Problem {
     }
 }
 
+impl Problem {
+    /// A payment that the partner's state, permissions or limits do not let in.
+    fn not_admitted(why: NotAdmitted) -> Self {
+        match why {
+            NotAdmitted::Suspended => Self::new(&codes::MERCHANT_SUSPENDED),
+            NotAdmitted::LiveClosed => Self::new(&codes::LIVE_CLOSED),
+            NotAdmitted::Method => Self::new(&codes::METHOD_NOT_OPEN).at("/payment_method"),
+            NotAdmitted::Currency => Self::new(&codes::CURRENCY_NOT_OPEN).at("/currency"),
+            NotAdmitted::Country => Self::new(&codes::CARD_COUNTRY_NOT_OPEN).at("/payment_method"),
+            NotAdmitted::AboveTransactionLimit => Self::new(&codes::ABOVE_TRANSACTION_LIMIT).at("/amount"),
+            NotAdmitted::AboveDayLimit => Self::new(&codes::ABOVE_DAY_LIMIT).at("/amount"),
+            NotAdmitted::AboveMonthLimit => Self::new(&codes::ABOVE_MONTH_LIMIT).at("/amount"),
+        }
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let text = refusal.to_string();
@@ -194,6 +211,7 @@ impl From<Refusal> for Problem {
             Refusal::TooManyOperations => Self::new(&codes::TOO_MANY_OPERATIONS),
             Refusal::NoMandate => Self::new(&codes::NO_MANDATE),
             Refusal::NotInReview => Self::new(&codes::NOT_IN_REVIEW),
+            Refusal::NotAdmitted(why) => Self::not_admitted(why),
         };
         problem.because(text)
     }
@@ -215,6 +233,7 @@ impl From<EngineError> for Problem {
             EngineError::ProcessorRefused(words) => Self::new(&codes::PROCESSOR_REFUSED).because(words),
             EngineError::ProcessorUnavailable => Self::new(&codes::PROCESSOR_UNAVAILABLE).retry_after_s(5),
             EngineError::MerchantSuspended => Self::new(&codes::MERCHANT_SUSPENDED),
+            EngineError::Conflict(conflict) => Self::new(&codes::CONFLICT).because(conflict.to_string()),
             EngineError::Unsupported { processor, what } => {
                 Self::new(&codes::NOT_SUPPORTED).because(format!("{processor} does not support {what}"))
             }
@@ -295,6 +314,8 @@ documented_problems! {
     AskProblems [400, 401, 403, 408, 413, 415, 422, 429, 500, 503];
     /// Of beginning a payment.
     CreateProblems [400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503];
+    /// Of looking after partners.
+    PlatformProblems [400, 401, 403, 404, 408, 409, 413, 415, 422, 500, 503];
     /// Of changing a payment.
     ChangeProblems [400, 401, 402, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of beginning a refund.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tollgate_core::api_key::ApiKey;
+use tollgate_core::audit::By;
 use tollgate_core::id::{ApiKeyId, MerchantId, PaymentId};
 use tollgate_core::merchant::{FeePlan, Merchant, Mode};
 use tollgate_engine::clock::Clock;
@@ -52,8 +53,11 @@ async fn api_with(processors: Vec<Processor>) -> Api {
     };
     let secret = auth::secret_from_random([1, 2]);
     let key_id = ApiKeyId::from_u128(9);
-    store.administer(Admin::PutMerchant(merchant.clone())).await.unwrap();
-    store.administer(Admin::PutApiKey(api_key(key_id, merchant.id, &secret, None))).await.unwrap();
+    store.administer(Admin::PutMerchant(merchant.clone()), By::system(0)).await.unwrap();
+    store
+        .administer(Admin::PutApiKey(api_key(key_id, merchant.id, &secret, None)), By::system(0))
+        .await
+        .unwrap();
     let engine = Engine::new(EngineOptions {
         store,
         vault: Arc::new(MemoryVault::new(20, 60_000)),
@@ -151,7 +155,7 @@ async fn keys_open_the_api_until_they_are_revoked() {
     let merchant_id = MerchantId::from_u128(7 << 64);
     let secret = auth::parse_key(&api.key).unwrap().secret;
     let revoked = api_key(api.key_id, merchant_id, secret, Some(2));
-    api.state.engine().store().administer(Admin::PutApiKey(revoked)).await.unwrap();
+    api.state.engine().store().administer(Admin::PutApiKey(revoked), By::system(0)).await.unwrap();
     api.state.auth().invalidate(api.key_id);
     assert_eq!(api.get("/api/v1/balance").await.status, StatusCode::UNAUTHORIZED);
 }

@@ -1,10 +1,12 @@
 //! Commands: what may be asked of the store. Each is decided and booked inside one commit.
 
 use crate::attempt::AttemptStart;
+use crate::audit::By;
 use crate::event::{Flag, PaymentTerms};
 use crate::failure::Failure;
 use crate::id::{AttemptId, PaymentId, RefundId};
 use crate::outcome::Outcome;
+use crate::partner::NotAdmitted;
 
 /// A change asked of one payment.
 #[derive(Debug, Clone)]
@@ -98,6 +100,8 @@ pub enum Command {
         approved: bool,
         /// What the reviewer wrote.
         note: Option<String>,
+        /// Who decides: the audit log has it.
+        by: Box<By>,
     },
     /// Say whether a payment was fraud.
     Label {
@@ -105,6 +109,8 @@ pub enum Command {
         payment_id: PaymentId,
         /// Whether it was.
         fraud: bool,
+        /// Who says so: the audit log has it.
+        by: Box<By>,
     },
     /// Ask for a person's eye.
     Flag {
@@ -221,4 +227,7 @@ pub enum Refusal {
     /// An id was used twice.
     #[error("the id is taken")]
     IdTaken,
+    /// The partner's state, permissions or limits do not let the payment in.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
 }

@@ -123,8 +123,12 @@ macro_rules! id_type {
 }
 
 id_type!(
-    /// A merchant (partner).
+    /// A merchant: a partner's sandbox or live side.
     MerchantId, "mer_"
+);
+id_type!(
+    /// A partner.
+    PartnerId, "par_"
 );
 id_type!(
     /// A payment.

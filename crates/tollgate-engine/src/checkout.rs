@@ -20,7 +20,7 @@ use tollgate_core::merchant::Merchant;
 use tollgate_core::method::{CaptureMode, MethodFamily, MethodKind};
 use tollgate_core::money::Money;
 use tollgate_core::payment::Payment;
-use tollgate_store::commit::{Admin, Render};
+use tollgate_store::commit::{Render, Upkeep};
 
 /// A session to be opened.
 #[derive(Debug, Clone)]
@@ -118,7 +118,7 @@ impl Engine {
         if self.checkout_offers(merchant, &session).is_empty() {
             return Err(EngineError::NoProcessor);
         }
-        self.store.administer(Admin::PutCheckout(Box::new(session.clone()))).await?;
+        self.store.upkeep(Upkeep::PutCheckout(Box::new(session.clone()))).await?;
         Ok(session)
     }
 

@@ -2,7 +2,8 @@
 
 use tollgate_core::command::Refusal;
 use tollgate_core::money::AmountError;
-use tollgate_store::commit::CommitError;
+use tollgate_core::partner::NotAdmitted;
+use tollgate_store::commit::{CommitError, Conflict};
 use tollgate_store::error::StoreError;
 
 /// Why the engine did not do what was asked. Nothing was charged or changed.
@@ -76,6 +77,9 @@ pub enum EngineError {
     /// The merchant has as much under way as it may have.
     #[error("the merchant has as much under way as it may have")]
     TooManyUnderWay,
+    /// The administrative change does not fit what is there.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
     /// Too much is under way; try again after a moment.
     #[error("too much is under way")]
     Overloaded,
@@ -87,9 +91,11 @@ pub enum EngineError {
 impl From<CommitError> for EngineError {
     fn from(error: CommitError) -> Self {
         match error {
+            CommitError::Refused(Refusal::NotAdmitted(NotAdmitted::Suspended)) => Self::MerchantSuspended,
             CommitError::Refused(refusal) => Self::Refused(refusal),
             CommitError::KeyMismatch => Self::KeyMismatch,
             CommitError::Overloaded => Self::Overloaded,
+            CommitError::Conflict(conflict) => Self::Conflict(conflict),
             CommitError::Store(error) => Self::Store(error),
             // Replays, orphaned keys and repeated messages are answered before this.
             CommitError::KeyInFlight

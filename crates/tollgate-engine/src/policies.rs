@@ -4,6 +4,7 @@ use crate::error::EngineError;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tollgate_core::audit::By;
 use tollgate_core::id::MerchantId;
 use tollgate_core::risk::{Policy, PolicyError};
 use tollgate_core::routing::policy::RoutingPolicy;
@@ -110,10 +111,11 @@ impl<P: Kept> Policies<P> {
         store: &dyn Store,
         merchant_id: MerchantId,
         policy: Option<P>,
-        now_ms: u64,
+        by: By,
     ) -> Result<Arc<P>, EngineError> {
+        let now_ms = by.at_ms;
         let text = policy.as_ref().map(P::to_stored);
-        store.administer(Admin::PutPolicy { merchant_id, kind: P::KIND, policy: text }).await?;
+        store.administer(Admin::PutPolicy { merchant_id, kind: P::KIND, policy: text }, by).await?;
         let policy = Arc::new(policy.unwrap_or_default());
         let mut ready = self.0.lock();
         ready.changes = ready.changes.wrapping_add(1);

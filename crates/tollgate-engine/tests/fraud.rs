@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use support::Act::{Answer, HangUp};
 use support::{Bench, bench, bench_at, scripted};
+use tollgate_core::audit::By;
 use tollgate_core::command::Command;
 use tollgate_core::failure::FailureCode;
 use tollgate_core::id::{EventId, IdParts};
@@ -26,14 +27,15 @@ const REVIEW_ALL: &str =
 impl Bench {
     async fn put(&self, policy: &str) {
         let policy = Policy::from_json(policy).unwrap();
-        self.engine.put_fraud_policy(self.merchant.id, Some(policy)).await.unwrap();
+        self.engine.put_fraud_policy(self.merchant.id, Some(policy), By::system(0)).await.unwrap();
     }
 
     /// A decision that is durable, and nothing done about it: what a crash leaves.
     async fn decide_only(&self, payment: &Payment, approved: bool) {
         let now_ms = self.engine.now_ms();
         let parts = IdParts { unix_ms: now_ms, sub_ms: 9, bucket: 1, random: 99 };
-        let command = Command::Review { payment_id: payment.id, approved, note: None };
+        let command =
+            Command::Review { payment_id: payment.id, approved, note: None, by: Box::new(By::system(0)) };
         let commit = Commit {
             merchant_id: self.merchant.id,
             now_ms,
@@ -97,7 +99,11 @@ async fn rejected_money_goes_back_once_and_again_after_a_failure() {
     assert_eq!((payment.status, payment.terms.capture), (PaymentStatus::Completed, CaptureMode::Automatic));
     assert_eq!(payment.review.as_ref().unwrap().state, ReviewState::Waiting);
     let decision = (false, Some("not the customer".to_owned()));
-    bench.engine.review(bench.merchant.id, payment.id, decision, None, support::render).await.unwrap();
+    bench
+        .engine
+        .review(bench.merchant.id, payment.id, decision, By::system(0), None, support::render)
+        .await
+        .unwrap();
     let failed = bench.payment(payment.id).await;
     assert_eq!((failed.status, failed.refunds.len()), (PaymentStatus::Completed, 1));
     assert_eq!(failed.review.as_ref().unwrap().note.as_deref(), Some("not the customer"));
@@ -124,7 +130,11 @@ async fn what_was_decided_while_nobody_knew_is_done_when_it_settles() {
         let payment = bench.pay().await;
         assert_eq!(payment.status, PaymentStatus::Processing);
         let decision = (approved, None);
-        bench.engine.review(bench.merchant.id, payment.id, decision, None, support::render).await.unwrap();
+        bench
+            .engine
+            .review(bench.merchant.id, payment.id, decision, By::system(0), None, support::render)
+            .await
+            .unwrap();
         assert_eq!(bench.payment(payment.id).await.status, PaymentStatus::Processing);
         bench.engine.start();
         bench.clock_ms.fetch_add(5_000, Ordering::SeqCst);

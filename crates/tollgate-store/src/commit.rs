@@ -12,6 +12,7 @@ use tollgate_core::event::EventRecord;
 use tollgate_core::id::{ApiKeyId, EventId, MerchantId, PaymentId, RefundId};
 use tollgate_core::merchant::Merchant;
 use tollgate_core::notice::Notice;
+use tollgate_core::partner::{NotAdmitted, Partner};
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
@@ -128,6 +129,9 @@ pub enum CommitError {
     /// The processor's message was seen before.
     #[error("the message was seen before")]
     DuplicateMessage,
+    /// The administrative change does not fit what is there.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
     /// The queue is full; try again later.
     #[error("too many commits are waiting")]
     Overloaded,
@@ -136,20 +140,29 @@ pub enum CommitError {
     Store(#[from] StoreError),
 }
 
+impl From<NotAdmitted> for CommitError {
+    fn from(why: NotAdmitted) -> Self {
+        Self::Refused(why.into())
+    }
+}
+
 /// How long notices are kept.
 pub const NOTICES_KEPT_MS: u64 = 30 * 86_400_000;
 
-/// An administrative change.
+/// An administrative change. Each is told in the audit log by the commit that makes it: `trail` has a line for
+/// every kind, so that none can be forgotten.
 #[derive(Debug, Clone)]
 pub enum Admin {
+    /// Several changes, all or none.
+    Together(Vec<Admin>),
+    /// Writes a partner; its version must be the next after the one that is there, its reference nobody else's.
+    PutPartner(Box<Partner>),
+    /// Changes nothing: something was done elsewhere that the audit log must have.
+    Told(Box<Told>),
     /// Writes a merchant.
     PutMerchant(Merchant),
     /// Writes an API key. One that is there stays revoked, and its end never moves back.
     PutApiKey(ApiKey),
-    /// Notes when API keys were last used.
-    NoteKeyUses(Vec<(ApiKeyId, u64)>),
-    /// Writes a checkout session.
-    PutCheckout(Box<CheckoutSession>),
     /// Writes a customer's passkey. One that is there keeps its time of registration and the higher of the
     /// two signature counters: a counter never goes back.
     PutPasskey(Passkey),
@@ -162,8 +175,6 @@ pub enum Admin {
         /// The policy.
         policy: Option<String>,
     },
-    /// Writes a notice. Those older than [`NOTICES_KEPT_MS`] make room for it.
-    PutNotice(Notice),
     /// Writes a card on file; it replaces the one of the same token.
     PutSavedCard(Box<SavedCard>),
     /// Removes a card on file.
@@ -173,4 +184,44 @@ pub enum Admin {
         /// Its token.
         token: [u8; 16],
     },
+}
+
+/// Something done that is no change of a row.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// What: a stable name with dots.
+    pub action: &'static str,
+    /// The kind of what it was done to.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: String,
+    /// Whose.
+    pub merchant_id: Option<MerchantId>,
+    /// What there is to say; secrets in it are masked.
+    pub said: serde_json::Value,
+}
+
+/// What the gateway writes in the course of its work: nothing that anybody has decided, and so nothing for the
+/// audit log.
+#[derive(Debug, Clone)]
+pub enum Upkeep {
+    /// Writes a checkout session.
+    PutCheckout(Box<CheckoutSession>),
+    /// Writes a notice. Those older than [`NOTICES_KEPT_MS`] make room for it.
+    PutNotice(Notice),
+    /// Notes when API keys were last used.
+    NoteKeyUses(Vec<(ApiKeyId, u64)>),
+    /// Moves a passkey's signature counter on, after a confirmation with it.
+    CountPasskey(Passkey),
+}
+
+/// Why an administrative change does not fit what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// It was made from an older version.
+    #[error("it was changed by somebody else meanwhile")]
+    Stale,
+    /// Another partner has the reference.
+    #[error("another partner has the reference")]
+    ReferenceTaken,
 }

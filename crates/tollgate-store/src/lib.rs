@@ -10,19 +10,25 @@ pub mod embedded;
 pub mod error;
 pub mod query;
 
+mod trail;
+
 use async_trait::async_trait;
-use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord};
+use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
 use error::StoreError;
 use query::{Deadline, PaymentFilter, PaymentPage, PolicyKind, RiskList};
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
+use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, EventId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{
+    ApiKeyId, AttemptId, CheckoutId, EventId, MerchantId, PartnerId, PaymentId, RefundId,
+};
 use tollgate_core::ledger::{Account, Balance, Posting};
 use tollgate_core::merchant::Merchant;
 use tollgate_core::notice::Notice;
+use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
@@ -38,8 +44,37 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Decides, books and makes durable one unit of work. Returns after the data is on disk.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError>;
 
-    /// Makes an administrative change durable.
-    async fn administer(&self, change: Admin) -> Result<(), CommitError>;
+    /// Makes an administrative change durable, together with its entry in the audit log.
+    async fn administer(&self, change: Admin, by: By) -> Result<(), CommitError>;
+
+    /// Makes something durable that nobody has decided.
+    async fn upkeep(&self, change: Upkeep) -> Result<(), CommitError>;
+
+    /// A partner.
+    async fn partner(&self, id: PartnerId) -> Result<Option<Partner>, StoreError>;
+
+    /// The partner that a merchant belongs to.
+    async fn partner_of(&self, merchant_id: MerchantId) -> Result<Option<Partner>, StoreError>;
+
+    /// The partner of an operator's reference.
+    async fn partner_by_reference(&self, reference: &str) -> Result<Option<Partner>, StoreError>;
+
+    /// Partners after one, oldest first.
+    async fn partners(&self, after: Option<PartnerId>, limit: usize) -> Result<Vec<Partner>, StoreError>;
+
+    /// What stands in the audit log after a position, oldest first; none where a record cannot be read.
+    async fn audit(&self, after: u64, limit: usize) -> Result<Vec<(u64, Option<AuditRecord>)>, StoreError>;
+
+    /// A merchant's records of the audit log before a position, newest first.
+    async fn merchant_audit(
+        &self,
+        merchant_id: MerchantId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// Where the audit log ends, as it is noted apart from it.
+    async fn audit_head(&self) -> Result<Head, StoreError>;
 
     /// A merchant.
     async fn merchant(&self, id: MerchantId) -> Result<Option<Merchant>, StoreError>;

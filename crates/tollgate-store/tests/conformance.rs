@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
+use tollgate_core::audit::By;
 use tollgate_core::card::CardBrand;
 use tollgate_core::checkout::{CheckoutCustomer, CheckoutSecret, CheckoutSession};
 use tollgate_core::command::{Command, Refusal};
@@ -29,7 +30,7 @@ use tollgate_core::saved_card::{Consent, SavedCard};
 use tollgate_core::transition::PaymentStatus;
 use tollgate_store::Store;
 use tollgate_store::audit::audit;
-use tollgate_store::commit::{Admin, Commit, CommitError, Committed, IdempotencyStep, StoredReply};
+use tollgate_store::commit::{Admin, Commit, CommitError, Committed, IdempotencyStep, StoredReply, Upkeep};
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tollgate_store::error::StoreError;
 use tollgate_store::query::{PaymentFilter, PolicyKind, RiskList};
@@ -61,7 +62,7 @@ async fn merchant(store: &dyn Store) -> MerchantId {
         processors: vec![],
         created_at_ms: NOW_MS,
     };
-    store.administer(Admin::PutMerchant(merchant)).await.unwrap();
+    store.administer(Admin::PutMerchant(merchant), By::system(NOW_MS)).await.unwrap();
     id
 }
 
@@ -426,7 +427,7 @@ async fn a_checkout_session_has_its_payments() {
         expires_at_ms: NOW_MS + 1_000,
     };
     assert_eq!(store.checkout(session.id).await.unwrap(), None);
-    store.administer(Admin::PutCheckout(Box::new(session.clone()))).await.unwrap();
+    store.upkeep(Upkeep::PutCheckout(Box::new(session.clone()))).await.unwrap();
     assert_eq!(store.checkout(session.id).await.unwrap().as_ref(), Some(&session));
     assert!(store.checkout_payments(mer, session.id).await.unwrap().is_empty());
     let mut wanted = Vec::new();
@@ -516,7 +517,7 @@ async fn passkeys_belong_to_one_customer_and_their_counters_never_go_back() {
             sign_count,
             created_at_ms: NOW_MS + u64::from(sign_count),
         };
-        let put = |passkey| store.administer(Admin::PutPasskey(passkey));
+        let put = |passkey| store.administer(Admin::PutPasskey(passkey), By::system(NOW_MS));
         put(passkey(2, shop, "asha", 5)).await.unwrap();
         put(passkey(1, shop, "asha", 0)).await.unwrap();
         put(passkey(3, shop, "ben", 0)).await.unwrap();
@@ -609,7 +610,12 @@ async fn fraud_lists_follow_their_payments() {
     assert_eq!(on(ours, RiskList::Review, None).await, [reviewed.id]);
     assert!(on(theirs, RiskList::Alerts, None).await.is_empty());
 
-    let review = |payment_id| Command::Review { payment_id, approved: false, note: None };
+    let review = |payment_id| Command::Review {
+        payment_id,
+        approved: false,
+        note: None,
+        by: Box::new(By::system(NOW_MS)),
+    };
     let refused = store.commit(work(ours, NOW_MS, review(plain.id))).await.unwrap_err();
     assert!(matches!(refused, CommitError::Refused(Refusal::NotInReview)));
     let decided = store.commit(work(ours, NOW_MS + 5, review(reviewed.id))).await.unwrap().payment;
@@ -619,7 +625,7 @@ async fn fraud_lists_follow_their_payments() {
     let again = store.commit(work(ours, NOW_MS + 6, review(reviewed.id))).await.unwrap_err();
     assert!(matches!(again, CommitError::Refused(Refusal::NotInReview)));
 
-    let label = |fraud| Command::Label { payment_id: plain.id, fraud };
+    let label = |fraud| Command::Label { payment_id: plain.id, fraud, by: Box::new(By::system(NOW_MS)) };
     store.commit(work(ours, NOW_MS + 7, label(true))).await.unwrap();
     let unchanged = store.commit(work(ours, NOW_MS + 8, label(true))).await.unwrap();
     assert!(unchanged.event.is_none());
@@ -639,11 +645,11 @@ async fn policies_and_cards_on_file() {
         let policy = policy.map(str::to_owned);
         Admin::PutPolicy { merchant_id: ours, kind, policy }
     };
-    store.administer(put(Some("{}"))).await.unwrap();
+    store.administer(put(Some("{}")), By::system(NOW_MS)).await.unwrap();
     assert_eq!(store.policy(ours, kind).await.unwrap().as_deref(), Some("{}"));
     assert_eq!(store.policy(ours, PolicyKind::Routing).await.unwrap(), None);
     assert_eq!(store.policy(theirs, kind).await.unwrap(), None);
-    store.administer(put(None)).await.unwrap();
+    store.administer(put(None), By::system(NOW_MS)).await.unwrap();
     assert_eq!(store.policy(ours, kind).await.unwrap(), None);
 
     let card = |user: &str, token: u8| SavedCard {
@@ -663,17 +669,17 @@ async fn policies_and_cards_on_file() {
         created_at_ms: NOW_MS,
     };
     for saved in [card("a", 2), card("a", 1), card("b", 3)] {
-        store.administer(Admin::PutSavedCard(Box::new(saved))).await.unwrap();
+        store.administer(Admin::PutSavedCard(Box::new(saved)), By::system(NOW_MS)).await.unwrap();
     }
     assert_eq!(store.saved_cards(ours, "a").await.unwrap(), [card("a", 1), card("a", 2)]);
     assert!(store.saved_cards(theirs, "a").await.unwrap().is_empty());
     assert!(store.saved_card(theirs, [1; 16]).await.unwrap().is_none());
     // The same card, now another customer's.
-    store.administer(Admin::PutSavedCard(Box::new(card("b", 2)))).await.unwrap();
+    store.administer(Admin::PutSavedCard(Box::new(card("b", 2))), By::system(NOW_MS)).await.unwrap();
     assert_eq!(store.saved_cards(ours, "a").await.unwrap(), [card("a", 1)]);
     let remove = Admin::RemoveSavedCard { merchant_id: ours, token: [1; 16] };
-    store.administer(remove.clone()).await.unwrap();
-    store.administer(remove).await.unwrap();
+    store.administer(remove.clone(), By::system(NOW_MS)).await.unwrap();
+    store.administer(remove, By::system(NOW_MS)).await.unwrap();
     assert!(store.saved_cards(ours, "a").await.unwrap().is_empty());
     assert!(store.saved_card(ours, [2; 16]).await.unwrap().is_some());
 }
@@ -687,7 +693,7 @@ async fn api_keys_are_their_owner_s_and_what_ended_stays_ended() {
     let (first, second) = (key(ours.into()), key(ours.into()));
     let (other, platform) = (key(theirs.into()), key(KeyOwner::Platform));
     for key in [&first, &second, &other, &platform] {
-        store.administer(Admin::PutApiKey(key.clone())).await.unwrap();
+        store.administer(Admin::PutApiKey(key.clone()), By::system(NOW_MS)).await.unwrap();
     }
     assert_eq!(store.api_keys(ours.into()).await.unwrap(), [first.clone(), second.clone()]);
     assert_eq!(store.api_keys(KeyOwner::Platform).await.unwrap(), [platform.clone()]);
@@ -696,16 +702,18 @@ async fn api_keys_are_their_owner_s_and_what_ended_stays_ended() {
     // Who had not seen the revocation does not undo it, not even in the same batch.
     let revoked = ApiKey { revoked_at_ms: Some(NOW_MS + 5), ..first.clone() };
     let ends = ApiKey { expires_at_ms: Some(NOW_MS + 9), ..first.clone() };
-    let (one, two) =
-        tokio::join!(store.administer(Admin::PutApiKey(revoked)), store.administer(Admin::PutApiKey(ends)));
+    let (one, two) = tokio::join!(
+        store.administer(Admin::PutApiKey(revoked), By::system(NOW_MS)),
+        store.administer(Admin::PutApiKey(ends), By::system(NOW_MS))
+    );
     one.unwrap();
     two.unwrap();
-    store.administer(Admin::PutApiKey(first.clone())).await.unwrap();
+    store.administer(Admin::PutApiKey(first.clone()), By::system(NOW_MS)).await.unwrap();
     let stands = store.api_key(first.id).await.unwrap().unwrap();
     assert_eq!((stands.revoked_at_ms, stands.expires_at_ms), (Some(NOW_MS + 5), Some(NOW_MS + 9)));
 
-    store.administer(Admin::NoteKeyUses(vec![(second.id, 7), (other.id, 8)])).await.unwrap();
-    store.administer(Admin::NoteKeyUses(vec![(second.id, 9)])).await.unwrap();
+    store.upkeep(Upkeep::NoteKeyUses(vec![(second.id, 7), (other.id, 8)])).await.unwrap();
+    store.upkeep(Upkeep::NoteKeyUses(vec![(second.id, 9)])).await.unwrap();
     let uses = store.key_uses(vec![first.id, second.id, other.id]).await.unwrap();
     assert_eq!(uses, [None, Some(9), Some(8)]);
 }

@@ -3,6 +3,7 @@
 //! `TOLLGATE_SERVER__LISTEN=0.0.0.0:8000` sets `listen` in `[server]`; two underscores go one level
 //! down. Every knob is documented here; `docs/configuration.md` shows the whole file.
 
+mod audit;
 mod auth;
 mod fraud;
 mod overload;
@@ -10,6 +11,7 @@ mod processors;
 mod rate_limits;
 mod routing;
 
+use audit::Audit;
 use auth::Auth;
 use fraud::Fraud;
 use overload::Overload;
@@ -39,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) overload: Overload,
     pub(crate) rate_limits: RateLimits,
     pub(crate) store: Store,
+    pub(crate) audit: Audit,
     pub(crate) engine: Engine,
     pub(crate) enquiry: Enquiry,
     pub(crate) routing: Routing,

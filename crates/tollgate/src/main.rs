@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod logging;
+mod operator;
 mod partner;
 mod vault;
 
@@ -42,10 +43,12 @@ enum Command {
     Reconcile(commands::reconcile::Args),
     /// Fraud scoring: synthetic payments, training, evaluation, bench.
     Fraud(commands::fraud::Args),
-    /// Makes partners and API keys in a store that no server has open.
+    /// Looks after partners and API keys in a store that no server has open.
     Partner(commands::partner::Args),
     /// Makes API keys of those who run the gateway, in a store that no server has open.
     Admin(commands::admin::Args),
+    /// Reads the audit log of a store that no server has open, and finds what was done to it.
+    Audit(commands::audit::Args),
     /// Looks after a card vault that no server has open.
     Vault(commands::vault::Args),
 }
@@ -79,6 +82,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Fraud(args) => commands::fraud::run(args).await,
             Command::Partner(args) => commands::partner::run(config, args).await,
             Command::Admin(args) => commands::admin::run(config, args).await,
+            Command::Audit(args) => commands::audit::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,
         }
     })

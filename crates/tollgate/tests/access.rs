@@ -289,7 +289,7 @@ fn limits_hold_are_told_and_are_changed_without_a_restart() {
     assert_eq!(balance(&rig.key).status, 200, "who waits as told gets in");
 
     // For one partner, while the server runs; wrong ones are refused.
-    let path = format!("/api/v1/partners/{ours}/rate_limits");
+    let path = format!("/api/v1/merchants/{ours}/rate_limits");
     let put = |path: &str, body: Value| rig.call_as(&admin, "PUT", path, &[], Some(&body));
     let set = put(&path, json!({"requests_per_minute": 60_000, "bulk_per_minute": 3})).json();
     assert_eq!(set["effective"]["requests_burst"], 60_000);
@@ -301,7 +301,7 @@ fn limits_hold_are_told_and_are_changed_without_a_restart() {
         (&path, json!({"requests_per_minute": 10_000_001}), 422),
         (&path, json!({"address_per_minute": 5}), 422),
         (&path, json!({"per_minute": 5}), 422),
-        ("/api/v1/partners/mer_0000000000000000000001/rate_limits", json!({}), 404),
+        ("/api/v1/merchants/mer_0000000000000000000001/rate_limits", json!({}), 404),
     ] {
         assert_eq!(put(path, body).status, status);
     }

@@ -8,7 +8,7 @@ mod read;
 pub(super) use read::list_of;
 
 use super::path::InPath;
-use crate::auth::{self, Anyone, Principal};
+use crate::auth::{self, Anyone, Principal, Signed};
 use crate::codes;
 use crate::problem::{AlterProblems, Problem, QueryProblems};
 use crate::query::Params;
@@ -134,6 +134,7 @@ impl KeyView {
 pub(crate) async fn create_key(
     State(state): State<AppState>,
     Anyone(principal): Anyone,
+    signed: Signed,
     request: Request,
 ) -> Result<Response, Problem> {
     let now_ms = state.engine().now_ms();
@@ -148,7 +149,7 @@ pub(crate) async fn create_key(
         expires_at_ms: wanted.expires_at_ms.or(own.and_then(|own| own.expires_at_ms)),
         ..key
     };
-    let (key, text) = make(&state, &principal, key).await?;
+    let (key, text) = make(&state, (&principal, &signed), key).await?;
     let view = NewKeyView { key: text, view: KeyView::new(&key, None, now_ms) };
     reply::json(StatusCode::CREATED, &view)
 }
@@ -214,6 +215,7 @@ pub(crate) async fn get_key(
 pub(crate) async fn rotate_key(
     State(state): State<AppState>,
     Anyone(principal): Anyone,
+    signed: Signed,
     InPath(id): InPath<ApiKeyId>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -232,9 +234,9 @@ pub(crate) async fn rotate_key(
         ..key
     };
     // The new one first: if the end comes in between, nobody has its secret and the old one works on.
-    let (new, text) = make(&state, &principal, like).await?;
+    let (new, text) = make(&state, (&principal, &signed), like).await?;
     let end_ms = now_ms.saturating_add(overlap_s.saturating_mul(1_000));
-    put(&state, ApiKey { expires_at_ms: Some(end_ms), rotated_to: Some(new.id), ..old }).await?;
+    put(&state, &signed, ApiKey { expires_at_ms: Some(end_ms), rotated_to: Some(new.id), ..old }).await?;
     let view = NewKeyView { key: text, view: KeyView::new(&new, None, now_ms) };
     reply::json(StatusCode::CREATED, &view)
 }
@@ -254,6 +256,7 @@ pub(crate) async fn rotate_key(
 pub(crate) async fn revoke_key(
     State(state): State<AppState>,
     Anyone(principal): Anyone,
+    signed: Signed,
     InPath(id): InPath<ApiKeyId>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
@@ -264,7 +267,7 @@ pub(crate) async fn revoke_key(
         ApiKey { expires_at_ms: Some(0), networks: means(&principal).networks.to_vec(), ..key.clone() };
     allow(&principal, &strength)?;
     key.revoked_at_ms.get_or_insert(state.engine().now_ms());
-    put(&state, key.clone()).await?;
+    put(&state, &signed, key.clone()).await?;
     reply::json(StatusCode::OK, &shown_one(&state, key).await?)
 }
 
@@ -277,7 +280,7 @@ async fn find(state: &AppState, principal: &Principal, id: ApiKeyId) -> Result<A
 /// Makes a key and keeps it; its text comes with it.
 async fn make(
     state: &AppState,
-    principal: &Principal,
+    (principal, signed): (&Principal, &Signed),
     fill: impl FnOnce(ApiKey) -> ApiKey,
 ) -> Result<(ApiKey, String), Problem> {
     let engine = state.engine();
@@ -292,13 +295,14 @@ async fn make(
     if working >= WORKING_MAX || known.len() >= KEPT_MAX {
         return Err(Problem::new(&codes::TOO_MANY_API_KEYS));
     }
-    put(state, key.clone()).await?;
+    put(state, signed, key.clone()).await?;
     Ok((key, auth::format_key(principal.owner.kind(), id, &secret)))
 }
 
-async fn put(state: &AppState, key: ApiKey) -> Result<(), Problem> {
+async fn put(state: &AppState, signed: &Signed, key: ApiKey) -> Result<(), Problem> {
     let id = key.id;
-    let kept = state.engine().store().administer(Admin::PutApiKey(key)).await;
+    let kept =
+        state.engine().store().administer(Admin::PutApiKey(key), signed.by(state.engine().now_ms())).await;
     state.auth().invalidate(id);
     kept.map_err(|error| EngineError::from(error).into())
 }

@@ -19,7 +19,7 @@ use axum::response::Response;
 use tollgate_core::passkey::Passkey;
 use tollgate_engine::flow::Answer;
 use tollgate_engine::request::{IdempotencyKey, NewPayment};
-use tollgate_store::commit::Admin;
+use tollgate_store::commit::Upkeep;
 
 /// Take a payment
 ///
@@ -88,7 +88,7 @@ pub(super) async fn take(
     }
     if let (Ok(_), Some(counted)) = (&said, counted) {
         // The payment stands; a counter that is not kept now is kept with the next confirmation.
-        if let Err(error) = engine.store().administer(Admin::PutPasskey(counted)).await {
+        if let Err(error) = engine.store().upkeep(Upkeep::CountPasskey(counted)).await {
             tracing::warn!(%error, "a passkey's signature counter was not kept");
         }
     }

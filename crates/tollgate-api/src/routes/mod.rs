@@ -2,6 +2,7 @@
 
 pub(crate) mod analytics;
 pub(crate) mod api_keys;
+pub(crate) mod audit;
 pub(crate) mod balance;
 pub(crate) mod banks;
 pub(crate) mod batch;
@@ -26,6 +27,7 @@ pub(crate) mod list;
 pub(crate) mod mandate;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
+pub(crate) mod partners;
 pub(crate) mod passkeys;
 pub(crate) mod payment;
 pub(crate) mod payment_methods;

@@ -125,7 +125,8 @@ pub(crate) async fn register_passkey(
             .find(|it| it.id == passkey.id)
             .map_or(passkey.created_at_ms, |it| it.created_at_ms)),
     };
-    store.administer(Admin::PutPasskey(passkey)).await.map_err(tollgate_engine::EngineError::from)?;
+    let by = caller.by(state.engine().now_ms());
+    store.administer(Admin::PutPasskey(passkey), by).await.map_err(tollgate_engine::EngineError::from)?;
     reply::json(StatusCode::CREATED, &view)
 }
 

@@ -13,6 +13,8 @@ use axum::response::Response;
 use http::StatusCode;
 use tollgate_core::id::PaymentId;
 use tollgate_core::payment::Payment;
+use tollgate_store::Store;
+use tollgate_store::error::StoreError;
 use utoipa::ToSchema;
 
 /// What can be shown with a payment.
@@ -56,7 +58,7 @@ pub(crate) async fn get_payment(
     let wanted = Wanted::read(params.text("expand").unwrap_or_default())?;
     let payment = state.engine().store().payment(caller.id(), id).await?;
     let payment = payment.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    let expanded = expand(&state, &payment, wanted).await?;
+    let expanded = expand(state.engine().store().as_ref(), &payment, wanted).await?;
     reply::json(StatusCode::OK, &PaymentView::expanded(&payment, &expanded))
 }
 
@@ -89,8 +91,15 @@ impl Wanted {
     }
 }
 
-async fn expand(state: &AppState, payment: &Payment, wanted: Wanted) -> Result<Expanded, Problem> {
-    let store = state.engine().store();
+/// A payment with everything there is of it, as JSON.
+pub(crate) async fn whole(store: &dyn Store, payment: &Payment) -> Result<String, StoreError> {
+    let wanted = Wanted { attempts: true, refunds: true, ledger_entries: true, events: true };
+    let expanded = expand(store, payment, wanted).await?;
+    serde_json::to_string(&PaymentView::expanded(payment, &expanded))
+        .map_err(|_| StoreError::Corrupt("payment"))
+}
+
+async fn expand(store: &dyn Store, payment: &Payment, wanted: Wanted) -> Result<Expanded, StoreError> {
     let (merchant_id, id) = (payment.merchant_id, payment.id);
     let mut expanded = Expanded::default();
     if wanted.attempts {

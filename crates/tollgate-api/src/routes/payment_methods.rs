@@ -191,7 +191,8 @@ async fn save(
             consent: new.consent,
             created_at_ms: now_ms,
         };
-        store.administer(Admin::PutSavedCard(Box::new(saved.clone()))).await.map_err(EngineError::from)?;
+        let put = Admin::PutSavedCard(Box::new(saved.clone()));
+        store.administer(put, caller.by(now_ms)).await.map_err(EngineError::from)?;
         Ok(saved)
     }
     .await;
@@ -269,7 +270,7 @@ pub(crate) async fn delete_payment_method(
         Err(error) => return Err(cards::refusal(error)),
     }
     let remove = Admin::RemoveSavedCard { merchant_id: caller.id(), token: saved.token };
-    engine.store().administer(remove).await.map_err(EngineError::from)?;
+    engine.store().administer(remove, caller.by(engine.now_ms())).await.map_err(EngineError::from)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

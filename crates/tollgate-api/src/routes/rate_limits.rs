@@ -1,6 +1,7 @@
-//! `/api/v1/rate_limits` and `/api/v1/partners/{id}/rate_limits`: how much is set for everybody, and for one account.
+//! `/api/v1/rate_limits` and `/api/v1/merchants/{id}/rate_limits`: how much is set for everybody, and for one account.
 
 use super::path::InPath;
+use crate::auth::Signed;
 use crate::body;
 use crate::codes;
 use crate::guard::limits::{self, EVERYBODY, RateLimitOptions, Wish};
@@ -92,9 +93,13 @@ pub(crate) async fn get_limits(
     responses((status = 200, body = LimitsView, description = "The limits."), AlterProblems),
     security(("api_key" = []))
 )]
-pub(crate) async fn put_limits(State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn put_limits(
+    State(state): State<AppState>,
+    signed: Signed,
+    request: Request,
+) -> Result<Response, Problem> {
     let wish = wish(&state, request).await?;
-    put(&state, EVERYBODY, Some(wish)).await
+    put(&state, signed, EVERYBODY, Some(wish)).await
 }
 
 /// Remove everybody's rate limits
@@ -110,16 +115,17 @@ pub(crate) async fn put_limits(State(state): State<AppState>, request: Request) 
 )]
 pub(crate) async fn delete_limits(
     State(state): State<AppState>,
+    signed: Signed,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Params::parse(query.as_deref(), &[])?;
-    put(&state, EVERYBODY, None).await
+    put(&state, signed, EVERYBODY, None).await
 }
 
 /// Get an account's rate limits
 #[utoipa::path(
     get,
-    path = "/api/v1/partners/{id}/rate_limits",
+    path = "/api/v1/merchants/{id}/rate_limits",
     tag = "Platform",
     operation_id = "get_partner_rate_limits",
     params(("id" = String, Path, pattern = "^mer_[0-9A-Za-z]{22}$", description = "The partner's id.")),
@@ -141,7 +147,7 @@ pub(crate) async fn get_partner_limits(
 /// They win over everybody's. Replaces what was set; counts from the next request on.
 #[utoipa::path(
     put,
-    path = "/api/v1/partners/{id}/rate_limits",
+    path = "/api/v1/merchants/{id}/rate_limits",
     tag = "Platform",
     operation_id = "put_partner_rate_limits",
     params(("id" = String, Path, pattern = "^mer_[0-9A-Za-z]{22}$", description = "The partner's id.")),
@@ -151,6 +157,7 @@ pub(crate) async fn get_partner_limits(
 )]
 pub(crate) async fn put_partner_limits(
     State(state): State<AppState>,
+    signed: Signed,
     InPath(id): InPath<MerchantId>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -159,7 +166,7 @@ pub(crate) async fn put_partner_limits(
     if wish.address_per_minute.is_some() {
         return Err(Problem::field("/address_per_minute", "is everybody's: addresses belong to no account"));
     }
-    put(&state, id, Some(wish)).await
+    put(&state, signed, id, Some(wish)).await
 }
 
 /// Remove an account's rate limits
@@ -167,7 +174,7 @@ pub(crate) async fn put_partner_limits(
 /// Everybody's apply again.
 #[utoipa::path(
     delete,
-    path = "/api/v1/partners/{id}/rate_limits",
+    path = "/api/v1/merchants/{id}/rate_limits",
     tag = "Platform",
     operation_id = "delete_partner_rate_limits",
     params(("id" = String, Path, pattern = "^mer_[0-9A-Za-z]{22}$", description = "The partner's id.")),
@@ -176,12 +183,13 @@ pub(crate) async fn put_partner_limits(
 )]
 pub(crate) async fn delete_partner_limits(
     State(state): State<AppState>,
+    signed: Signed,
     InPath(id): InPath<MerchantId>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Params::parse(query.as_deref(), &[])?;
     require(&state, id).await?;
-    put(&state, id, None).await
+    put(&state, signed, id, None).await
 }
 
 async fn require(state: &AppState, id: MerchantId) -> Result<(), Problem> {
@@ -212,13 +220,23 @@ async fn wish(state: &AppState, request: Request) -> Result<Wish, Problem> {
     })
 }
 
-async fn put(state: &AppState, merchant_id: MerchantId, wish: Option<Wish>) -> Result<Response, Problem> {
+async fn put(
+    state: &AppState,
+    signed: Signed,
+    merchant_id: MerchantId,
+    wish: Option<Wish>,
+) -> Result<Response, Problem> {
     let text = wish.as_ref().map(serde_json::to_string).transpose().map_err(|error| {
         tracing::error!(%error, "rate limits cannot be serialised");
         Problem::new(&codes::INTERNAL)
     })?;
     let change = Admin::PutPolicy { merchant_id, kind: PolicyKind::Limits, policy: text };
-    state.engine().store().administer(change).await.map_err(EngineError::from)?;
+    state
+        .engine()
+        .store()
+        .administer(change, signed.by(state.engine().now_ms()))
+        .await
+        .map_err(EngineError::from)?;
     state.limits().set(merchant_id, wish.unwrap_or_default());
     shown(state, merchant_id).await
 }

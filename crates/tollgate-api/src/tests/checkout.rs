@@ -542,7 +542,7 @@ async fn a_session_s_time_is_over() {
     let engine = shop.state.engine();
     let mut session = engine.checkout_at(token).await.unwrap().unwrap().session;
     session.expires_at_ms = engine.now_ms() + 1_000;
-    engine.store().administer(Admin::PutCheckout(Box::new(session))).await.unwrap();
+    engine.store().upkeep(tollgate_store::commit::Upkeep::PutCheckout(Box::new(session))).await.unwrap();
     let page = shop.browse(&opened.path).await.page();
     let grant = page.split_once("data-session=\"").unwrap().1.split_once('"').unwrap().0;
     tokio::time::sleep(Duration::from_millis(1_050)).await;

@@ -191,8 +191,11 @@ async fn a_confirmation_is_for_one_payment_alone() {
     let known = store.merchant(MerchantId::from_u128(7 << 64)).await.unwrap().unwrap();
     let rival = Merchant { id: MerchantId::from_u128(8 << 64), name: "Rival".to_owned(), ..known };
     let key_id = ApiKeyId::from_u128(10);
-    store.administer(Admin::PutApiKey(api_key(key_id, rival.id, &secret, None))).await.unwrap();
-    store.administer(Admin::PutMerchant(rival)).await.unwrap();
+    store
+        .administer(Admin::PutApiKey(api_key(key_id, rival.id, &secret, None)), By::system(0))
+        .await
+        .unwrap();
+    store.administer(Admin::PutMerchant(rival), By::system(0)).await.unwrap();
     let rival = Api {
         state: shop.state.clone(),
         router: shop.router.clone(),
@@ -250,7 +253,7 @@ async fn the_fraud_check_may_ask_for_a_confirmation() {
         "rules": [{"name": "all", "when": {"fact": "amount", "gt": 0}, "then": "step_up"}]}"#;
     let policy = tollgate_core::risk::Policy::from_json(policy).unwrap();
     let merchant_id = MerchantId::from_u128(7 << 64);
-    shop.state.engine().put_fraud_policy(merchant_id, Some(policy)).await.unwrap();
+    shop.state.engine().put_fraud_policy(merchant_id, Some(policy), By::system(0)).await.unwrap();
     let send = async |user: &str, confirmation: &Value| {
         let body = Body::from(body("100.00", "INR", user, confirmation));
         let mut request = shop.request(Method::POST, "/api/v1/payments", body);
@@ -279,7 +282,7 @@ async fn the_fraud_check_may_ask_for_a_confirmation() {
     assert_eq!(send("asha", &signed).await.bytes, paid.bytes);
     // What was begun under a key is answered, whatever is asked for by now.
     let policy = tollgate_core::risk::Policy::default();
-    shop.state.engine().put_fraud_policy(merchant_id, Some(policy)).await.unwrap();
+    shop.state.engine().put_fraud_policy(merchant_id, Some(policy), By::system(0)).await.unwrap();
     assert_eq!(send("ben", &Value::Null).await.json(), unknown);
 }
 

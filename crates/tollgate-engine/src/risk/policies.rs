@@ -3,6 +3,7 @@
 use crate::error::EngineError;
 use crate::flow::Engine;
 use std::sync::Arc;
+use tollgate_core::audit::By;
 use tollgate_core::id::MerchantId;
 use tollgate_core::risk::Policy;
 
@@ -23,7 +24,8 @@ impl Engine {
         &self,
         merchant_id: MerchantId,
         policy: Option<Policy>,
+        by: By,
     ) -> Result<Arc<Policy>, EngineError> {
-        self.risk.policies.put(self.store.as_ref(), merchant_id, policy, self.now_ms()).await
+        self.risk.policies.put(self.store.as_ref(), merchant_id, policy, by).await
     }
 }

@@ -13,6 +13,7 @@ use crate::request::IdempotencyKey;
 use std::sync::Arc;
 use std::time::Duration;
 use tollgate_core::attempt::AttemptStatus;
+use tollgate_core::audit::By;
 use tollgate_core::command::Command;
 use tollgate_core::event::PaymentEvent;
 use tollgate_core::id::{AttemptId, MerchantId, PaymentId, RefundId};
@@ -43,11 +44,12 @@ impl Engine {
         merchant_id: MerchantId,
         payment_id: PaymentId,
         (approved, note): (bool, Option<String>),
+        by: By,
         key: Option<IdempotencyKey>,
         render: Render,
     ) -> Result<Answer, EngineError> {
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
-        let command = Command::Review { payment_id, approved, note };
+        let command = Command::Review { payment_id, approved, note, by: Box::new(by) };
         self.run((merchant_id, parts, now_ms), command, (key, None), render, move |engine, begun| async move {
             let decided = begun.committed.clone();
             let done = engine.carry_out(&decided.payment).await.unwrap_or_else(|error| {
@@ -68,11 +70,12 @@ impl Engine {
         merchant_id: MerchantId,
         payment_id: PaymentId,
         fraud: bool,
+        by: By,
         key: Option<IdempotencyKey>,
         render: Render,
     ) -> Result<Answer, EngineError> {
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
-        let command = Command::Label { payment_id, fraud };
+        let command = Command::Label { payment_id, fraud, by: Box::new(by) };
         self.run((merchant_id, parts, now_ms), command, (key, None), render, |engine, begun| async move {
             let labelled = begun.committed.clone();
             engine.finish(&begun, labelled).await

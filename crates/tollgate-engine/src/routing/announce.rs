@@ -13,7 +13,7 @@ use tollgate_core::merchant::Merchant;
 use tollgate_core::method::MethodFamily;
 use tollgate_core::notice::{Notice, NoticeKind};
 use tollgate_core::routing::breaker::BreakerState;
-use tollgate_store::commit::Admin;
+use tollgate_store::commit::Upkeep;
 use tollgate_store::query::LIMIT_MAX;
 
 impl Engine {
@@ -92,7 +92,7 @@ impl Engine {
         let (parts, _) = ids::fresh(&self.clock, 0);
         let kind = NoticeKind::BreakerChanged { processor, method, from, to, learned };
         let notice = Notice { id: EventId::from_parts(parts), at_ms, kind };
-        if let Err(error) = self.store.administer(Admin::PutNotice(notice)).await {
+        if let Err(error) = self.store.upkeep(Upkeep::PutNotice(notice)).await {
             tracing::warn!(%error, "a notice could not be kept");
         }
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tollgate_core::attempt::ProcessorName;
+use tollgate_core::audit::By;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::merchant::Merchant;
 use tollgate_core::payment::Payment;
@@ -86,8 +87,9 @@ impl Engine {
         &self,
         merchant_id: MerchantId,
         policy: Option<RoutingPolicy>,
+        by: By,
     ) -> Result<Arc<RoutingPolicy>, EngineError> {
-        self.router.policies.put(self.store.as_ref(), merchant_id, policy, self.now_ms()).await
+        self.router.policies.put(self.store.as_ref(), merchant_id, policy, by).await
     }
 
     /// Says where a merchant's latest payments would go by a policy, as the processors do now. Debits on

@@ -19,6 +19,7 @@ use tollgate_connectors::webhook::{WebhookError, WebhookMessage, WebhookRequest}
 use tollgate_connectors::wire::{HttpRequest, HttpResponse};
 use tollgate_connectors::{BuildError, Call, Capabilities, Connector, Operation, Progress, Step};
 use tollgate_core::attempt::{AttemptStatus, ProcessorName};
+use tollgate_core::audit::By;
 use tollgate_core::currency::Currency;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{IdParts, MerchantId, PaymentId};
@@ -180,7 +181,7 @@ pub async fn bench_at(addresses: &[SocketAddr], manual: bool) -> Bench {
         processors: NAMES.map(ProcessorName::new).to_vec(),
         created_at_ms: START_MS,
     };
-    engine.store().administer(Admin::PutMerchant(merchant.clone())).await.unwrap();
+    engine.store().administer(Admin::PutMerchant(merchant.clone()), By::system(0)).await.unwrap();
     Bench { folder, engine, merchant, clock_ms }
 }
 

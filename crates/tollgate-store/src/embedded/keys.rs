@@ -1,6 +1,7 @@
 //! Storage keys: fixed-width, big-endian, so that byte order is the order rows are read in.
 
 use crate::query::{PolicyKind, RiskList};
+use std::ops::Range;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::{CheckoutId, MerchantId, PasskeyId, PaymentId};
 use tollgate_core::ledger::Account;
@@ -23,7 +24,7 @@ pub(super) fn versioned(merchant_id: MerchantId, payment_id: PaymentId, version:
     key
 }
 
-/// Merchant and an event's sequence number.
+/// Merchant and the sequence number of an event or an audit record.
 pub(super) fn merchant_event(merchant_id: MerchantId, sequence: u64) -> [u8; 24] {
     let mut key = [0; 24];
     key[..16].copy_from_slice(&merchant_id.to_bytes());
@@ -126,6 +127,12 @@ pub(super) fn totals(merchant_id: MerchantId, key: &TotalsKey) -> [u8; 24] {
         .position(|method| *method == key.method)
         .map_or(u8::MAX, |place| u8::try_from(place).unwrap_or(u8::MAX));
     out
+}
+
+/// Where the totals of a merchant's hours stand.
+pub(super) fn totals_hours(merchant_id: MerchantId, from_hour: u32, to_hour: u32) -> Range<Vec<u8>> {
+    let bound = |hour: u32| [merchant_id.to_bytes().as_slice(), &hour.to_be_bytes()].concat();
+    bound(from_hour)..bound(to_hour)
 }
 
 /// Reads a totals key back.

@@ -2,6 +2,8 @@
 //!
 //! Why this engine, with figures: `docs/store-engine.md`. Reads see only what is durable.
 
+mod admin;
+mod anchor;
 mod api_keys;
 mod codec;
 mod keys;
@@ -10,11 +12,13 @@ mod risk;
 mod schema;
 mod tables;
 mod txn;
+mod volumes;
 mod windows;
 mod writer;
 
-use crate::commit::{Admin, Commit, CommitError, Committed};
+use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
 use crate::error::StoreError;
+use anchor::Anchors;
 use fjall::Database;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +26,7 @@ use std::thread::JoinHandle;
 use tables::Tables;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tollgate_core::audit::{By, Head};
 use tollgate_core::command::{Command, Policy};
 use writer::Job;
 
@@ -40,6 +45,17 @@ pub struct EmbeddedOptions {
     pub policy: Policy,
     /// A number no earlier run of the program had: it tells live idempotency claims from dead ones.
     pub run: u64,
+    /// Where the end of the audit log is noted outside of the store; none: nowhere.
+    pub audit_anchor: Option<AnchorOptions>,
+}
+
+/// Where and how often the end of the audit log is noted outside of the store.
+#[derive(Debug, Clone)]
+pub struct AnchorOptions {
+    /// The file; lines are added to it.
+    pub file: PathBuf,
+    /// After how many records, and when the store is closed.
+    pub every: u64,
 }
 
 impl EmbeddedOptions {
@@ -53,6 +69,7 @@ impl EmbeddedOptions {
             cache_bytes: 64 << 20,
             policy: Policy::default(),
             run,
+            audit_anchor: None,
         }
     }
 }
@@ -97,11 +114,16 @@ impl EmbeddedStore {
             None => 0,
             Some(last) => keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?,
         };
+        let head = match tables.meta.get(admin::AUDIT_HEAD)? {
+            None => Head::default(),
+            Some(row) => codec::decode(&row, "end of the audit log")?,
+        };
+        let anchor = options.audit_anchor.map(|anchor| Anchors::new(anchor, head));
         let (queue, receiver) = mpsc::channel(options.queue_length_max);
         let writer_tables = Arc::clone(&tables);
-        let writer = std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || writer::run(&writer_tables, receiver, sequence, options.policy, options.run))?;
+        let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            writer::run(&writer_tables, receiver, (sequence, head), options.policy, options.run, anchor);
+        })?;
         Ok(Self {
             tables,
             queue: Some(queue),
@@ -136,8 +158,12 @@ impl EmbeddedStore {
         self.submit(begins(&commit), |answer| Job::Commit(Box::new(commit), answer)).await
     }
 
-    async fn submit_admin(&self, change: Admin) -> Result<(), CommitError> {
-        self.submit(true, |answer| Job::Admin(change, answer)).await
+    async fn submit_admin(&self, change: Admin, by: By) -> Result<(), CommitError> {
+        self.submit(true, |answer| Job::Admin(Box::new((change, by)), answer)).await
+    }
+
+    async fn submit_upkeep(&self, change: Upkeep) -> Result<(), CommitError> {
+        self.submit(true, |answer| Job::Upkeep(change, answer)).await
     }
 }
 

@@ -1,7 +1,8 @@
 //! Reading the embedded store. Point reads are done in place (microseconds); scans run on the
 //! blocking pool so that a long page never holds up the event loop.
 
-use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord};
+use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
+use crate::embedded::admin::AUDIT_HEAD;
 use crate::embedded::codec::decode;
 use crate::embedded::tables::Tables;
 use crate::embedded::{EmbeddedStore, api_keys, keys, risk, txn};
@@ -17,13 +18,17 @@ use std::ops::Bound;
 use std::sync::Arc;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
+use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{ApiKeyId, AttemptId, CheckoutId, EventId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{
+    ApiKeyId, AttemptId, CheckoutId, EventId, MerchantId, PartnerId, PaymentId, RefundId,
+};
 use tollgate_core::ledger::{Account, Balance, Posting};
 use tollgate_core::merchant::Merchant;
 use tollgate_core::notice::Notice;
+use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
@@ -36,8 +41,77 @@ impl Store for EmbeddedStore {
         self.submit_commit(commit).await
     }
 
-    async fn administer(&self, change: Admin) -> Result<(), CommitError> {
-        self.submit_admin(change).await
+    async fn administer(&self, change: Admin, by: By) -> Result<(), CommitError> {
+        self.submit_admin(change, by).await
+    }
+
+    async fn upkeep(&self, change: Upkeep) -> Result<(), CommitError> {
+        self.submit_upkeep(change).await
+    }
+
+    async fn partner(&self, id: PartnerId) -> Result<Option<Partner>, StoreError> {
+        row(&self.tables.partners, &id.to_bytes(), "partner")
+    }
+
+    async fn partner_of(&self, merchant_id: MerchantId) -> Result<Option<Partner>, StoreError> {
+        let id: Option<PartnerId> =
+            row(&self.tables.merchant_partners, &merchant_id.to_bytes(), "merchant's partner")?;
+        id.map_or(Ok(None), |id| row(&self.tables.partners, &id.to_bytes(), "partner"))
+    }
+
+    async fn partner_by_reference(&self, reference: &str) -> Result<Option<Partner>, StoreError> {
+        let id: Option<PartnerId> =
+            row(&self.tables.partner_references, reference.as_bytes(), "partner's reference")?;
+        id.map_or(Ok(None), |id| row(&self.tables.partners, &id.to_bytes(), "partner"))
+    }
+
+    async fn partners(&self, after: Option<PartnerId>, limit: usize) -> Result<Vec<Partner>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.to_bytes()));
+        self.scan(move |view| {
+            let rows = view.snapshot.range(&view.tables.partners, (from, Bound::<[u8; 16]>::Unbounded));
+            rows.take(limit.min(LIMIT_MAX)).map(|row| decode(&row.value()?, "partner")).collect()
+        })
+        .await
+    }
+
+    async fn audit(&self, after: u64, limit: usize) -> Result<Vec<(u64, Option<AuditRecord>)>, StoreError> {
+        self.scan(move |view| {
+            let from = Bound::Excluded(after.to_be_bytes());
+            let rows = view.snapshot.range(&view.tables.audit, (from, Bound::<[u8; 8]>::Unbounded));
+            let read = |row: fjall::Guard| {
+                let (key, value) = row.into_inner()?;
+                // A key that is no number stands behind all others: what was there is missed there.
+                let position = keys::number(&key, 0).filter(|_| key.len() == 8).unwrap_or(u64::MAX);
+                Ok((position, decode(&value, "audit record").ok()))
+            };
+            rows.take(limit.min(LIMIT_MAX)).map(read).collect()
+        })
+        .await
+    }
+
+    async fn merchant_audit(
+        &self,
+        merchant_id: MerchantId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        self.scan(move |view| {
+            let from = keys::merchant_event(merchant_id, 0);
+            let to = keys::merchant_event(merchant_id, before.unwrap_or(u64::MAX));
+            let rows = view.snapshot.range(&view.tables.merchant_audit, from..to);
+            let mut found = Vec::new();
+            for row in rows.rev().take(limit.min(LIMIT_MAX)) {
+                let sequence = keys::number(&row.key()?, 16).ok_or(StoreError::Corrupt("audit index"))?;
+                let record = view.snapshot.get(&view.tables.audit, sequence.to_be_bytes())?;
+                found.push(decode(&record.ok_or(StoreError::Corrupt("audit record"))?, "audit record")?);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        Ok(row(&self.tables.meta, AUDIT_HEAD, "end of the audit log")?.unwrap_or_default())
     }
 
     async fn merchant(&self, id: MerchantId) -> Result<Option<Merchant>, StoreError> {
@@ -258,18 +332,13 @@ impl Store for EmbeddedStore {
         from_hour: u32,
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
-        let bound = |hour: u32| {
-            let mut key = merchant_id.to_bytes().to_vec();
-            key.extend(hour.to_be_bytes());
-            key
-        };
-        let (from, to) = (bound(from_hour), bound(to_hour));
-        if from >= to {
+        if from_hour >= to_hour {
             return Ok(Vec::new());
         }
+        let hours = keys::totals_hours(merchant_id, from_hour, to_hour);
         self.scan(move |view| {
             let mut found = Vec::new();
-            for row in view.snapshot.range(&view.tables.totals, from..to) {
+            for row in view.snapshot.range(&view.tables.totals, hours) {
                 let (key, value) = row.into_inner()?;
                 let key = keys::read_totals(&key).ok_or(StoreError::Corrupt("totals key"))?;
                 found.push((key, decode(&value, "totals")?));

@@ -2,7 +2,7 @@
 //!
 //! | keyspace | key | row |
 //! |---|---|---|
-//! | `meta` | name | schema version |
+//! | `meta` | name | schema version; the audit log's end |
 //! | `merchants` | merchant | `Merchant` |
 //! | `api_keys` | API key | `ApiKey` |
 //! | `key_uses` | API key | when it was last used |
@@ -25,6 +25,11 @@
 //! | `policies` | merchant, kind | JSON |
 //! | `risk_lists` | merchant, list, payment | – |
 //! | `notices` | notice | `Notice` |
+//! | `partners` | partner | `Partner` |
+//! | `partner_references` | operator's reference | partner |
+//! | `merchant_partners` | merchant | partner |
+//! | `audit` | sequence | `AuditRecord` |
+//! | `merchant_audit` | merchant, sequence | – |
 //! | `deadlines` | time, payment | merchant |
 //! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
 //! | `messages_<day>` | digest | – |
@@ -68,6 +73,11 @@ pub(super) struct Tables {
     pub(super) policies: Keyspace,
     pub(super) risk_lists: Keyspace,
     pub(super) notices: Keyspace,
+    pub(super) partners: Keyspace,
+    pub(super) partner_references: Keyspace,
+    pub(super) merchant_partners: Keyspace,
+    pub(super) audit: Keyspace,
+    pub(super) merchant_audit: Keyspace,
     pub(super) deadlines: Keyspace,
     pub(super) idempotency: Windows,
     pub(super) messages: Windows,
@@ -103,6 +113,11 @@ impl Tables {
             policies: open("policies", SMALL)?,
             risk_lists: open("risk_lists", SMALL)?,
             notices: open("notices", SMALL)?,
+            partners: open("partners", SMALL)?,
+            partner_references: open("partner_references", SMALL)?,
+            merchant_partners: open("merchant_partners", SMALL)?,
+            audit: open("audit", SMALL)?,
+            merchant_audit: open("merchant_audit", SMALL)?,
             deadlines: open("deadlines", SMALL)?,
             idempotency: Windows::open(&database, "idempotency_", idempotency_ms)?,
             messages: Windows::open(&database, "messages_", MESSAGES_MS)?,

@@ -4,39 +4,34 @@
 //! A command is staged whole or not at all: everything that can refuse it comes before the first
 //! change. If the batch itself cannot be written, the whole [`State`] is thrown away.
 
-use crate::commit::{
-    Admin, Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, NOTICES_KEPT_MS, StoredReply,
-};
+use crate::commit::{Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply};
+use crate::embedded::admin::{AUDIT_HEAD, Staged};
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::tables::Tables;
-use crate::embedded::{api_keys, keys, risk};
+use crate::embedded::volumes::Partners;
+use crate::embedded::{keys, risk};
 use crate::error::StoreError;
 use crate::query::RiskList;
+use crate::trail;
 use fjall::{Keyspace, OwnedWriteBatch};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tollgate_core::api_key::ApiKey;
 use tollgate_core::attempt::{Attempt, AttemptStatus};
+use tollgate_core::audit::Head;
 use tollgate_core::command::{Command, Policy, Refusal};
 use tollgate_core::currency::Currency;
 use tollgate_core::decide::{Situation, decide};
 use tollgate_core::event::{EventRecord, PaymentEvent};
-use tollgate_core::id::{ApiKeyId, AttemptId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{AttemptId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{self, Account, Balance, Posting};
-use tollgate_core::notice::Notice;
-use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::{ApplyError, Payment};
 use tollgate_core::refund::{Refund, RefundStatus};
-use tollgate_core::saved_card::SavedCard;
 use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::transition::PaymentStatus;
 
 /// Rows of accounts and totals kept in memory before the least useful are let go.
 const HOT_ROWS_MAX: usize = 100_000;
-
-/// Most old notices that make room for a new one.
-const NOTICES_DROPPED_AT_ONCE: usize = 16;
 
 type BalanceKey = (MerchantId, Currency, Account);
 
@@ -44,21 +39,27 @@ type BalanceKey = (MerchantId, Currency, Account);
 pub(super) struct State {
     /// The last event's sequence number.
     pub(super) sequence: u64,
+    /// Where the audit log ends.
+    pub(super) audit: Head,
     /// Payments with something under way, and what is under way.
     payments: HashMap<PaymentId, Arc<Payment>>,
     attempts: HashMap<AttemptId, Attempt>,
     balances: HashMap<BalanceKey, Balance>,
-    totals: HashMap<(MerchantId, TotalsKey), Totals>,
+    pub(super) totals: HashMap<(MerchantId, TotalsKey), Totals>,
+    /// The partners of merchants that had payments lately, and what those have taken.
+    pub(super) partners: Partners,
 }
 
 impl State {
-    pub(super) fn new(sequence: u64) -> Self {
+    pub(super) fn new(sequence: u64, audit: Head) -> Self {
         Self {
             sequence,
+            audit,
             payments: HashMap::new(),
             attempts: HashMap::new(),
             balances: HashMap::new(),
             totals: HashMap::new(),
+            partners: Partners::default(),
         }
     }
 
@@ -78,28 +79,31 @@ impl State {
         if self.totals.len() > HOT_ROWS_MAX {
             self.totals.clear();
         }
+        self.partners.trim(HOT_ROWS_MAX);
     }
 }
 
 /// One batch in the making.
 pub(super) struct Txn<'a> {
-    tables: &'a Tables,
-    state: &'a mut State,
+    pub(super) tables: &'a Tables,
+    pub(super) state: &'a mut State,
     policy: Policy,
     run: u64,
-    rows: OwnedWriteBatch,
+    pub(super) rows: OwnedWriteBatch,
     touched_payments: HashSet<(MerchantId, PaymentId)>,
     touched_attempts: HashSet<AttemptId>,
     touched_balances: HashSet<BalanceKey>,
-    touched_totals: HashSet<(MerchantId, TotalsKey)>,
+    pub(super) touched_totals: HashSet<(MerchantId, TotalsKey)>,
     /// Rows staged in this batch that are read again within it.
     refunds: HashMap<RefundId, Refund>,
     idempotency: HashMap<[u8; 32], (Keyspace, IdempotencyRecord)>,
     messages: HashSet<[u8; 32]>,
-    passkeys: HashMap<[u8; 48], Passkey>,
-    api_keys: HashMap<ApiKeyId, ApiKey>,
+    /// Administrative rows staged in this batch, by table and key; none: removed.
+    pub(super) staged: Staged,
+    /// Whether the audit log has grown.
+    pub(super) told: bool,
     /// Half a command is staged: nothing of this batch may be written.
-    broken: bool,
+    pub(super) broken: bool,
 }
 
 /// What one event changes, worked out before anything is touched.
@@ -131,107 +135,10 @@ impl<'a> Txn<'a> {
             refunds: HashMap::new(),
             idempotency: HashMap::new(),
             messages: HashSet::new(),
-            passkeys: HashMap::new(),
-            api_keys: HashMap::new(),
+            staged: Staged::new(),
+            told: false,
             broken: false,
         }
-    }
-
-    /// Stages an administrative change.
-    pub(super) fn administer(&mut self, change: &Admin) -> Result<(), CommitError> {
-        match change {
-            Admin::PutMerchant(merchant) => {
-                self.rows.insert(&self.tables.merchants, merchant.id.to_bytes(), encode(merchant)?);
-            }
-            Admin::PutApiKey(key) => self.put_api_key(key)?,
-            Admin::NoteKeyUses(uses) => {
-                for (id, at_ms) in uses {
-                    self.rows.insert(&self.tables.key_uses, id.to_bytes(), at_ms.to_be_bytes());
-                }
-            }
-            Admin::PutCheckout(session) => {
-                self.rows.insert(&self.tables.checkouts, session.id.to_bytes(), encode(session.as_ref())?);
-            }
-            Admin::PutPasskey(passkey) => self.put_passkey(passkey)?,
-            Admin::PutPolicy { merchant_id, kind, policy } => {
-                let key = keys::policy(*merchant_id, *kind);
-                match policy {
-                    Some(policy) => self.rows.insert(&self.tables.policies, key, policy.as_bytes()),
-                    None => self.rows.remove(&self.tables.policies, key),
-                }
-            }
-            Admin::PutNotice(notice) => self.put_notice(notice)?,
-            Admin::PutSavedCard(card) => {
-                self.remove_saved_card(card.merchant_id, card.token)?;
-                let key = keys::user_card(card.merchant_id, user_digest(&card.user_id), card.token);
-                self.rows.insert(&self.tables.user_cards, key, []);
-                let key = keys::owned(card.merchant_id, card.token);
-                self.rows.insert(&self.tables.saved_cards, key, encode(card.as_ref())?);
-            }
-            Admin::RemoveSavedCard { merchant_id, token } => self.remove_saved_card(*merchant_id, *token)?,
-        }
-        Ok(())
-    }
-
-    fn put_api_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
-        let known = match self.api_keys.get(&key.id) {
-            Some(staged) => Some(staged.clone()),
-            None => match self.tables.api_keys.get(key.id.to_bytes())? {
-                Some(row) => Some(api_keys::from_row(&row)?),
-                None => None,
-            },
-        };
-        let key = match known {
-            Some(known) => key.clone().over(&known),
-            None => key.clone(),
-        };
-        self.rows.insert(&self.tables.api_keys, key.id.to_bytes(), api_keys::to_row(&key)?);
-        self.api_keys.insert(key.id, key);
-        Ok(())
-    }
-
-    fn put_notice(&mut self, notice: &Notice) -> Result<(), StoreError> {
-        for row in self.tables.notices.iter().take(NOTICES_DROPPED_AT_ONCE) {
-            let (key, value) = row.into_inner()?;
-            let old: Notice = decode(&value, "notice")?;
-            if old.at_ms.saturating_add(NOTICES_KEPT_MS) >= notice.at_ms {
-                break;
-            }
-            self.rows.remove(&self.tables.notices, key);
-        }
-        self.rows.insert(&self.tables.notices, notice.id.to_bytes(), encode(notice)?);
-        Ok(())
-    }
-
-    fn remove_saved_card(&mut self, merchant_id: MerchantId, token: [u8; 16]) -> Result<(), StoreError> {
-        let key = keys::owned(merchant_id, token);
-        let Some(row) = self.tables.saved_cards.get(key)? else {
-            return Ok(());
-        };
-        let card: SavedCard = decode(&row, "saved card")?;
-        let user_card = keys::user_card(merchant_id, user_digest(&card.user_id), token);
-        self.rows.remove(&self.tables.user_cards, user_card);
-        self.rows.remove(&self.tables.saved_cards, key);
-        Ok(())
-    }
-
-    fn put_passkey(&mut self, passkey: &Passkey) -> Result<(), StoreError> {
-        let key = keys::passkey(passkey.merchant_id, user_digest(&passkey.user_id), passkey.id);
-        let known = match self.passkeys.get(&key) {
-            Some(staged) => Some(staged.clone()),
-            None => match self.tables.passkeys.get(key)? {
-                Some(row) => Some(decode::<Passkey>(&row, "passkey")?),
-                None => None,
-            },
-        };
-        let mut passkey = passkey.clone();
-        if let Some(known) = known {
-            passkey.sign_count = passkey.sign_count.max(known.sign_count);
-            passkey.created_at_ms = known.created_at_ms;
-        }
-        self.rows.insert(&self.tables.passkeys, key, encode(&passkey)?);
-        self.passkeys.insert(key, passkey);
-        Ok(())
     }
 
     /// Decides and stages one unit of work.
@@ -247,6 +154,7 @@ impl<'a> Txn<'a> {
         {
             return Err(CommitError::DuplicateMessage);
         }
+        let told = command.as_ref().and_then(trail::of_command);
         let mut subject = subject(command.as_ref(), idempotency.as_ref())?;
         let settled = command.as_ref().and_then(Command::settled_attempt);
         let before = self.payment(merchant_id, subject.0)?;
@@ -263,11 +171,15 @@ impl<'a> Txn<'a> {
 
         // From here on nothing refuses: what was worked out is taken over. A fault of the store in
         // between would leave half a command staged, so it fails the whole batch.
+        let told = told.filter(|_| change.is_some());
         let staged = match change {
             Some(change) => self.take_over(change).map_err(CommitError::from),
             None => before.ok_or(CommitError::Refused(Refusal::NotFound)).map(unchanged),
         };
         let staged = staged.and_then(|committed| {
+            if let Some(entry) = told {
+                self.tell(entry.of(merchant_id))?;
+            }
             self.finish((merchant_id, now_ms), subject.1, idempotency, message_key, committed)
         });
         self.broken |= matches!(staged, Err(CommitError::Store(_)));
@@ -333,6 +245,9 @@ impl<'a> Txn<'a> {
                 self.rows.insert(&self.tables.totals, keys::totals(key.0, &key.1), encode(totals)?);
             }
         }
+        if self.told {
+            self.rows.insert(&self.tables.meta, AUDIT_HEAD, encode(&self.state.audit)?);
+        }
         self.rows.commit()?;
         self.state.trim();
         Ok(())
@@ -342,8 +257,9 @@ impl<'a> Txn<'a> {
         &mut self,
         (merchant_id, now_ms, event_id): (MerchantId, u64, tollgate_core::id::EventId),
         before: Option<&Payment>,
-        command: Command,
+        mut command: Command,
     ) -> Result<Option<Change>, CommitError> {
+        self.admit(merchant_id, now_ms, &mut command)?;
         let payment_id = command.payment_id();
         let settled = match command.settled_attempt() {
             Some(id) => self.attempt(id)?.filter(|attempt| attempt.payment_id == payment_id),
@@ -491,6 +407,7 @@ impl<'a> Txn<'a> {
         payment: &Payment,
     ) -> Result<(), StoreError> {
         let key = (merchant_id, TotalsKey::of(payment));
+        self.state.partners.count(merchant_id, before, payment);
         if !self.state.totals.contains_key(&key) {
             let row = self.tables.totals.get(keys::totals(merchant_id, &key.1))?;
             let totals = row.map_or_else(|| Ok(Totals::default()), |row| decode(&row, "totals"))?;

@@ -2,13 +2,15 @@
 //! write and one fsync. The next batch is what arrived while the last one was written, and in the
 //! moment after.
 
-use crate::commit::{Admin, Commit, CommitError, Committed};
+use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
+use crate::embedded::anchor::Anchors;
 use crate::embedded::tables::Tables;
 use crate::embedded::txn::{State, Txn};
 use crate::error::StoreError;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use tollgate_core::audit::{By, Head};
 use tollgate_core::command::Policy;
 
 /// Most units of work in one batch: bounds the time one fsync makes the first of them wait.
@@ -20,7 +22,8 @@ const COMPANY: Duration = Duration::from_micros(500);
 /// A unit of work and where its answer goes.
 pub(super) enum Job {
     Commit(Box<Commit>, oneshot::Sender<Result<Committed, CommitError>>),
-    Admin(Admin, oneshot::Sender<Result<(), CommitError>>),
+    Admin(Box<(Admin, By)>, oneshot::Sender<Result<(), CommitError>>),
+    Upkeep(Upkeep, oneshot::Sender<Result<(), CommitError>>),
 }
 
 /// An answer that is held back until the batch is durable.
@@ -34,11 +37,12 @@ enum Answer {
 pub(super) fn run(
     tables: &Arc<Tables>,
     mut queue: mpsc::Receiver<Job>,
-    sequence: u64,
+    (sequence, head): (u64, Head),
     policy: Policy,
     run: u64,
+    mut anchors: Option<Anchors>,
 ) {
-    let mut state = State::new(sequence);
+    let mut state = State::new(sequence, head);
     let mut jobs: Vec<Job> = Vec::with_capacity(BATCH_MAX);
     let mut answers: Vec<Answer> = Vec::with_capacity(BATCH_MAX);
     let mut forgotten_at_ms = 0_u64;
@@ -49,7 +53,7 @@ pub(super) fn run(
         let begun = Instant::now();
         let size = jobs.len();
         let mut newest_ms = 0;
-        let durable_sequence = state.sequence;
+        let durable = (state.sequence, state.audit);
         let mut txn = Txn::new(tables, &mut state, policy, run);
         for job in jobs.drain(..) {
             answers.push(match job {
@@ -59,7 +63,11 @@ pub(super) fn run(
                     Answer::Commit(answer, result)
                 }
                 Job::Admin(change, answer) => {
-                    let result = txn.administer(&change);
+                    let (change, by) = *change;
+                    Answer::Admin(answer, txn.administer(change, &by))
+                }
+                Job::Upkeep(change, answer) => {
+                    let result = txn.upkeep(&change);
                     Answer::Admin(answer, result)
                 }
             });
@@ -68,10 +76,13 @@ pub(super) fn run(
         let written = txn.write();
         if let Err(error) = &written {
             tracing::error!(%error, size, "a batch could not be made durable");
-            state = State::new(durable_sequence);
+            state = State::new(durable.0, durable.1);
         }
         for answer in answers.drain(..) {
             answer.send(written.as_ref().err());
+        }
+        if let Some(anchors) = &mut anchors {
+            anchors.note(state.audit, false);
         }
         metrics::histogram!("tollgate_commit_batch_size")
             .record(f64::from(u32::try_from(size).unwrap_or(u32::MAX)));
@@ -81,6 +92,9 @@ pub(super) fn run(
             forgotten_at_ms = newest_ms;
             forget(tables, newest_ms);
         }
+    }
+    if let Some(anchors) = &mut anchors {
+        anchors.note(state.audit, true);
     }
 }
 

@@ -104,8 +104,8 @@ async fn key_of(store: &dyn Store, folder: &Path, partner: &Partner) -> Result<S
         return Ok(key.trim().to_owned());
     }
     let known = store.merchants().await?.into_iter().find(|merchant| merchant.name == partner.name);
-    let merchant = match known {
-        Some(merchant) => merchant,
+    let key = match known {
+        Some(merchant) => add_key(store, &merchant, NewKey::of_owner("dev")).await?,
         None => {
             let new = NewPartner {
                 name: partner.name.to_owned(),
@@ -116,12 +116,11 @@ async fn key_of(store: &dyn Store, folder: &Path, partner: &Partner) -> Result<S
                 country: Some("IN".to_owned()),
                 processors: partner.processors.iter().map(|name| (*name).to_owned()).collect(),
             };
-            let merchant = add(store, new).await?;
-            put_fraud_policy(store, merchant.id, &Policy::from_json(LENIENT_POLICY)?).await?;
-            merchant
+            let (merchant_id, key) = add(store, new).await?;
+            put_fraud_policy(store, merchant_id, &Policy::from_json(LENIENT_POLICY)?).await?;
+            key
         }
     };
-    let key = add_key(store, &merchant, NewKey::of_owner("dev")).await?;
     write_key(&file, &key)?;
     Ok(key)
 }

@@ -41,6 +41,7 @@ pub(crate) fn open_store(config: &Config) -> Result<EmbeddedStore, Failure> {
     options.idempotency_ms = config.store.idempotency_hours.saturating_mul(3_600_000);
     options.cache_bytes = config.store.cache_mib << 20;
     options.policy = config.policy();
+    options.audit_anchor = config.audit.anchor();
     Ok(EmbeddedStore::open(options)?)
 }
 

@@ -55,7 +55,9 @@ pub(crate) async fn review_payment(
     };
     let note = validate::note(body.note)?;
     let key = submission.key;
-    let said = state.engine().review(caller.id(), id, (approved, note), key.clone(), render::reviewed).await;
+    let (engine, said) = (state.engine(), (approved, note));
+    let by = caller.by(engine.now_ms());
+    let said = engine.review(caller.id(), id, said, by, key.clone(), render::reviewed).await;
     submission::answer(&state, &caller, key.as_ref(), said).await
 }
 
@@ -88,6 +90,7 @@ pub(crate) async fn label_payment(
     let LabelBody { fraud } = body::parse(&submission.body)?;
     let fraud = fraud.ok_or_else(|| Problem::field("/fraud", "is required"))?;
     let key = submission.key;
-    let said = state.engine().label(caller.id(), id, fraud, key.clone(), render::reviewed).await;
+    let by = caller.by(state.engine().now_ms());
+    let said = state.engine().label(caller.id(), id, fraud, by, key.clone(), render::reviewed).await;
     submission::answer(&state, &caller, key.as_ref(), said).await
 }

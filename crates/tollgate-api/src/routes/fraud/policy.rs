@@ -125,7 +125,12 @@ pub(crate) async fn put_policy(
     request: Request,
 ) -> Result<Response, Problem> {
     let policy = read(&state, request).await?;
-    shown(&*state.engine().put_fraud_policy(caller.id(), Some(policy)).await?)
+    shown(
+        &*state
+            .engine()
+            .put_fraud_policy(caller.id(), Some(policy), caller.by(state.engine().now_ms()))
+            .await?,
+    )
 }
 
 /// Remove the fraud policy
@@ -145,7 +150,7 @@ pub(crate) async fn delete_policy(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Params::parse(query.as_deref(), &[])?;
-    shown(&*state.engine().put_fraud_policy(caller.id(), None).await?)
+    shown(&*state.engine().put_fraud_policy(caller.id(), None, caller.by(state.engine().now_ms())).await?)
 }
 
 /// Try a fraud policy

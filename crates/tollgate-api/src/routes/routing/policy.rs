@@ -119,7 +119,12 @@ pub(crate) async fn put_policy(
     request: Request,
 ) -> Result<Response, Problem> {
     let policy = read(&state, &caller, request).await?;
-    shown(&*state.engine().put_routing_policy(caller.id(), Some(policy)).await?)
+    shown(
+        &*state
+            .engine()
+            .put_routing_policy(caller.id(), Some(policy), caller.by(state.engine().now_ms()))
+            .await?,
+    )
 }
 
 /// Remove the routing policy
@@ -139,7 +144,7 @@ pub(crate) async fn delete_policy(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Params::parse(query.as_deref(), &[])?;
-    shown(&*state.engine().put_routing_policy(caller.id(), None).await?)
+    shown(&*state.engine().put_routing_policy(caller.id(), None, caller.by(state.engine().now_ms())).await?)
 }
 
 /// Try a routing policy

@@ -1,0 +1,43 @@
+//! The end of the audit log, noted outside of the store: whoever can rewrite the store whole cannot rewrite a
+//! file that was carried away.
+
+use super::AnchorOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tollgate_core::audit::Head;
+use tollgate_core::audit::verify::Anchor;
+
+/// Adds lines to an anchor file.
+pub(super) struct Anchors {
+    options: AnchorOptions,
+    noted: u64,
+}
+
+impl Anchors {
+    /// For a log that ends here now.
+    pub(super) const fn new(options: AnchorOptions, head: Head) -> Self {
+        Self { options, noted: head.count }
+    }
+
+    /// Notes the end if it has moved far enough, or at all when this is the last chance.
+    pub(super) fn note(&mut self, head: Head, last: bool) {
+        let grown = head.count.saturating_sub(self.noted);
+        if grown == 0 || (grown < self.options.every && !last) {
+            return;
+        }
+        let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let at_ms = u64::try_from(at_ms).unwrap_or(u64::MAX);
+        match self.add(Anchor { head, at_ms }) {
+            Ok(()) => self.noted = head.count,
+            Err(error) => tracing::error!(%error, "the end of the audit log could not be noted"),
+        }
+    }
+
+    fn add(&self, anchor: Anchor) -> std::io::Result<()> {
+        let mut file =
+            std::fs::File::options().append(true).create(true).mode(0o600).open(&self.options.file)?;
+        file.write_all(format!("{anchor}\n").as_bytes())?;
+        file.sync_data()
+    }
+}
