@@ -137,7 +137,7 @@ impl EmbeddedStore {
     }
 
     async fn submit_admin(&self, change: Admin) -> Result<(), CommitError> {
-        self.submit(true, |answer| Job::Admin(change, answer)).await
+        self.submit(true, |answer| Job::Admin(Box::new(change), answer)).await
     }
 }
 

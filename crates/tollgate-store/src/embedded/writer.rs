@@ -20,7 +20,7 @@ const COMPANY: Duration = Duration::from_micros(500);
 /// A unit of work and where its answer goes.
 pub(super) enum Job {
     Commit(Box<Commit>, oneshot::Sender<Result<Committed, CommitError>>),
-    Admin(Admin, oneshot::Sender<Result<(), CommitError>>),
+    Admin(Box<Admin>, oneshot::Sender<Result<(), CommitError>>),
 }
 
 /// An answer that is held back until the batch is durable.
