@@ -92,7 +92,7 @@ mod tests {
     fn it_does_not_grow_without_bound() {
         let addresses = Addresses::default();
         let rate = Rate::per_minute(1);
-        for bits in 0..(PARTS * PART_MAX * 2) as u32 {
+        for bits in 0..u32::try_from(PARTS * PART_MAX * 2).unwrap() {
             assert!(addresses.arrive(Ipv4Addr::from_bits(bits).into(), rate, S).is_ok());
         }
         let kept: usize = addresses.parts.iter().map(|part| part.lock().tats_ns.len()).sum();
