@@ -24,6 +24,7 @@ pub mod request_id;
 pub mod server;
 pub mod state;
 pub mod telemetry;
+pub mod tls;
 pub mod tokens;
 
 mod client;

@@ -2,6 +2,7 @@
 //!
 //! | who | what stops it |
 //! |---|---|
+//! | shakes hands slowly (TLS) | `head_timeout` |
 //! | sends its head slowly, or nothing at all | `head_timeout` for the first request, hyper's header timeout for later ones |
 //! | sends its body slowly | the handler's body timeout ([`crate::body`]) |
 //! | reads its reply slowly, or idles | `idle_timeout` without a request; streams of events may go on |
@@ -22,11 +23,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::load::{Load, Watched};
 use crate::state::Lifecycle;
+use crate::tls::Tls;
 
 /// The bounds of the server loop.
 #[derive(Debug, Clone)]
@@ -50,6 +53,8 @@ pub struct ServerOptions {
     pub lifecycle: Lifecycle,
     /// Refuses what would be too much.
     pub load: Load,
+    /// What the server proves itself with; none: it speaks plainly, behind something that does.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Default for ServerOptions {
@@ -64,6 +69,7 @@ impl Default for ServerOptions {
             shutdown_timeout: Duration::from_secs(30),
             lifecycle: Lifecycle::default(),
             load: Load::default(),
+            tls: None,
         }
     }
 }
@@ -86,7 +92,10 @@ pub async fn serve(
     let builder = builder(&options);
     let (stop, stopping) = watch::channel(false);
     let mut shutdown = pin!(shutdown);
-    tracing::info!(%address, "listening");
+    tracing::info!(%address, tls = options.tls.is_some(), "listening");
+    if let Some(tls) = &options.tls {
+        tokio::spawn(Tls::watch(Arc::downgrade(tls)));
+    }
     loop {
         let next = async {
             // A place first: a connection that cannot be served is better left to the kernel.
@@ -107,6 +116,7 @@ pub async fn serve(
                     app: app.clone(),
                     stopping: stopping.clone(),
                     load: options.load.clone(),
+                    tls: options.tls.clone(),
                     head_timeout: options.head_timeout,
                     idle_timeout: options.idle_timeout,
                 };
@@ -162,6 +172,7 @@ struct Connection {
     app: Router,
     stopping: watch::Receiver<bool>,
     load: Load,
+    tls: Option<Arc<Tls>>,
     head_timeout: Duration,
     idle_timeout: Duration,
 }
@@ -201,6 +212,17 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
+        let Some(tls) = self.tls.take() else {
+            return self.speak(stream, peer).await;
+        };
+        match tokio::time::timeout(self.head_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.speak(stream, peer).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        }
+    }
+
+    async fn speak(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
         let activity = Activity::default();
         let inner = TowerToHyperService::new(self.app);
         let counted = activity.clone();

@@ -696,7 +696,7 @@ async fn api_keys_are_their_owner_s_and_what_ended_stays_ended() {
         store.administer(Admin::PutApiKey(key.clone()), By::system(NOW_MS)).await.unwrap();
     }
     assert_eq!(store.api_keys(ours.into()).await.unwrap(), [first.clone(), second.clone()]);
-    assert_eq!(store.api_keys(KeyOwner::Platform).await.unwrap(), [platform.clone()]);
+    assert_eq!(store.api_keys(KeyOwner::Platform).await.unwrap(), std::slice::from_ref(&platform));
     assert_eq!(store.api_key(other.id).await.unwrap(), Some(other.clone()));
 
     // Who had not seen the revocation does not undo it, not even in the same batch.

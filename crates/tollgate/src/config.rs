@@ -21,8 +21,10 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tollgate_api::ClientAddress;
 use tollgate_api::passkeys::{PasskeyOptions, PasskeyOptionsError, Passkeys};
+use tollgate_api::tls::{Tls, TlsOptions};
 use tollgate_core::card::Secret;
 use tollgate_core::command::Policy;
 use tollgate_engine::enquiry::EnquiryOptions;
@@ -67,6 +69,13 @@ pub(crate) struct Server {
     pub(crate) public_url: String,
     /// How the addresses of customers' browsers are told, for the fraud check of hosted pages.
     pub(crate) client_address: BrowserAddress,
+    /// The server's certificate, with those between it and its authority's (PEM file); empty: no TLS, it ends in front of the
+    /// gateway.
+    pub(crate) tls_certificate: PathBuf,
+    /// The certificate's private key (PEM file).
+    pub(crate) tls_key: PathBuf,
+    /// The authorities that every client's certificate must come from (PEM file); empty: clients need none.
+    pub(crate) tls_client_authority: PathBuf,
     /// Most connections at once; further ones wait to be accepted.
     pub(crate) connections_max: u32,
     /// How long a request's header may take to arrive.
@@ -111,6 +120,9 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             public_url: String::new(),
             client_address: BrowserAddress::Unknown,
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            tls_client_authority: PathBuf::new(),
             connections_max: 10_000,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
@@ -377,6 +389,24 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// What the server proves itself with, if it speaks TLS.
+    pub(crate) fn tls(&self) -> Result<Option<Arc<Tls>>, ConfigError> {
+        let Server { tls_certificate, tls_key, tls_client_authority, .. } = &self.server;
+        let given = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
+        let Some(certificate) = given(tls_certificate) else {
+            return if given(tls_key).or(given(tls_client_authority)).is_none() {
+                Ok(None)
+            } else {
+                Err(ConfigError("server.tls_certificate is missing".to_owned()))
+            };
+        };
+        let key = given(tls_key).ok_or_else(|| ConfigError("server.tls_key is missing".to_owned()))?;
+        let options = TlsOptions { certificate, key, client_authority: given(tls_client_authority) };
+        Tls::open(options)
+            .map(|tls| Some(Arc::new(tls)))
+            .map_err(|error| ConfigError(format!("server: {error}")))
     }
 
     /// Customers' passkeys, for a gateway that is reached at `public_url`.

@@ -14,11 +14,34 @@ const PARTS: usize = 32;
 /// Most addresses of one part.
 const PART_MAX: usize = 4_096;
 
+/// How often a part looks for what remembers nothing that matters: it goes through all of it.
+const CLEAN_NS: u64 = 1_000_000_000;
+
 /// The theoretical arrival times of addresses.
 #[derive(Debug)]
 pub(crate) struct Addresses {
-    parts: [Mutex<HashMap<IpAddr, u64>>; PARTS],
+    parts: [Mutex<Part>; PARTS],
     hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    tats_ns: HashMap<IpAddr, u64>,
+    cleaned_ns: u64,
+}
+
+impl Part {
+    fn make_room(&mut self, now_ns: u64) {
+        if now_ns.saturating_sub(self.cleaned_ns) >= CLEAN_NS {
+            self.cleaned_ns = now_ns;
+            self.tats_ns.retain(|_, tat_ns| *tat_ns > now_ns);
+        }
+        if self.tats_ns.len() >= PART_MAX
+            && let Some(other) = self.tats_ns.keys().next().copied()
+        {
+            self.tats_ns.remove(&other);
+        }
+    }
 }
 
 impl Default for Addresses {
@@ -36,17 +59,12 @@ impl Addresses {
             return Ok(());
         };
         let mut part = part.lock();
-        let known = part.get(&address).copied();
+        let known = part.tats_ns.get(&address).copied();
         let (next_ns, _) = rate.arrive(known.unwrap_or(0), now_ns)?;
-        if known.is_none() && part.len() >= PART_MAX {
-            part.retain(|_, tat_ns| *tat_ns > now_ns);
-            if part.len() >= PART_MAX
-                && let Some(other) = part.keys().next().copied()
-            {
-                part.remove(&other);
-            }
+        if known.is_none() && part.tats_ns.len() >= PART_MAX {
+            part.make_room(now_ns);
         }
-        part.insert(address, next_ns);
+        part.tats_ns.insert(address, next_ns);
         Ok(())
     }
 }
@@ -74,10 +92,10 @@ mod tests {
     fn it_does_not_grow_without_bound() {
         let addresses = Addresses::default();
         let rate = Rate::per_minute(1);
-        for bits in 0..(PARTS * PART_MAX * 2) as u32 {
+        for bits in 0..u32::try_from(PARTS * PART_MAX * 2).unwrap() {
             assert!(addresses.arrive(Ipv4Addr::from_bits(bits).into(), rate, S).is_ok());
         }
-        let kept: usize = addresses.parts.iter().map(|part| part.lock().len()).sum();
+        let kept: usize = addresses.parts.iter().map(|part| part.lock().tats_ns.len()).sum();
         assert!(kept <= PARTS * PART_MAX, "{kept}");
         // What is over makes room.
         let late = Ipv6Addr::LOCALHOST.into();

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn it_does_not_grow_without_bound() {
         let lockout = Lockout::default();
-        for bits in 0..(2 * ENTRIES_MAX) as u32 {
+        for bits in 0..u32::try_from(2 * ENTRIES_MAX).unwrap() {
             lockout.failed(Some(Ipv4Addr::from_bits(bits).into()), None, NOW);
         }
         assert!(lockout.entries.lock().len() <= ENTRIES_MAX);

@@ -61,8 +61,9 @@ pub(crate) async fn serve(
     }
     // Before the engine: counters made without a recorder go nowhere.
     let metrics = tollgate_api::telemetry::install()?;
+    let tls = config.tls()?;
     let public_url = match config.server.public_url.as_str() {
-        "" => format!("http://{}", listener.local_addr()?),
+        "" => format!("{}://{}", if tls.is_some() { "https" } else { "http" }, listener.local_addr()?),
         url => url.to_owned(),
     };
     let passkeys = config.passkeys(&public_url)?;
@@ -116,6 +117,7 @@ pub(crate) async fn serve(
         shutdown_timeout: Duration::from_millis(config.server.shutdown_ms),
         lifecycle: lifecycle.clone(),
         load,
+        tls,
         ..ServerOptions::default()
     };
     lifecycle.set_ready();
