@@ -460,7 +460,7 @@ async fn a_second_opener_and_a_newer_store_are_refused() {
         database.persist(fjall::PersistMode::SyncAll).unwrap();
     }
     let refusal = EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 3)).unwrap_err();
-    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 4 }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 5 }), "{refusal}");
 }
 
 #[tokio::test]

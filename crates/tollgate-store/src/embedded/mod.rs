@@ -2,18 +2,22 @@
 //!
 //! Why this engine, with figures: `docs/store-engine.md`. Reads see only what is durable.
 
+mod backlog;
 mod codec;
 mod keys;
+mod overlay;
 mod read;
 mod risk;
 mod schema;
 mod tables;
 mod txn;
 mod windows;
+mod work;
 mod writer;
 
 use crate::commit::{Admin, Commit, CommitError, Committed};
 use crate::error::StoreError;
+use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use fjall::Database;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,6 +96,7 @@ impl EmbeddedStore {
         let meta = database.keyspace("meta", fjall::KeyspaceCreateOptions::default)?;
         schema::migrate(&database, &meta, schema::MIGRATIONS, schema::VERSION)?;
         let tables = Arc::new(Tables::open(database, options.idempotency_ms)?);
+        reclaim_leases(&tables)?;
         let sequence = match tables.events.last_key_value() {
             None => 0,
             Some(last) => keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?,
@@ -135,9 +140,30 @@ impl EmbeddedStore {
         self.submit(begins(&commit), |answer| Job::Commit(Box::new(commit), answer)).await
     }
 
+    async fn submit_work(&self, work: Work) -> Result<Worked, CommitError> {
+        self.submit(false, |answer| Job::Work(Box::new(work), answer)).await
+    }
+
+    async fn submit_lease(&self, wish: LeaseWish) -> Result<Leased, CommitError> {
+        self.submit(false, |answer| Job::Lease(wish, answer)).await
+    }
+
     async fn submit_admin(&self, change: Admin) -> Result<(), CommitError> {
         self.submit(true, |answer| Job::Admin(change, answer)).await
     }
+}
+
+/// Jobs that were leased when the store was last open are due again.
+fn reclaim_leases(tables: &Tables) -> Result<(), StoreError> {
+    let mut desk = work::Desk::new(tables);
+    let count = desk.reclaim()?;
+    if count > 0 {
+        let mut batch = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));
+        desk.drain(&mut batch);
+        batch.commit()?;
+        tracing::debug!(count, "jobs of an earlier run are due again");
+    }
+    Ok(())
 }
 
 /// Whether a unit of work begins something new at a caller's wish.

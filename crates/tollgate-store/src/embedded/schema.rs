@@ -1,10 +1,13 @@
 //! The schema's version, and the steps from each version to the next.
 
+use crate::embedded::codec::encode;
+use crate::embedded::keys;
 use crate::error::StoreError;
+use crate::jobs::LogReader;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// The version this program writes.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 
 /// Where the version stands.
 pub(super) const KEY: &[u8] = b"schema_version";
@@ -18,8 +21,22 @@ pub(super) struct Migration {
 }
 
 /// The steps there are, in order.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { to: 1, run: |_| Ok(()) }, Migration { to: 4, run: refuse_used }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { to: 1, run: |_| Ok(()) },
+    Migration { to: 4, run: refuse_used },
+    Migration { to: 5, run: begin_at_the_end },
+];
+
+/// Schema 5 has webhooks out: what happened before it is nobody's news any more.
+fn begin_at_the_end(database: &Database) -> Result<(), StoreError> {
+    let events = database.keyspace("events", KeyspaceCreateOptions::default)?;
+    let Some(last) = events.last_key_value() else {
+        return Ok(());
+    };
+    let sequence = keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?;
+    let readers = database.keyspace("log_readers", KeyspaceCreateOptions::default)?;
+    Ok(readers.insert(LogReader::Webhooks.as_str(), encode(&sequence)?)?)
+}
 
 /// Schemas 1 to 3 were written by unreleased programs only, whose rows are not read any more.
 fn refuse_used(database: &Database) -> Result<(), StoreError> {
@@ -133,6 +150,6 @@ mod tests {
         let (database, meta) = open(folder.path());
         meta.insert(KEY, 7_u32.to_be_bytes()).unwrap();
         let refusal = migrate(&database, &meta, MIGRATIONS, VERSION).unwrap_err();
-        assert!(refusal.to_string().contains("newer Tollgate (schema 7, this program knows 4)"));
+        assert!(refusal.to_string().contains("newer Tollgate (schema 7, this program knows 5)"));
     }
 }

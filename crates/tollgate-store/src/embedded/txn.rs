@@ -9,8 +9,10 @@ use crate::commit::{
 };
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::tables::Tables;
+use crate::embedded::work::Desk;
 use crate::embedded::{keys, risk};
 use crate::error::StoreError;
+use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use crate::query::RiskList;
 use fjall::{Keyspace, OwnedWriteBatch};
 use sha2::{Digest, Sha256};
@@ -96,6 +98,7 @@ pub(super) struct Txn<'a> {
     idempotency: HashMap<[u8; 32], (Keyspace, IdempotencyRecord)>,
     messages: HashSet<[u8; 32]>,
     passkeys: HashMap<[u8; 48], Passkey>,
+    desk: Desk<'a>,
     /// Half a command is staged: nothing of this batch may be written.
     broken: bool,
 }
@@ -130,8 +133,23 @@ impl<'a> Txn<'a> {
             idempotency: HashMap::new(),
             messages: HashSet::new(),
             passkeys: HashMap::new(),
+            desk: Desk::new(tables),
             broken: false,
         }
+    }
+
+    /// Stages changes of jobs and of what belongs to them.
+    pub(super) fn work(&mut self, work: Work) -> Result<Worked, CommitError> {
+        let staged = self.desk.work(work);
+        self.broken |= staged.is_err();
+        Ok(staged?)
+    }
+
+    /// Leases jobs.
+    pub(super) fn lease(&mut self, wish: &LeaseWish) -> Result<Leased, CommitError> {
+        let staged = self.desk.lease(wish);
+        self.broken |= staged.is_err();
+        Ok(staged?)
     }
 
     /// Stages an administrative change.
@@ -310,6 +328,7 @@ impl<'a> Txn<'a> {
                 self.rows.insert(&self.tables.totals, keys::totals(key.0, &key.1), encode(totals)?);
             }
         }
+        self.desk.drain(&mut self.rows);
         self.rows.commit()?;
         self.state.trim();
         Ok(())

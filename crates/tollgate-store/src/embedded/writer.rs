@@ -6,6 +6,7 @@ use crate::commit::{Admin, Commit, CommitError, Committed};
 use crate::embedded::tables::Tables;
 use crate::embedded::txn::{State, Txn};
 use crate::error::StoreError;
+use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +22,8 @@ const COMPANY: Duration = Duration::from_micros(500);
 pub(super) enum Job {
     Commit(Box<Commit>, oneshot::Sender<Result<Committed, CommitError>>),
     Admin(Admin, oneshot::Sender<Result<(), CommitError>>),
+    Work(Box<Work>, oneshot::Sender<Result<Worked, CommitError>>),
+    Lease(LeaseWish, oneshot::Sender<Result<Leased, CommitError>>),
 }
 
 /// An answer that is held back until the batch is durable.
@@ -28,6 +31,8 @@ pub(super) enum Job {
 enum Answer {
     Commit(oneshot::Sender<Result<Committed, CommitError>>, Result<Committed, CommitError>),
     Admin(oneshot::Sender<Result<(), CommitError>>, Result<(), CommitError>),
+    Work(oneshot::Sender<Result<Worked, CommitError>>, Result<Worked, CommitError>),
+    Lease(oneshot::Sender<Result<Leased, CommitError>>, Result<Leased, CommitError>),
 }
 
 /// Runs until every sender is gone and the queue is empty.
@@ -61,6 +66,14 @@ pub(super) fn run(
                 Job::Admin(change, answer) => {
                     let result = txn.administer(&change);
                     Answer::Admin(answer, result)
+                }
+                Job::Work(work, answer) => {
+                    let result = txn.work(*work);
+                    Answer::Work(answer, result)
+                }
+                Job::Lease(wish, answer) => {
+                    let result = txn.lease(&wish);
+                    Answer::Lease(answer, result)
                 }
             });
         }
@@ -121,6 +134,12 @@ impl Answer {
                 let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
             }
             Self::Admin(to, result) => {
+                let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
+            }
+            Self::Work(to, result) => {
+                let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
+            }
+            Self::Lease(to, result) => {
                 let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
             }
         }
