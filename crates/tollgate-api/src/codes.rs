@@ -75,6 +75,8 @@ codes! {
         "Repeat the request after `Retry-After` seconds; it will get the first request's reply.";
     CONFIRMATION_USED 409 "confirmation_used" "The confirmation was used for another payment"
         "Ask the customer to confirm again, with new options from `POST /api/v1/confirmations`.";
+    TOO_MANY_ENDPOINTS 409 "too_many_endpoints" "The account has as many webhook endpoints as it may have"
+        "Delete one first; an account may have 50.";
     PAYLOAD_TOO_LARGE 413 "payload_too_large" "The body is too large"
         "Most bodies may have 64 KiB.";
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported_media_type" "The body is not announced as JSON"

@@ -39,6 +39,7 @@ pub use load::{LimiterOptions, Load};
 pub use routes::batch::BatchOptions;
 pub use server::{ServerOptions, serve};
 pub use state::{ApiOptions, AppState, Lifecycle};
+pub use views::webhook_endpoints::payloads as webhook_payloads;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -47,7 +48,7 @@ use routes::{
     analytics, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout, checkout_page,
     come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list, mandate,
     metrics, openapi as openapi_route, passkeys as passkey_routes, payment, payment_methods, payment_qr,
-    qr_codes, recent, refunds, routing, webhooks,
+    qr_codes, recent, refunds, routing, webhook_endpoints, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -115,6 +116,26 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/checkout/sessions", post(checkout::create_session))
         .route("/api/v1/checkout/sessions/{id}", get(checkout::get_session))
         .route("/api/v1/balance", get(balance::get_balance))
+        .route(
+            "/api/v1/webhook_endpoints",
+            post(webhook_endpoints::endpoints::create_endpoint)
+                .get(webhook_endpoints::endpoints::list_endpoints),
+        )
+        .route(
+            "/api/v1/webhook_endpoints/{id}",
+            get(webhook_endpoints::endpoints::get_endpoint)
+                .put(webhook_endpoints::endpoints::put_endpoint)
+                .delete(webhook_endpoints::endpoints::delete_endpoint),
+        )
+        .route(
+            "/api/v1/webhook_endpoints/{id}/rotate_secret",
+            post(webhook_endpoints::actions::rotate_secret),
+        )
+        .route("/api/v1/webhook_endpoints/{id}/test", post(webhook_endpoints::actions::send_test))
+        .route("/api/v1/webhook_endpoints/{id}/replay", post(webhook_endpoints::actions::replay))
+        .route("/api/v1/webhook_deliveries", get(webhook_endpoints::deliveries::list_deliveries))
+        .route("/api/v1/webhook_deliveries/{id}", get(webhook_endpoints::deliveries::get_delivery))
+        .route("/api/v1/webhook_deliveries/{id}/retry", post(webhook_endpoints::deliveries::retry_delivery))
         .route("/api/v1/webhooks/{processor}", post(webhooks::receive_webhook))
         .route("/health", get(health::health))
         .route("/health/detailed", get(health::health_detailed))

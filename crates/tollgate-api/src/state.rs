@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tollgate_core::card::Secret;
 use tollgate_core::id::MerchantId;
 use tollgate_engine::Engine;
+use tollgate_engine::webhooks::{WebhookOptions, Webhooks};
 use tollgate_vault::CardSession;
 
 /// Where the program stands. Cheap to clone; all clones are one.
@@ -78,6 +79,8 @@ pub struct ApiOptions {
     pub batches: BatchOptions,
     /// The server's load, to be shown.
     pub load: Load,
+    /// Sends webhooks; none: endpoints can be kept, but nothing is sent.
+    pub webhooks: Option<Arc<Webhooks>>,
 }
 
 impl Default for ApiOptions {
@@ -92,6 +95,7 @@ impl Default for ApiOptions {
             passkeys: None,
             batches: BatchOptions::default(),
             load: Load::default(),
+            webhooks: None,
         }
     }
 }
@@ -111,6 +115,7 @@ struct Inner {
     card_port: Arc<CardPort>,
     streams: Arc<Semaphore>,
     batches: Arc<Places>,
+    webhooks: Arc<Webhooks>,
     options: ApiOptions,
 }
 
@@ -124,6 +129,9 @@ impl AppState {
         prometheus: PrometheusHandle,
         options: ApiOptions,
     ) -> Self {
+        let webhooks = options.webhooks.clone().unwrap_or_else(|| {
+            Webhooks::new(Arc::clone(&engine), WebhookOptions::default(), crate::webhook_payloads())
+        });
         let card_port = CardPort::new(
             Arc::clone(engine.vault()),
             options.card_session_secret.clone(),
@@ -140,6 +148,7 @@ impl AppState {
             card_port: Arc::new(card_port),
             streams: Arc::new(Semaphore::new(crate::pages::live::STREAMS_MAX)),
             batches: Places::new(options.batches),
+            webhooks,
             options,
         }))
     }
@@ -204,6 +213,10 @@ impl AppState {
 
     pub(crate) fn batch_options(&self) -> BatchOptions {
         self.0.options.batches
+    }
+
+    pub(crate) fn webhooks(&self) -> &Arc<Webhooks> {
+        &self.0.webhooks
     }
 
     pub(crate) fn load(&self) -> &Load {

@@ -33,6 +33,7 @@ pub(crate) mod qr_codes;
 pub(crate) mod recent;
 pub(crate) mod refunds;
 pub(crate) mod routing;
+pub(crate) mod webhook_endpoints;
 pub(crate) mod webhooks;
 
 mod path;
