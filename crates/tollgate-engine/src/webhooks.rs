@@ -120,6 +120,11 @@ impl Webhooks {
         tokio::spawn(async move { hooks.run_replays().await });
     }
 
+    /// Tells that something was committed to the store past this engine.
+    pub fn ring(&self) {
+        self.engine.news.notify_one();
+    }
+
     /// Takes nothing new up, and waits for what is under way.
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);

@@ -7,6 +7,7 @@ mod fraud;
 mod overload;
 mod processors;
 mod routing;
+mod webhooks;
 
 use fraud::Fraud;
 use overload::Overload;
@@ -21,6 +22,7 @@ use tollgate_core::card::Secret;
 use tollgate_core::command::Policy;
 use tollgate_engine::enquiry::EnquiryOptions;
 use tollgate_engine::routing::BreakerShare;
+use webhooks::Webhooks;
 
 mod vault;
 
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) passkeys: PasskeySettings,
     pub(crate) vault: VaultSettings,
     pub(crate) fraud: Fraud,
+    pub(crate) webhooks: Webhooks,
     pub(crate) redis: Redis,
     pub(crate) log: Log,
     /// Processor accounts by name.
@@ -356,6 +359,7 @@ impl Config {
         self.breaker.validate()?;
         self.retry.validate()?;
         self.overload.validate()?;
+        self.webhooks.validate()?;
         let url = &self.server.public_url;
         if !url.is_empty() && probe_address(url).is_none() {
             return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));

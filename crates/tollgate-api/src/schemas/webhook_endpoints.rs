@@ -11,19 +11,29 @@ use utoipa::ToSchema;
 #[expect(dead_code, reason = "stands for a schema")]
 pub(crate) struct EndpointSchema {
     /// Where to: `https`, a host of the public internet, no user name, no fragment.
-    #[schema(min_length = 1, max_length = 2048, example = "https://shop.example.com/hooks")]
+    #[schema(max_length = 2048, pattern = r"^https?://[!-~]+$", example = "https://shop.example.com/hooks")]
     url: String,
     /// What you call it.
     #[schema(max_length = 255, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     description: Option<String>,
     /// Types of events; `payment.*` stands for a family, `*` for all. All if not given.
     #[schema(min_items = 1, max_items = 50)]
-    events: Option<Vec<String>>,
+    events: Option<Vec<EventPatternSchema>>,
     /// Whether it is to get something. True if not given; on a change, this also ends a disabling.
     enabled: Option<bool>,
     /// Whether an event waits until the payment's earlier events have arrived or been given up.
     ordered: Option<bool>,
 }
+
+/// A type of event, a family of them, or `*`.
+#[derive(Debug, ToSchema)]
+#[schema(
+    as = WebhookEventPattern,
+    pattern = r"^(\*|mandate\.(\*|revoked)|refund\.(\*|created|failed|succeeded)|review\.(\*|approved|rejected)|payment\.(\*|attempt_ended|authorized|blocked|cancelled|capture_failed|capture_started|captured|completed|created|declined|expired|failed|failed_over|flagged|labelled|late_success|processing|requires_action|return_failed|return_started|returned|void_failed|void_started))$",
+    example = "payment.*"
+)]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct EventPatternSchema(String);
 
 /// How long the old secret stays good.
 #[derive(Debug, ToSchema)]

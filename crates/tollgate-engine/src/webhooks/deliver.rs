@@ -21,7 +21,7 @@ use tollgate_store::error::StoreError;
 use tollgate_store::jobs::{JobStep, Record, Settle, Work, Worked};
 
 /// Waiting deliveries of an endpoint that is well again which are sent at once instead of in their time.
-const HURRIED_MAX: usize = 1_000;
+const HURRIED_MAX: usize = 256;
 
 impl Webhooks {
     /// Sends a leased job's delivery, and writes down what came of it.

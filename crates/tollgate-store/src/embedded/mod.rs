@@ -155,7 +155,7 @@ impl EmbeddedStore {
 
 /// Jobs that were leased when the store was last open are due again.
 fn reclaim_leases(tables: &Tables) -> Result<(), StoreError> {
-    let mut desk = work::Desk::new(tables);
+    let mut desk = work::Desk::new(tables, work::Hints::default());
     let count = desk.reclaim()?;
     if count > 0 {
         let mut batch = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));

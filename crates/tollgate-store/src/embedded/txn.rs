@@ -9,7 +9,7 @@ use crate::commit::{
 };
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::tables::Tables;
-use crate::embedded::work::Desk;
+use crate::embedded::work::{Desk, Hints};
 use crate::embedded::{keys, risk};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
@@ -50,6 +50,7 @@ pub(super) struct State {
     attempts: HashMap<AttemptId, Attempt>,
     balances: HashMap<BalanceKey, Balance>,
     totals: HashMap<(MerchantId, TotalsKey), Totals>,
+    hints: Hints,
 }
 
 impl State {
@@ -60,6 +61,7 @@ impl State {
             attempts: HashMap::new(),
             balances: HashMap::new(),
             totals: HashMap::new(),
+            hints: Hints::default(),
         }
     }
 
@@ -118,6 +120,7 @@ struct Change {
 
 impl<'a> Txn<'a> {
     pub(super) fn new(tables: &'a Tables, state: &'a mut State, policy: Policy, run: u64) -> Self {
+        let hints = std::mem::take(&mut state.hints);
         let rows = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));
         Self {
             tables,
@@ -133,7 +136,7 @@ impl<'a> Txn<'a> {
             idempotency: HashMap::new(),
             messages: HashSet::new(),
             passkeys: HashMap::new(),
-            desk: Desk::new(tables),
+            desk: Desk::new(tables, hints),
             broken: false,
         }
     }
@@ -330,6 +333,7 @@ impl<'a> Txn<'a> {
         }
         self.desk.drain(&mut self.rows);
         self.rows.commit()?;
+        self.state.hints = self.desk.into_hints();
         self.state.trim();
         Ok(())
     }

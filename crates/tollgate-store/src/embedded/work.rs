@@ -14,6 +14,7 @@ use crate::jobs::{
     Worked,
 };
 use fjall::OwnedWriteBatch;
+use std::collections::HashMap;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
 use tollgate_core::job::{ERROR_BYTES_MAX, Job, JobKind, JobState, Lane, Lease, Turn, cut};
 use tollgate_core::webhook::{Delivery, DeliveryState, WebhookEndpoint};
@@ -21,9 +22,25 @@ use tollgate_core::webhook::{Delivery, DeliveryState, WebhookEndpoint};
 /// Most outlived rows that make room for a new one.
 const DROPPED_AT_ONCE: usize = 4;
 
+/// Most lanes whose beginning is remembered.
+const LANES_MAX: usize = 100_000;
+
+/// Where rows begin. What is taken from the front of a queue leaves its traces in the tree for a while; whoever
+/// begins behind them need not step over each. Never ahead of the first row.
+#[derive(Debug, Default)]
+pub(super) struct Hints {
+    /// By kind and lane: no job is due before.
+    due: HashMap<(JobKind, Lane), u64>,
+    /// No ended job is remembered before.
+    ended: Vec<u8>,
+    /// No delivery is older.
+    by_time: Vec<u8>,
+}
+
 /// The tables of jobs and webhooks, as they will be after the batch.
 pub(super) struct Desk<'a> {
     tables: &'a Tables,
+    hints: Hints,
     jobs: Overlay<'a>,
     due: Overlay<'a>,
     turns: Overlay<'a>,
@@ -38,9 +55,10 @@ pub(super) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    pub(super) const fn new(tables: &'a Tables) -> Self {
+    pub(super) const fn new(tables: &'a Tables, hints: Hints) -> Self {
         Self {
             tables,
+            hints,
             jobs: Overlay::new(&tables.jobs, "job"),
             due: Overlay::new(&tables.job_due, "job time"),
             turns: Overlay::new(&tables.job_turns, "job turn"),
@@ -72,6 +90,14 @@ impl<'a> Desk<'a> {
         ] {
             overlay.drain(batch);
         }
+    }
+
+    /// What the next batch may begin with, once this one is written.
+    pub(super) fn into_hints(mut self) -> Hints {
+        if self.hints.due.len() > LANES_MAX {
+            self.hints.due.clear();
+        }
+        self.hints
     }
 
     /// Stages one unit of work. A fault leaves half of it staged: the batch must not be written then.
@@ -117,14 +143,17 @@ impl<'a> Desk<'a> {
         let mut leased = Leased::default();
         for (lane, count) in &wish.lanes {
             let to = keys::due(wish.kind, *lane, u64::MAX, [u8::MAX; 16]);
-            let mut from = keys::due(wish.kind, *lane, 0, [0; 16]).to_vec();
+            let begin_ms = self.hints.due.get(&(wish.kind, *lane)).copied().unwrap_or(0);
+            let mut from = keys::due(wish.kind, *lane, begin_ms, [0; 16]).to_vec();
             let mut taken = 0;
             let next_ms = loop {
                 let Some((key, merchant)) = self.due.first(&from, &to)? else {
+                    self.hints.due.insert((wish.kind, *lane), u64::MAX);
                     break None;
                 };
                 let (at_ms, id, merchant_id) = read_due(&key, &merchant)?;
                 if at_ms > wish.now_ms || taken >= *count || leased.jobs.len() >= LEASES_MAX {
+                    self.hints.due.insert((wish.kind, *lane), at_ms);
                     break (at_ms < u64::MAX).then_some(at_ms);
                 }
                 let mut job =
@@ -287,6 +316,7 @@ impl<'a> Desk<'a> {
             job.is_blocked = false;
             self.jobs.put(&key, &job)?;
             let ended = keys::ended(now_ms, job.id);
+            lower(&mut self.hints.ended, &ended);
             self.ended.put_bytes(&ended, &job.merchant_id.to_bytes());
         } else {
             self.jobs.remove(&key);
@@ -317,6 +347,9 @@ impl<'a> Desk<'a> {
     /// Writes a job that has not ended, with the rows that find it.
     fn place(&mut self, job: &Job) -> Result<(), StoreError> {
         self.jobs.put(&keys::owned(job.merchant_id, job.id.to_bytes()), job)?;
+        if let Some(begin_ms) = self.hints.due.get_mut(&(job.kind, job.lane)) {
+            *begin_ms = job.due_ms().min(*begin_ms);
+        }
         let due = keys::due(job.kind, job.lane, job.due_ms(), job.id.to_bytes());
         self.due.put_bytes(&due, &job.merchant_id.to_bytes());
         if job.lease.is_some() {
@@ -336,7 +369,8 @@ impl<'a> Desk<'a> {
     fn forget_ended(&mut self, now_ms: u64) -> Result<(), StoreError> {
         let to = keys::ended(now_ms.saturating_sub(JOBS_KEPT_MS), JobId::from_u128(0));
         for _ in 0..DROPPED_AT_ONCE {
-            let Some((key, merchant)) = self.ended.first(&[], &to)? else {
+            let Some((key, merchant)) = self.ended.first(&self.hints.ended, &to)? else {
+                raise(&mut self.hints.ended, &to);
                 break;
             };
             if let (Some(id), Some(owner)) = (keys::bytes16(&key, 8), keys::bytes16(&merchant, 0)) {
@@ -353,9 +387,11 @@ impl<'a> Desk<'a> {
         let key = keys::endpoint_delivery(delivery.merchant_id, delivery.endpoint_id, delivery.id);
         self.by_endpoint.put_bytes(&key, &[]);
         self.by_time.put_bytes(&id, &encode(&(delivery.merchant_id, delivery.endpoint_id))?);
-        let oldest = u128::from(now_ms.saturating_sub(DELIVERIES_KEPT_MS)) << 80;
+        let oldest = (u128::from(now_ms.saturating_sub(DELIVERIES_KEPT_MS)) << 80).to_be_bytes();
+        lower(&mut self.hints.by_time, &id);
         for _ in 0..DROPPED_AT_ONCE {
-            let Some((key, owner)) = self.by_time.first(&[], &oldest.to_be_bytes())? else {
+            let Some((key, owner)) = self.by_time.first(&self.hints.by_time, &oldest)? else {
+                raise(&mut self.hints.by_time, &oldest);
                 break;
             };
             let (merchant_id, endpoint_id) = crate::embedded::codec::decode(&owner, "delivery time")?;
@@ -433,6 +469,20 @@ impl<'a> Desk<'a> {
             count += 1;
         }
         Ok(count)
+    }
+}
+
+/// A row was made here.
+fn lower(hint: &mut Vec<u8>, key: &[u8]) {
+    if hint.as_slice() > key {
+        *hint = key.to_vec();
+    }
+}
+
+/// There are no rows before.
+fn raise(hint: &mut Vec<u8>, key: &[u8]) {
+    if hint.as_slice() < key {
+        *hint = key.to_vec();
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tollgate_api::{ApiOptions, AppState, BatchOptions, Lifecycle, ServerOptions};
 use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
+use tollgate_engine::webhooks::Webhooks;
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
@@ -87,6 +88,11 @@ pub(crate) async fn serve(
     if let Some(share) = config.redis.share()? {
         tokio::spawn(share.run(Arc::clone(&engine)));
     }
+    let webhooks =
+        Webhooks::new(Arc::clone(&engine), config.webhooks.options(), tollgate_api::webhook_payloads());
+    if config.webhooks.enabled {
+        webhooks.start();
+    }
     let lifecycle = Lifecycle::default();
     let load = config.overload.load(&engine);
     load.start();
@@ -102,6 +108,7 @@ pub(crate) async fn serve(
             batches_max: config.server.batches_max,
         },
         load: load.clone(),
+        webhooks: Some(Arc::clone(&webhooks)),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     let options = ServerOptions {
@@ -126,6 +133,7 @@ pub(crate) async fn serve(
         let left = engine.flows_under_way();
         tracing::warn!(left, "stopped with payments under way; the next start settles them by enquiry");
     }
+    webhooks.stop().await;
     tracing::info!("stopped");
     Ok(())
 }
