@@ -379,3 +379,20 @@ async fn endpoints_belong_to_one_merchant_and_their_health_is_noted() {
     record(health(None, None)).await;
     assert!(store.webhook_endpoints(merchant(1)).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_lane_that_was_empty_or_ahead_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    assert!(lease(&*store, OWNER, NOW_MS, &[(1, 9)]).await.jobs.is_empty());
+    work(&*store, NOW_MS, vec![enqueue(job(1, 1, NOW_MS + 500))]).await;
+    assert!(lease(&*store, OWNER, NOW_MS, &[(1, 9)]).await.jobs.is_empty());
+    // Earlier than anything the lane had.
+    work(&*store, NOW_MS, vec![enqueue(job(2, 1, NOW_MS - 500))]).await;
+    let leased = lease(&*store, OWNER, NOW_MS, &[(1, 9)]).await.jobs;
+    assert_eq!(ids(&leased), [2]);
+    let retry = Settle::Retry { at_ms: NOW_MS + 100, error: String::new() };
+    work(&*store, NOW_MS, vec![settle(&leased[0], OWNER, retry)]).await;
+    assert_eq!(ids(&lease(&*store, OWNER, NOW_MS + 100, &[(1, 9)]).await.jobs), [2]);
+    assert_eq!(ids(&lease(&*store, OWNER, NOW_MS + 500, &[(1, 9)]).await.jobs), [1]);
+}
