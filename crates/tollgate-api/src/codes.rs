@@ -93,6 +93,8 @@ codes! {
         "It was revoked, has expired or was rotated. Use another, or make a new one.";
     TOO_MANY_API_KEYS 409 "too_many_api_keys" "There are as many API keys as there may be"
         "Use the keys there are; rotate instead of making new ones.";
+    TOO_MANY_ENDPOINTS 409 "too_many_endpoints" "The account has as many webhook endpoints as it may have"
+        "Delete one first; an account may have 50.";
     PAYLOAD_TOO_LARGE 413 "payload_too_large" "The body is too large"
         "Most bodies may have 64 KiB.";
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported_media_type" "The body is not announced as JSON"

@@ -6,6 +6,7 @@
 
 pub(crate) mod methods;
 pub(crate) mod routing;
+pub(crate) mod webhook_endpoints;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};

@@ -46,6 +46,7 @@ pub use load::{LimiterOptions, Load};
 pub use routes::batch::BatchOptions;
 pub use server::{ServerOptions, serve};
 pub use state::{ApiOptions, AppState, Lifecycle};
+pub use views::webhook_endpoints::payloads as webhook_payloads;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -55,7 +56,7 @@ use routes::{
     checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list,
     mandate, metrics, openapi as openapi_route, partners as partner_routes, passkeys as passkey_routes,
     payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing,
-    tokens as token_routes, webhooks,
+    tokens as token_routes, webhook_endpoints, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -147,6 +148,26 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/api_keys/{id}", get(api_keys::get_key))
         .route("/api/v1/api_keys/{id}/rotate", post(api_keys::rotate_key))
         .route("/api/v1/api_keys/{id}/revoke", post(api_keys::revoke_key))
+        .route(
+            "/api/v1/webhook_endpoints",
+            post(webhook_endpoints::endpoints::create_endpoint)
+                .get(webhook_endpoints::endpoints::list_endpoints),
+        )
+        .route(
+            "/api/v1/webhook_endpoints/{id}",
+            get(webhook_endpoints::endpoints::get_endpoint)
+                .put(webhook_endpoints::endpoints::put_endpoint)
+                .delete(webhook_endpoints::endpoints::delete_endpoint),
+        )
+        .route(
+            "/api/v1/webhook_endpoints/{id}/rotate_secret",
+            post(webhook_endpoints::actions::rotate_secret),
+        )
+        .route("/api/v1/webhook_endpoints/{id}/test", post(webhook_endpoints::actions::send_test))
+        .route("/api/v1/webhook_endpoints/{id}/replay", post(webhook_endpoints::actions::replay))
+        .route("/api/v1/webhook_deliveries", get(webhook_endpoints::deliveries::list_deliveries))
+        .route("/api/v1/webhook_deliveries/{id}", get(webhook_endpoints::deliveries::get_delivery))
+        .route("/api/v1/webhook_deliveries/{id}/retry", post(webhook_endpoints::deliveries::retry_delivery))
         .route("/api/v1/webhooks/{processor}", post(webhooks::receive_webhook))
         .route("/health", get(health::health))
         .route("/health/detailed", get(health::health_detailed))

@@ -9,7 +9,7 @@ use crate::routes::{
     analytics, api_keys, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
     confirmations, create, docs, emi, events, fraud, health, list, mandate, metrics, openapi, partners,
     passkeys, payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing, tokens,
-    webhooks,
+    webhook_endpoints, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -91,6 +91,17 @@ use utoipa::{Modify, OpenApi};
         routing::policy::try_policy,
         routing::health::get_health,
         routing::events::list_events,
+        webhook_endpoints::endpoints::create_endpoint,
+        webhook_endpoints::endpoints::list_endpoints,
+        webhook_endpoints::endpoints::get_endpoint,
+        webhook_endpoints::endpoints::put_endpoint,
+        webhook_endpoints::endpoints::delete_endpoint,
+        webhook_endpoints::actions::rotate_secret,
+        webhook_endpoints::actions::send_test,
+        webhook_endpoints::actions::replay,
+        webhook_endpoints::deliveries::list_deliveries,
+        webhook_endpoints::deliveries::get_delivery,
+        webhook_endpoints::deliveries::retry_delivery,
         webhooks::receive_webhook,
         health::health,
         health::health_detailed,
@@ -99,7 +110,7 @@ use utoipa::{Modify, OpenApi};
         openapi::openapi,
         docs::docs,
     ),
-    components(schemas(ProblemBody, payment::Expand)),
+    components(schemas(ProblemBody, payment::Expand, webhook_endpoints::deliveries::StatusParameter)),
     tags(
         (name = "Payments", description = "Taking money"),
         (name = "Checkout", description = "Payment pages hosted here"),
@@ -111,6 +122,7 @@ use utoipa::{Modify, OpenApi};
         (name = "Routing", description = "Which processor a payment goes to, and why"),
         (name = "Reports", description = "Where it stands"),
         (name = "Events", description = "What happened"),
+        (name = "Webhooks out", description = "Being told what happened"),
         (name = "Webhooks", description = "What processors tell"),
         (name = "Platform", description = "For those who run the gateway"),
         (name = "Access", description = "Who may do what"),

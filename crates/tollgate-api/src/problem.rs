@@ -312,6 +312,8 @@ documented_problems! {
     PictureProblems [401, 403, 404, 409, 422, 429, 500, 503];
     /// Of a question asked in a body.
     AskProblems [400, 401, 403, 408, 413, 415, 422, 429, 500, 503];
+    /// Of a webhook endpoint, and what is done with it.
+    EndpointProblems [400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of beginning a payment.
     CreateProblems [400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of looking after partners.

@@ -50,6 +50,7 @@ pub(crate) mod batch;
 pub(crate) mod fraud;
 pub(crate) mod methods;
 pub(crate) mod routing;
+pub(crate) mod webhook_endpoints;
 
 fn one_of_names(description: &str, names: impl IntoIterator<Item = String>) -> Schema {
     ObjectBuilder::new()

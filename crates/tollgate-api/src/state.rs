@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tollgate_core::card::Secret;
 use tollgate_core::id::MerchantId;
 use tollgate_engine::Engine;
+use tollgate_engine::webhooks::{WebhookOptions, Webhooks};
 use tollgate_vault::CardSession;
 
 /// Where the program stands. Cheap to clone; all clones are one.
@@ -85,6 +86,8 @@ pub struct ApiOptions {
     pub tokens: Option<Tokens>,
     /// How often callers may call; none: as often as they like.
     pub rate_limits: Option<RateLimitOptions>,
+    /// Sends webhooks; none: endpoints can be kept, but nothing is sent.
+    pub webhooks: Option<Arc<Webhooks>>,
 }
 
 impl Default for ApiOptions {
@@ -101,6 +104,7 @@ impl Default for ApiOptions {
             load: Load::default(),
             tokens: None,
             rate_limits: None,
+            webhooks: None,
         }
     }
 }
@@ -131,6 +135,7 @@ struct Inner {
     card_port: Arc<CardPort>,
     streams: Arc<Semaphore>,
     batches: Arc<Places>,
+    webhooks: Arc<Webhooks>,
     options: ApiOptions,
 }
 
@@ -144,6 +149,9 @@ impl AppState {
         prometheus: PrometheusHandle,
         options: ApiOptions,
     ) -> Self {
+        let webhooks = options.webhooks.clone().unwrap_or_else(|| {
+            Webhooks::new(Arc::clone(&engine), WebhookOptions::default(), crate::webhook_payloads())
+        });
         let card_port = CardPort::new(
             Arc::clone(engine.vault()),
             options.card_session_secret.clone(),
@@ -162,6 +170,7 @@ impl AppState {
             card_port: Arc::new(card_port),
             streams: Arc::new(Semaphore::new(crate::pages::live::STREAMS_MAX)),
             batches: Places::new(options.batches),
+            webhooks,
             options,
         }))
     }
@@ -255,6 +264,10 @@ impl AppState {
 
     pub(crate) fn batch_options(&self) -> BatchOptions {
         self.0.options.batches
+    }
+
+    pub(crate) fn webhooks(&self) -> &Arc<Webhooks> {
+        &self.0.webhooks
     }
 
     pub(crate) fn load(&self) -> &Load {

@@ -7,6 +7,7 @@ mod checkout;
 pub(crate) mod method;
 pub(crate) mod methods;
 mod routing;
+pub(crate) mod webhook_endpoints;
 
 pub(crate) use checkout::{OPEN_S_MAX, OPEN_S_MIN, checkout, offered};
 pub(crate) use routing::preview;

@@ -160,6 +160,35 @@ id_type!(
     /// A customer's passkey.
     PasskeyId, "psk_"
 );
+id_type!(
+    /// A job of the durable queue.
+    JobId, "job_"
+);
+id_type!(
+    /// Where a merchant wants its events sent.
+    WebhookEndpointId, "whe_"
+);
+id_type!(
+    /// One event on its way to one endpoint.
+    DeliveryId, "whd_"
+);
+
+impl DeliveryId {
+    /// The delivery of an event to an endpoint: always the same, so that an event is on its way once and a
+    /// replay carries the first delivery's id. It sorts by the event's time.
+    #[must_use]
+    pub const fn of(event: EventId, endpoint: WebhookEndpointId) -> Self {
+        Self(event.as_u128() ^ (endpoint.as_u128() & 0x000F_FFFF_FFFF_FFFF))
+    }
+
+    /// What the receiver knows it by: the `webhook-id` header.
+    #[must_use]
+    pub fn message_id(self) -> String {
+        let mut text = String::from("msg_");
+        base62::encode_into(self.0, &mut text);
+        text
+    }
+}
 
 impl AttemptId {
     /// The reference given to the processor: 22 alphanumeric characters, chosen by us and durable
@@ -211,6 +240,22 @@ mod tests {
         let id = PaymentId::from_u128(7);
         assert_eq!(id.to_string().parse::<RefundId>(), Err(InvalidId));
         assert_eq!("pay_".parse::<PaymentId>(), Err(InvalidId));
+    }
+
+    #[test]
+    fn deliveries_of_one_event_differ_and_are_the_same_every_time() {
+        let parts = |random| IdParts { unix_ms: 77, sub_ms: 5, bucket: 9, random };
+        let (event, other) = (EventId::from_parts(parts(1)), EventId::from_parts(parts(2)));
+        let (a, b) = (
+            WebhookEndpointId::from_parts(parts(3)),
+            WebhookEndpointId::from_parts(parts(0x000F_FFFF_0000_0000)),
+        );
+        let id = DeliveryId::of(event, a);
+        assert_eq!(id, DeliveryId::of(event, a));
+        assert_ne!(id, DeliveryId::of(event, b));
+        assert_ne!(id, DeliveryId::of(other, a));
+        assert_eq!((id.unix_ms(), id.bucket()), (77, 9));
+        assert!(id.message_id().starts_with("msg_") && id.message_id().len() == 26);
     }
 
     #[test]

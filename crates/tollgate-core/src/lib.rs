@@ -24,6 +24,7 @@ pub mod emv_qr;
 pub mod event;
 pub mod failure;
 pub mod id;
+pub mod job;
 pub mod ledger;
 pub mod mandate;
 pub mod merchant;
@@ -42,6 +43,7 @@ pub mod saved_card;
 pub mod totals;
 pub mod transition;
 pub mod upi_link;
+pub mod webhook;
 
 mod json;
 mod wide;

@@ -1,9 +1,10 @@
 //! Notices: what happened to the gateway itself, not to a payment.
 
 use crate::attempt::ProcessorName;
-use crate::id::EventId;
+use crate::id::{EventId, MerchantId, WebhookEndpointId};
 use crate::method::MethodFamily;
 use crate::routing::breaker::BreakerState;
+use crate::webhook::DisabledBecause;
 use serde::{Deserialize, Serialize};
 
 /// Something that happened.
@@ -32,5 +33,14 @@ pub enum NoticeKind {
         to: BreakerState,
         /// Whether another gateway said so.
         learned: bool,
+    },
+    /// A webhook endpoint gets nothing any more, without its merchant's wish.
+    WebhookEndpointDisabled {
+        /// Whose.
+        merchant_id: MerchantId,
+        /// Which.
+        endpoint_id: WebhookEndpointId,
+        /// Why.
+        because: DisabledBecause,
     },
 }

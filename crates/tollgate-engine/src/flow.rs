@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::{PaymentEvent, PaymentTerms};
@@ -81,6 +82,8 @@ pub struct Engine {
     pub(crate) router: Arc<Router>,
     pub(crate) modes: Modes,
     pub(crate) pressure: Arc<Pressure>,
+    /// Rings with every event that was committed.
+    pub(crate) news: Arc<Notify>,
     flows: AtomicUsize,
     flows_max: usize,
 }
@@ -130,6 +133,7 @@ impl Engine {
             desk: options.desk,
             risk: Screener::new(options.fraud),
             pressure: Arc::default(),
+            news: Arc::default(),
             flows: AtomicUsize::new(0),
             flows_max: options.flows_max,
         })
@@ -522,6 +526,7 @@ impl Engine {
         let committed = self.pressure.timed(self.store.commit(commit)).await?;
         if let Some(record) = &committed.event {
             self.watchers.tell(committed.payment.id);
+            self.news.notify_one();
             let mode = self.modes.of(committed.payment.merchant_id);
             self.risk.hear(mode, &committed.payment, &record.event);
             self.router.hear(mode, &committed.payment, &record.event);

@@ -28,6 +28,7 @@ pub mod routing;
 mod sandbox;
 mod send;
 pub mod watch;
+pub mod webhooks;
 
 pub use error::EngineError;
 pub use flow::{Answer, Engine, EngineOptions};

@@ -18,6 +18,7 @@ mod paytm;
 mod payu;
 mod phonepe;
 mod razorpay;
+pub mod receivers;
 pub mod routing;
 pub mod server;
 mod stripe;

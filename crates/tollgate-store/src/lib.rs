@@ -8,6 +8,7 @@ pub mod audit;
 pub mod commit;
 pub mod embedded;
 pub mod error;
+pub mod jobs;
 pub mod query;
 
 mod trail;
@@ -15,6 +16,7 @@ mod trail;
 use async_trait::async_trait;
 use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
 use error::StoreError;
+use jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked};
 use query::{Deadline, PaymentFilter, PaymentPage, PolicyKind, RiskList};
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
@@ -23,8 +25,10 @@ use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{
-    ApiKeyId, AttemptId, CheckoutId, EventId, MerchantId, PartnerId, PaymentId, RefundId,
+    ApiKeyId, AttemptId, CheckoutId, DeliveryId, EventId, JobId, MerchantId, PartnerId, PaymentId, RefundId,
+    WebhookEndpointId,
 };
+use tollgate_core::job::{Job, JobKind, Lane};
 use tollgate_core::ledger::{Account, Balance, Posting};
 use tollgate_core::merchant::Merchant;
 use tollgate_core::notice::Notice;
@@ -34,6 +38,7 @@ use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
 use tollgate_core::totals::{Totals, TotalsKey};
+use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 
 /// A durable store of merchants, payments and their books.
 ///
@@ -75,6 +80,53 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// Where the audit log ends, as it is noted apart from it.
     async fn audit_head(&self) -> Result<Head, StoreError>;
+
+    /// Makes changes of jobs, and of what belongs to them, durable together.
+    async fn work(&self, work: Work) -> Result<Worked, CommitError>;
+
+    /// Leases jobs that are due.
+    async fn lease_jobs(&self, wish: LeaseWish) -> Result<Leased, CommitError>;
+
+    /// A job.
+    async fn job(&self, merchant_id: MerchantId, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// A merchant's jobs, newest first.
+    async fn jobs(&self, merchant_id: MerchantId, filter: JobFilter) -> Result<Vec<Job>, StoreError>;
+
+    /// The lanes after one that have jobs of a kind, and when the first of each is due.
+    async fn job_lanes(
+        &self,
+        kind: JobKind,
+        after: Option<Lane>,
+        limit: usize,
+    ) -> Result<Vec<DueLane>, StoreError>;
+
+    /// How many jobs of a kind have not ended, as far as is counted.
+    async fn job_depth(&self, kind: JobKind) -> Result<usize, StoreError>;
+
+    /// The last sequence number that a reader of the event log has read.
+    async fn log_read(&self, reader: LogReader) -> Result<u64, StoreError>;
+
+    /// A webhook endpoint.
+    async fn webhook_endpoint(
+        &self,
+        merchant_id: MerchantId,
+        id: WebhookEndpointId,
+    ) -> Result<Option<WebhookEndpoint>, StoreError>;
+
+    /// A merchant's webhook endpoints, oldest first.
+    async fn webhook_endpoints(&self, merchant_id: MerchantId) -> Result<Vec<WebhookEndpoint>, StoreError>;
+
+    /// A delivery.
+    async fn delivery(&self, merchant_id: MerchantId, id: DeliveryId)
+    -> Result<Option<Delivery>, StoreError>;
+
+    /// A page of a merchant's deliveries, newest first.
+    async fn deliveries(
+        &self,
+        merchant_id: MerchantId,
+        filter: DeliveryFilter,
+    ) -> Result<DeliveryPage, StoreError>;
 
     /// A merchant.
     async fn merchant(&self, id: MerchantId) -> Result<Option<Merchant>, StoreError>;

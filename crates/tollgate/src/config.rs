@@ -10,6 +10,7 @@ mod overload;
 mod processors;
 mod rate_limits;
 mod routing;
+mod webhooks;
 
 use audit::Audit;
 use auth::Auth;
@@ -29,6 +30,7 @@ use tollgate_core::card::Secret;
 use tollgate_core::command::Policy;
 use tollgate_engine::enquiry::EnquiryOptions;
 use tollgate_engine::routing::BreakerShare;
+use webhooks::Webhooks;
 
 mod vault;
 
@@ -52,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) passkeys: PasskeySettings,
     pub(crate) vault: VaultSettings,
     pub(crate) fraud: Fraud,
+    pub(crate) webhooks: Webhooks,
     pub(crate) redis: Redis,
     pub(crate) log: Log,
     /// Processor accounts by name.
@@ -379,6 +382,7 @@ impl Config {
         self.overload.validate()?;
         self.rate_limits.validate()?;
         self.auth.validate()?;
+        self.webhooks.validate()?;
         let url = &self.server.public_url;
         if !url.is_empty() && probe_address(url).is_none() {
             return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));

@@ -35,6 +35,8 @@ enum Command {
     Simulate(commands::simulate::Args),
     /// Measures a running gateway.
     Load(commands::load::Args),
+    /// Measures webhooks out, with receivers of which some are ill.
+    LoadWebhooks(commands::load_webhooks::Args),
     /// Audits a store, and compares it with the simulators' books.
     Verify(commands::verify::Args),
     /// Breaks everything while payments run, and audits what is left.
@@ -76,6 +78,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Serve => commands::serve::run(config).await,
             Command::Simulate(args) => commands::simulate::run(config, args).await,
             Command::Load(args) => commands::load::run(args).await,
+            Command::LoadWebhooks(args) => commands::load_webhooks::run(args).await,
             Command::Verify(args) => commands::verify::run(config, args).await,
             Command::Chaos(args) => commands::chaos::run(config, args).await,
             Command::Reconcile(args) => commands::reconcile::run(config, args).await,

@@ -116,6 +116,17 @@ endpoints! {
     PUT "/api/v1/merchants/{id}/rate_limits" LimitsManage Admin;
     DELETE "/api/v1/merchants/{id}/rate_limits" LimitsManage Admin;
     GET "/api/v1/audit" AuditRead Bulk;
+    POST "/api/v1/webhook_endpoints" WebhooksManage Admin;
+    GET "/api/v1/webhook_endpoints" WebhooksRead Ordinary;
+    GET "/api/v1/webhook_endpoints/{id}" WebhooksRead Ordinary;
+    PUT "/api/v1/webhook_endpoints/{id}" WebhooksManage Admin;
+    DELETE "/api/v1/webhook_endpoints/{id}" WebhooksManage Admin;
+    POST "/api/v1/webhook_endpoints/{id}/rotate_secret" WebhooksManage Admin;
+    POST "/api/v1/webhook_endpoints/{id}/test" WebhooksManage Admin;
+    POST "/api/v1/webhook_endpoints/{id}/replay" WebhooksManage Admin;
+    GET "/api/v1/webhook_deliveries" WebhooksRead Bulk;
+    GET "/api/v1/webhook_deliveries/{id}" WebhooksRead Ordinary;
+    POST "/api/v1/webhook_deliveries/{id}/retry" WebhooksManage Admin;
     POST "/api/v1/partners" PartnersManage Admin;
     GET "/api/v1/partners" PartnersRead Bulk;
     POST "/api/v1/partners/import" PartnersManage Bulk;

@@ -168,7 +168,7 @@ async fn read_reply(stream: &mut TcpStream) -> String {
 /// Callers that are slow to send their bodies cannot fill the places of others.
 #[tokio::test]
 async fn slow_bodies_take_no_place() {
-    let load = load(2);
+    let (load, pressure) = load_with(2);
     let app = Router::new().fallback(any(|body: axum::body::Bytes| async { body }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -180,7 +180,9 @@ async fn slow_bodies_take_no_place() {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(head).await.unwrap();
         slow.push(stream);
-        while load.view().unwrap().under_way < held {
+        let waits = || load.view().is_some_and(|view| (view.under_way, view.working) == (held, 0));
+        while !waits() {
+            pressure.next_look();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -38,6 +38,7 @@ pub(crate) mod recent;
 pub(crate) mod refunds;
 pub(crate) mod routing;
 pub(crate) mod tokens;
+pub(crate) mod webhook_endpoints;
 pub(crate) mod webhooks;
 
 mod path;

@@ -12,3 +12,4 @@ pub(crate) mod refund;
 pub(crate) mod risk;
 pub(crate) mod routing;
 pub(crate) mod text;
+pub(crate) mod webhook_endpoints;

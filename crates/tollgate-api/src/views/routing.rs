@@ -330,10 +330,12 @@ impl LaneView {
 }
 
 impl<'a> NoticeView<'a> {
-    /// Of a notice.
-    pub(crate) fn new(notice: &'a Notice) -> Self {
-        let NoticeKind::BreakerChanged { processor, method, from, to, learned } = &notice.kind;
-        Self {
+    /// Of a notice that is about a processor.
+    pub(crate) fn new(notice: &'a Notice) -> Option<Self> {
+        let NoticeKind::BreakerChanged { processor, method, from, to, learned } = &notice.kind else {
+            return None;
+        };
+        Some(Self {
             id: Shown(notice.id),
             object: "routing_event",
             kind: "breaker.changed",
@@ -343,7 +345,7 @@ impl<'a> NoticeView<'a> {
             to: to.as_str(),
             learned: *learned,
             created_at: At(notice.at_ms),
-        }
+        })
     }
 }
 
@@ -414,7 +416,7 @@ mod tests {
             learned: false,
         };
         let notice = Notice { id: EventId::from_u128(1), at_ms: 5, kind };
-        let mut view = shown(&NoticeView::new(&notice));
+        let mut view = shown(&NoticeView::new(&notice).unwrap());
         assert_eq!(view["id"].take(), json!(EventId::from_u128(1).to_string()));
         let expected = json!({
             "id": null, "object": "routing_event", "type": "breaker.changed", "processor": "payu",

@@ -43,6 +43,8 @@ impl Engine {
             after = page.last().map(|notice| notice.id).or(after);
             found.extend(page.into_iter().filter(|notice| match &notice.kind {
                 NoticeKind::BreakerChanged { processor, .. } => may_use(processor),
+                // Its merchant sees it at the endpoint.
+                NoticeKind::WebhookEndpointDisabled { .. } => false,
             }));
             if is_last || found.len() >= limit {
                 found.truncate(limit);

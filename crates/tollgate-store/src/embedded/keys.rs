@@ -3,7 +3,8 @@
 use crate::query::{PolicyKind, RiskList};
 use std::ops::Range;
 use tollgate_core::currency::Currency;
-use tollgate_core::id::{CheckoutId, MerchantId, PasskeyId, PaymentId};
+use tollgate_core::id::{CheckoutId, DeliveryId, JobId, MerchantId, PasskeyId, PaymentId, WebhookEndpointId};
+use tollgate_core::job::{JobKind, Lane};
 use tollgate_core::ledger::Account;
 use tollgate_core::method::MethodKind;
 use tollgate_core::totals::TotalsKey;
@@ -141,6 +142,54 @@ pub(super) fn read_totals(key: &[u8]) -> Option<TotalsKey> {
     let currency = std::str::from_utf8(key.get(20..23)?).ok()?.parse().ok()?;
     let method = *MethodKind::ALL.get(usize::from(*key.get(23)?))?;
     Some(TotalsKey { hour, currency, method })
+}
+
+/// A job's kind and lane, when the queue looks at it next, and the job.
+pub(super) fn due(kind: JobKind, lane: Lane, at_ms: u64, id: [u8; 16]) -> [u8; 41] {
+    let mut key = [0; 41];
+    key[0] = match kind {
+        JobKind::WebhookDelivery => 1,
+        JobKind::WebhookReplay => 2,
+    };
+    key[1..17].copy_from_slice(&lane);
+    key[17..25].copy_from_slice(&at_ms.to_be_bytes());
+    key[25..].copy_from_slice(&id);
+    key
+}
+
+/// A lane, a row of it, a place there, and the job.
+pub(super) fn turn(lane: Lane, row: [u8; 16], order: u64, id: JobId) -> [u8; 56] {
+    let mut key = [0; 56];
+    key[..16].copy_from_slice(&lane);
+    key[16..32].copy_from_slice(&row);
+    key[32..40].copy_from_slice(&order.to_be_bytes());
+    key[40..].copy_from_slice(&id.to_bytes());
+    key
+}
+
+/// All places of a row, the very last left out.
+pub(super) fn turns(lane: Lane, row: [u8; 16]) -> ([u8; 56], [u8; 56]) {
+    (turn(lane, row, 0, JobId::from_u128(0)), turn(lane, row, u64::MAX, JobId::from_u128(u128::MAX)))
+}
+
+/// When a job ended, and the job.
+pub(super) fn ended(at_ms: u64, id: JobId) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[..8].copy_from_slice(&at_ms.to_be_bytes());
+    key[8..].copy_from_slice(&id.to_bytes());
+    key
+}
+
+/// Merchant, endpoint and delivery.
+pub(super) fn endpoint_delivery(
+    merchant_id: MerchantId,
+    endpoint: WebhookEndpointId,
+    id: DeliveryId,
+) -> [u8; 48] {
+    let mut key = [0; 48];
+    key[..32].copy_from_slice(&owned(merchant_id, endpoint.to_bytes()));
+    key[32..].copy_from_slice(&id.to_bytes());
+    key
 }
 
 /// 16 bytes at a place of a key, as an id's bytes.

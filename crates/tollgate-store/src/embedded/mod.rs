@@ -5,8 +5,10 @@
 mod admin;
 mod anchor;
 mod api_keys;
+mod backlog;
 mod codec;
 mod keys;
+mod overlay;
 mod read;
 mod risk;
 mod schema;
@@ -14,10 +16,12 @@ mod tables;
 mod txn;
 mod volumes;
 mod windows;
+mod work;
 mod writer;
 
 use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
 use crate::error::StoreError;
+use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use anchor::Anchors;
 use fjall::Database;
 use std::path::{Path, PathBuf};
@@ -110,6 +114,7 @@ impl EmbeddedStore {
         let meta = database.keyspace("meta", fjall::KeyspaceCreateOptions::default)?;
         schema::migrate(&database, &meta, schema::MIGRATIONS, schema::VERSION)?;
         let tables = Arc::new(Tables::open(database, options.idempotency_ms)?);
+        reclaim_leases(&tables)?;
         let sequence = match tables.events.last_key_value() {
             None => 0,
             Some(last) => keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?,
@@ -165,6 +170,27 @@ impl EmbeddedStore {
     async fn submit_upkeep(&self, change: Upkeep) -> Result<(), CommitError> {
         self.submit(true, |answer| Job::Upkeep(change, answer)).await
     }
+
+    async fn submit_work(&self, work: Work) -> Result<Worked, CommitError> {
+        self.submit(false, |answer| Job::Work(Box::new(work), answer)).await
+    }
+
+    async fn submit_lease(&self, wish: LeaseWish) -> Result<Leased, CommitError> {
+        self.submit(false, |answer| Job::Lease(wish, answer)).await
+    }
+}
+
+/// Jobs that were leased when the store was last open are due again.
+fn reclaim_leases(tables: &Tables) -> Result<(), StoreError> {
+    let mut desk = work::Desk::new(tables, work::Hints::default());
+    let count = desk.reclaim()?;
+    if count > 0 {
+        let mut batch = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));
+        desk.drain(&mut batch);
+        batch.commit()?;
+        tracing::debug!(count, "jobs of an earlier run are due again");
+    }
+    Ok(())
 }
 
 /// Whether a unit of work begins something new at a caller's wish.

@@ -5,8 +5,11 @@ use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Up
 use crate::embedded::admin::AUDIT_HEAD;
 use crate::embedded::codec::decode;
 use crate::embedded::tables::Tables;
-use crate::embedded::{EmbeddedStore, api_keys, keys, risk, txn};
+use crate::embedded::{EmbeddedStore, api_keys, backlog, keys, risk, txn};
 use crate::error::StoreError;
+use crate::jobs::{
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
+};
 use crate::query::{
     Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, PolicyKind, RiskList, SCAN_MAX,
 };
@@ -23,8 +26,10 @@ use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{
-    ApiKeyId, AttemptId, CheckoutId, EventId, MerchantId, PartnerId, PaymentId, RefundId,
+    ApiKeyId, AttemptId, CheckoutId, DeliveryId, EventId, JobId, MerchantId, PartnerId, PaymentId, RefundId,
+    WebhookEndpointId,
 };
+use tollgate_core::job::{Job, JobKind, Lane};
 use tollgate_core::ledger::{Account, Balance, Posting};
 use tollgate_core::merchant::Merchant;
 use tollgate_core::notice::Notice;
@@ -34,6 +39,7 @@ use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
 use tollgate_core::totals::{Totals, TotalsKey};
+use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 
 #[async_trait]
 impl Store for EmbeddedStore {
@@ -112,6 +118,68 @@ impl Store for EmbeddedStore {
 
     async fn audit_head(&self) -> Result<Head, StoreError> {
         Ok(row(&self.tables.meta, AUDIT_HEAD, "end of the audit log")?.unwrap_or_default())
+    }
+
+    async fn work(&self, work: Work) -> Result<Worked, CommitError> {
+        self.submit_work(work).await
+    }
+
+    async fn lease_jobs(&self, wish: LeaseWish) -> Result<Leased, CommitError> {
+        self.submit_lease(wish).await
+    }
+
+    async fn job(&self, merchant_id: MerchantId, id: JobId) -> Result<Option<Job>, StoreError> {
+        row(&self.tables.jobs, &keys::owned(merchant_id, id.to_bytes()), "job")
+    }
+
+    async fn jobs(&self, merchant_id: MerchantId, filter: JobFilter) -> Result<Vec<Job>, StoreError> {
+        self.scan(move |view| backlog::jobs(view, merchant_id, filter)).await
+    }
+
+    async fn job_lanes(
+        &self,
+        kind: JobKind,
+        after: Option<Lane>,
+        limit: usize,
+    ) -> Result<Vec<DueLane>, StoreError> {
+        self.scan(move |view| backlog::lanes(view, kind, after, limit)).await
+    }
+
+    async fn job_depth(&self, kind: JobKind) -> Result<usize, StoreError> {
+        self.scan(move |view| backlog::depth(view, kind)).await
+    }
+
+    async fn log_read(&self, reader: LogReader) -> Result<u64, StoreError> {
+        Ok(row(&self.tables.log_readers, reader.as_str().as_bytes(), "log reader")?.unwrap_or(0))
+    }
+
+    async fn webhook_endpoint(
+        &self,
+        merchant_id: MerchantId,
+        id: WebhookEndpointId,
+    ) -> Result<Option<WebhookEndpoint>, StoreError> {
+        row(&self.tables.webhook_endpoints, &keys::owned(merchant_id, id.to_bytes()), "webhook endpoint")
+    }
+
+    async fn webhook_endpoints(&self, merchant_id: MerchantId) -> Result<Vec<WebhookEndpoint>, StoreError> {
+        let rows = self.view().snapshot.prefix(&self.tables.webhook_endpoints, merchant_id.to_bytes());
+        rows.map(|row| decode(&row.value()?, "webhook endpoint")).collect()
+    }
+
+    async fn delivery(
+        &self,
+        merchant_id: MerchantId,
+        id: DeliveryId,
+    ) -> Result<Option<Delivery>, StoreError> {
+        row(&self.tables.deliveries, &keys::owned(merchant_id, id.to_bytes()), "delivery")
+    }
+
+    async fn deliveries(
+        &self,
+        merchant_id: MerchantId,
+        filter: DeliveryFilter,
+    ) -> Result<DeliveryPage, StoreError> {
+        self.scan(move |view| backlog::deliveries(view, merchant_id, filter)).await
     }
 
     async fn merchant(&self, id: MerchantId) -> Result<Option<Merchant>, StoreError> {

@@ -31,6 +31,17 @@
 //! | `audit` | sequence | `AuditRecord` |
 //! | `merchant_audit` | merchant, sequence | – |
 //! | `deadlines` | time, payment | merchant |
+//! | `jobs` | merchant, job | `Job` |
+//! | `job_due` | kind, lane, time, job | merchant |
+//! | `job_turns` | lane, row, place, job | merchant |
+//! | `job_leases` | job | merchant |
+//! | `job_ended` | time, job | merchant |
+//! | `log_readers` | reader | sequence |
+//! | `webhook_endpoints` | merchant, endpoint | `WebhookEndpoint` |
+//! | `deliveries` | merchant, delivery | `Delivery` |
+//! | `endpoint_deliveries` | merchant, endpoint, delivery | – |
+//! | `dead_deliveries` | merchant, delivery | – |
+//! | `delivery_times` | delivery | merchant and endpoint |
 //! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
 //! | `messages_<day>` | digest | – |
 
@@ -79,6 +90,17 @@ pub(super) struct Tables {
     pub(super) audit: Keyspace,
     pub(super) merchant_audit: Keyspace,
     pub(super) deadlines: Keyspace,
+    pub(super) jobs: Keyspace,
+    pub(super) job_due: Keyspace,
+    pub(super) job_turns: Keyspace,
+    pub(super) job_leases: Keyspace,
+    pub(super) job_ended: Keyspace,
+    pub(super) log_readers: Keyspace,
+    pub(super) webhook_endpoints: Keyspace,
+    pub(super) deliveries: Keyspace,
+    pub(super) endpoint_deliveries: Keyspace,
+    pub(super) dead_deliveries: Keyspace,
+    pub(super) delivery_times: Keyspace,
     pub(super) idempotency: Windows,
     pub(super) messages: Windows,
 }
@@ -119,6 +141,17 @@ impl Tables {
             audit: open("audit", SMALL)?,
             merchant_audit: open("merchant_audit", SMALL)?,
             deadlines: open("deadlines", SMALL)?,
+            jobs: open("jobs", LARGE)?,
+            job_due: open("job_due", LARGE)?,
+            job_turns: open("job_turns", SMALL)?,
+            job_leases: open("job_leases", SMALL)?,
+            job_ended: open("job_ended", SMALL)?,
+            log_readers: open("log_readers", SMALL)?,
+            webhook_endpoints: open("webhook_endpoints", SMALL)?,
+            deliveries: open("deliveries", LARGE)?,
+            endpoint_deliveries: open("endpoint_deliveries", SMALL)?,
+            dead_deliveries: open("dead_deliveries", SMALL)?,
+            delivery_times: open("delivery_times", SMALL)?,
             idempotency: Windows::open(&database, "idempotency_", idempotency_ms)?,
             messages: Windows::open(&database, "messages_", MESSAGES_MS)?,
             database,

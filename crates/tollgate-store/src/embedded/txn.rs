@@ -9,8 +9,10 @@ use crate::embedded::admin::{AUDIT_HEAD, Staged};
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::tables::Tables;
 use crate::embedded::volumes::Partners;
+use crate::embedded::work::{Desk, Hints};
 use crate::embedded::{keys, risk};
 use crate::error::StoreError;
+use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use crate::query::RiskList;
 use crate::trail;
 use fjall::{Keyspace, OwnedWriteBatch};
@@ -48,6 +50,7 @@ pub(super) struct State {
     pub(super) totals: HashMap<(MerchantId, TotalsKey), Totals>,
     /// The partners of merchants that had payments lately, and what those have taken.
     pub(super) partners: Partners,
+    hints: Hints,
 }
 
 impl State {
@@ -60,6 +63,7 @@ impl State {
             balances: HashMap::new(),
             totals: HashMap::new(),
             partners: Partners::default(),
+            hints: Hints::default(),
         }
     }
 
@@ -102,6 +106,7 @@ pub(super) struct Txn<'a> {
     pub(super) staged: Staged,
     /// Whether the audit log has grown.
     pub(super) told: bool,
+    desk: Desk<'a>,
     /// Half a command is staged: nothing of this batch may be written.
     pub(super) broken: bool,
 }
@@ -121,6 +126,7 @@ struct Change {
 
 impl<'a> Txn<'a> {
     pub(super) fn new(tables: &'a Tables, state: &'a mut State, policy: Policy, run: u64) -> Self {
+        let hints = std::mem::take(&mut state.hints);
         let rows = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));
         Self {
             tables,
@@ -137,8 +143,23 @@ impl<'a> Txn<'a> {
             messages: HashSet::new(),
             staged: Staged::new(),
             told: false,
+            desk: Desk::new(tables, hints),
             broken: false,
         }
+    }
+
+    /// Stages changes of jobs and of what belongs to them.
+    pub(super) fn work(&mut self, work: Work) -> Result<Worked, CommitError> {
+        let staged = self.desk.work(work);
+        self.broken |= staged.is_err();
+        Ok(staged?)
+    }
+
+    /// Leases jobs.
+    pub(super) fn lease(&mut self, wish: &LeaseWish) -> Result<Leased, CommitError> {
+        let staged = self.desk.lease(wish);
+        self.broken |= staged.is_err();
+        Ok(staged?)
     }
 
     /// Decides and stages one unit of work.
@@ -248,7 +269,9 @@ impl<'a> Txn<'a> {
         if self.told {
             self.rows.insert(&self.tables.meta, AUDIT_HEAD, encode(&self.state.audit)?);
         }
+        self.desk.drain(&mut self.rows);
         self.rows.commit()?;
+        self.state.hints = self.desk.into_hints();
         self.state.trim();
         Ok(())
     }

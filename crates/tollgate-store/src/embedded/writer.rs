@@ -7,6 +7,7 @@ use crate::embedded::anchor::Anchors;
 use crate::embedded::tables::Tables;
 use crate::embedded::txn::{State, Txn};
 use crate::error::StoreError;
+use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +25,8 @@ pub(super) enum Job {
     Commit(Box<Commit>, oneshot::Sender<Result<Committed, CommitError>>),
     Admin(Box<(Admin, By)>, oneshot::Sender<Result<(), CommitError>>),
     Upkeep(Upkeep, oneshot::Sender<Result<(), CommitError>>),
+    Work(Box<Work>, oneshot::Sender<Result<Worked, CommitError>>),
+    Lease(LeaseWish, oneshot::Sender<Result<Leased, CommitError>>),
 }
 
 /// An answer that is held back until the batch is durable.
@@ -31,6 +34,8 @@ pub(super) enum Job {
 enum Answer {
     Commit(oneshot::Sender<Result<Committed, CommitError>>, Result<Committed, CommitError>),
     Admin(oneshot::Sender<Result<(), CommitError>>, Result<(), CommitError>),
+    Work(oneshot::Sender<Result<Worked, CommitError>>, Result<Worked, CommitError>),
+    Lease(oneshot::Sender<Result<Leased, CommitError>>, Result<Leased, CommitError>),
 }
 
 /// Runs until every sender is gone and the queue is empty.
@@ -69,6 +74,14 @@ pub(super) fn run(
                 Job::Upkeep(change, answer) => {
                     let result = txn.upkeep(&change);
                     Answer::Admin(answer, result)
+                }
+                Job::Work(work, answer) => {
+                    let result = txn.work(*work);
+                    Answer::Work(answer, result)
+                }
+                Job::Lease(wish, answer) => {
+                    let result = txn.lease(&wish);
+                    Answer::Lease(answer, result)
                 }
             });
         }
@@ -135,6 +148,12 @@ impl Answer {
                 let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
             }
             Self::Admin(to, result) => {
+                let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
+            }
+            Self::Work(to, result) => {
+                let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
+            }
+            Self::Lease(to, result) => {
                 let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
             }
         }

@@ -7,6 +7,7 @@ pub(crate) mod dev;
 pub(crate) mod fraud;
 pub(crate) mod keys;
 pub(crate) mod load;
+pub(crate) mod load_webhooks;
 pub(crate) mod partner;
 pub(crate) mod reconcile;
 pub(crate) mod serve;

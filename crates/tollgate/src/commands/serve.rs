@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tollgate_api::{ApiOptions, AppState, BatchOptions, Lifecycle, ServerOptions};
 use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
+use tollgate_engine::webhooks::Webhooks;
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
@@ -90,6 +91,11 @@ pub(crate) async fn serve(
     if let Some(share) = config.redis.share()? {
         tokio::spawn(share.run(Arc::clone(&engine)));
     }
+    let webhooks =
+        Webhooks::new(Arc::clone(&engine), config.webhooks.options(), tollgate_api::webhook_payloads());
+    if config.webhooks.enabled {
+        webhooks.start();
+    }
     let lifecycle = Lifecycle::default();
     let load = config.overload.load(&engine);
     load.start();
@@ -107,6 +113,7 @@ pub(crate) async fn serve(
         load: load.clone(),
         tokens: Some(tokens),
         rate_limits: config.rate_limits.options(),
+        webhooks: Some(Arc::clone(&webhooks)),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     state.start();
@@ -133,6 +140,7 @@ pub(crate) async fn serve(
         let left = engine.flows_under_way();
         tracing::warn!(left, "stopped with payments under way; the next start settles them by enquiry");
     }
+    webhooks.stop().await;
     state.finish().await;
     tracing::info!("stopped");
     Ok(())

@@ -64,6 +64,6 @@ pub(crate) async fn list_events(
     let has_more = page.len() > limit;
     page.truncate(limit);
     let next_after = page.last().map(|last| last.id).or(after).map(Shown);
-    let data = page.iter().map(NoticeView::new).collect();
+    let data = page.iter().filter_map(NoticeView::new).collect();
     reply::json(StatusCode::OK, &EventListView { data, has_more, next_after })
 }

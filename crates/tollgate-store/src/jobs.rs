@@ -1,0 +1,274 @@
+//! The durable job queue, and what is committed together with it.
+//!
+//! A [`Work`] is done whole or not at all: jobs change together with the records they make, and with the
+//! place up to which a log was read. So nothing is lost between them, and nothing is done twice, whatever
+//! dies in between.
+
+use tollgate_core::id::{DeliveryId, JobId, MerchantId, WebhookEndpointId};
+use tollgate_core::job::{Job, JobKind, JobState, Lane};
+use tollgate_core::webhook::{Delivery, DeliveryAttempt, DeliveryState, DisabledBecause, WebhookEndpoint};
+
+/// How long the rows of ended jobs are kept, where they are.
+pub const JOBS_KEPT_MS: u64 = 30 * 86_400_000;
+
+/// How long deliveries are kept.
+pub const DELIVERIES_KEPT_MS: u64 = 30 * 86_400_000;
+
+/// Most jobs leased at once.
+pub const LEASES_MAX: usize = 1_024;
+
+/// Who reads the event log, and how far it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogReader {
+    /// What makes webhook deliveries of events.
+    Webhooks,
+}
+
+impl LogReader {
+    /// Its name in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhooks => "webhooks",
+        }
+    }
+}
+
+/// A step of a log's reader. It is refused if the reader is not where the step begins.
+#[derive(Debug, Clone, Copy)]
+pub struct LogStep {
+    /// Who.
+    pub reader: LogReader,
+    /// The last sequence number that was read before.
+    pub from: u64,
+    /// The last that is read now.
+    pub to: u64,
+}
+
+/// How a lease ends.
+#[derive(Debug, Clone)]
+pub enum Settle {
+    /// The job is done.
+    Done,
+    /// It is to be tried again.
+    Retry {
+        /// When.
+        at_ms: u64,
+        /// Why it was not done.
+        error: String,
+    },
+    /// It goes on later with another payload; this was no attempt.
+    Continue {
+        /// When.
+        at_ms: u64,
+        /// What its worker needs to know then.
+        payload: Vec<u8>,
+    },
+    /// It is given up.
+    Bury {
+        /// Why.
+        error: String,
+    },
+    /// Nobody wants it any more.
+    Cancel,
+}
+
+/// A change of one job.
+#[derive(Debug, Clone)]
+pub enum JobStep {
+    /// Makes a job. Nothing happens if there is one of this id that has not ended, or if its delivery is
+    /// there already.
+    Enqueue {
+        /// The job.
+        job: Box<Job>,
+        /// The delivery it makes.
+        delivery: Option<Box<Delivery>>,
+    },
+    /// As [`JobStep::Enqueue`], but a delivery that is there is sent once more, at the job's time: at
+    /// once if it waits.
+    Again {
+        /// The job.
+        job: Box<Job>,
+        /// The delivery, should it not be there.
+        delivery: Box<Delivery>,
+    },
+    /// Ends a lease. The work is refused if the lease is not the owner's any more.
+    Settle {
+        /// Whose job.
+        merchant_id: MerchantId,
+        /// Which.
+        id: JobId,
+        /// Who had it.
+        owner: u64,
+        /// How it ends.
+        how: Settle,
+    },
+    /// Keeps a lease for longer. The work is refused if the lease is not the owner's any more.
+    Renew {
+        /// Whose job.
+        merchant_id: MerchantId,
+        /// Which.
+        id: JobId,
+        /// Who has it.
+        owner: u64,
+        /// Until when.
+        until_ms: u64,
+    },
+    /// Ends a job that nobody has. Nothing happens if it is leased or ended.
+    Cancel {
+        /// Whose job.
+        merchant_id: MerchantId,
+        /// Which.
+        id: JobId,
+    },
+    /// Has a job done (again) at some time: one that waits, or one that ended and is kept. Nothing happens
+    /// if it is leased.
+    Requeue {
+        /// Whose job.
+        merchant_id: MerchantId,
+        /// Which.
+        id: JobId,
+        /// When.
+        at_ms: u64,
+    },
+    /// Has all waiting jobs of a lane done at once, at most so many.
+    Hurry {
+        /// Of this kind.
+        kind: JobKind,
+        /// Which lane.
+        lane: Lane,
+        /// At most.
+        count_max: usize,
+    },
+}
+
+/// A record that changes with jobs.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// Writes an endpoint.
+    PutEndpoint(Box<WebhookEndpoint>),
+    /// Removes an endpoint. Its deliveries stay; those that wait are cancelled when their time comes.
+    RemoveEndpoint {
+        /// Whose.
+        merchant_id: MerchantId,
+        /// Which.
+        id: WebhookEndpointId,
+    },
+    /// Notes how an endpoint does. Nothing happens if it is gone.
+    EndpointHealth {
+        /// Whose.
+        merchant_id: MerchantId,
+        /// Which.
+        id: WebhookEndpointId,
+        /// Since when nothing was delivered.
+        failing_since_ms: Option<u64>,
+        /// Disables it, unless it is.
+        disable: Option<DisabledBecause>,
+    },
+    /// Notes a delivery's attempt and where it stands after it. Nothing happens if it is gone.
+    Delivered {
+        /// Whose.
+        merchant_id: MerchantId,
+        /// Which.
+        id: DeliveryId,
+        /// The attempt; none if nothing was sent.
+        attempt: Option<DeliveryAttempt>,
+        /// Where it stands.
+        state: DeliveryState,
+        /// When it is sent next.
+        next_at_ms: Option<u64>,
+    },
+}
+
+/// Changes that are made together.
+#[derive(Debug, Clone, Default)]
+pub struct Work {
+    /// Now, in milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// A step of a log's reader.
+    pub log: Option<LogStep>,
+    /// Changes of jobs.
+    pub steps: Vec<JobStep>,
+    /// Changes of records.
+    pub records: Vec<Record>,
+}
+
+/// What came of a [`Work`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worked {
+    /// It is durable.
+    Done,
+    /// Somebody else was faster: the reader is elsewhere, or a lease is lost. Nothing was changed.
+    Stale,
+}
+
+/// A wish for jobs.
+#[derive(Debug, Clone)]
+pub struct LeaseWish {
+    /// Which.
+    pub kind: JobKind,
+    /// For which run of the program.
+    pub owner: u64,
+    /// Now, in milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// Until when.
+    pub until_ms: u64,
+    /// How many of each lane, at most.
+    pub lanes: Vec<(Lane, usize)>,
+}
+
+/// Jobs that were leased.
+#[derive(Debug, Clone, Default)]
+pub struct Leased {
+    /// The jobs, by lane, the longest due first.
+    pub jobs: Vec<Job>,
+    /// When each lane is to be looked at next, be it for a job that is due or for a lease that is over; none: it
+    /// has nothing more.
+    pub next_ms: Vec<(Lane, Option<u64>)>,
+}
+
+/// A lane that has jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueLane {
+    /// The lane.
+    pub lane: Lane,
+    /// Whose its first job is.
+    pub merchant_id: MerchantId,
+    /// When that is due; `u64::MAX`: not yet, whatever the time.
+    pub at_ms: u64,
+}
+
+/// Which jobs to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct JobFilter {
+    /// Of this kind.
+    pub kind: Option<JobKind>,
+    /// In this state.
+    pub state: Option<JobState>,
+    /// Only those with smaller ids: the cursor, as pages go from the newest to the oldest.
+    pub before: Option<JobId>,
+    /// Rows wanted, at most [`crate::query::LIMIT_MAX`].
+    pub limit: usize,
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeliveryFilter {
+    /// To this endpoint.
+    pub endpoint_id: Option<WebhookEndpointId>,
+    /// In this state.
+    pub state: Option<DeliveryState>,
+    /// Only those with smaller ids: the cursor, as pages go from the newest to the oldest.
+    pub before: Option<DeliveryId>,
+    /// Rows wanted, at most [`crate::query::LIMIT_MAX`].
+    pub limit: usize,
+}
+
+/// A page of deliveries, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryPage {
+    /// The deliveries.
+    pub deliveries: Vec<Delivery>,
+    /// Where the next page begins; none: this was the last.
+    pub next: Option<DeliveryId>,
+}
