@@ -4,6 +4,8 @@
 //! place up to which a log was read. So nothing is lost between them, and nothing is done twice, whatever
 //! dies in between.
 
+use crate::commit::Told;
+use tollgate_core::audit::By;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId, WebhookEndpointId};
 use tollgate_core::job::{Job, JobKind, JobState, Lane};
 use tollgate_core::webhook::{Delivery, DeliveryAttempt, DeliveryState, DisabledBecause, WebhookEndpoint};
@@ -191,6 +193,8 @@ pub struct Work {
     pub steps: Vec<JobStep>,
     /// Changes of records.
     pub records: Vec<Record>,
+    /// What the audit log says of it, where somebody has decided it.
+    pub told: Vec<(Told, By)>,
 }
 
 /// What came of a [`Work`].

@@ -103,7 +103,7 @@ pub(crate) fn of_command(command: &Command) -> Option<AuditEntry> {
     Some(entry.change(None, Some(said)))
 }
 
-fn of_told(told: &Told, by: &By) -> AuditEntry {
+pub(crate) fn of_told(told: &Told, by: &By) -> AuditEntry {
     let entry = AuditEntry::new(by, told.action, told.kind, told.id.clone());
     let entry = entry.change(None, Some(told.said.clone()));
     match told.merchant_id {

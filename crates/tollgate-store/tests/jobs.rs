@@ -248,7 +248,7 @@ async fn the_log_s_reader_goes_on_with_what_it_made_or_not_at_all() {
             job: job_of(&delivery, NOW_MS),
             delivery: Some(Box::new(delivery.clone())),
         }],
-        records: vec![],
+        ..Work::default()
     };
     assert_eq!(store.log_read(LogReader::Webhooks).await.unwrap(), 0);
     assert_eq!(store.work(step(0, 5)).await.unwrap(), Worked::Done);
@@ -278,7 +278,7 @@ async fn the_log_s_reader_goes_on_with_what_it_made_or_not_at_all() {
         now_ms: NOW_MS,
         steps: vec![settle(&leased[0], OWNER, Settle::Done)],
         records: vec![delivered],
-        log: None,
+        ..Work::default()
     };
     // A lease that is lost takes the record with it.
     let lost = Work { steps: vec![settle(&leased[0], OWNER + 1, Settle::Done)], ..done.clone() };

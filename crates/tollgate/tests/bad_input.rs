@@ -393,7 +393,7 @@ fn keys_that_are_wrong_revoked_or_missing() {
     rig.stop();
     let listed = String::from_utf8(rig.tollgate(&["partner", "list"]).stdout).unwrap();
     let line = listed.lines().find(|line| line.contains("payu")).unwrap();
-    let id = line.rsplit(['[', ']']).nth(1).unwrap().to_owned();
+    let id = line.rsplit(['[', ']']).nth(1).unwrap().split(' ').next().unwrap().to_owned();
     assert!(rig.tollgate(&["partner", "revoke", &id]).status.success(), "{listed}");
     rig.serve();
     let (head, secret) = mine.rsplit_once('_').unwrap();

@@ -126,7 +126,13 @@ impl Webhooks {
             _ => u64::MAX,
         };
         steps.insert(0, JobStep::Settle { merchant_id: job.merchant_id, id: job.id, owner: self.owner, how });
-        let work = Work { now_ms: self.now_ms(), log: None, steps, records: record.into_iter().collect() };
+        let work = Work {
+            now_ms: self.now_ms(),
+            log: None,
+            steps,
+            records: record.into_iter().collect(),
+            told: vec![],
+        };
         if self.engine.store.work(work).await? == Worked::Stale {
             tracing::debug!(job = %job.id, "a lease was lost; somebody else sends it too");
         }

@@ -78,7 +78,7 @@ impl Webhooks {
             return Ok(count);
         }
         let log = Some(LogStep { reader: LogReader::Webhooks, from: *noted, to: upto });
-        let worked = self.engine.store.work(Work { now_ms, log, steps, records: vec![] }).await;
+        let worked = self.engine.store.work(Work { now_ms, log, steps, ..Work::default() }).await;
         if matches!(worked, Ok(Worked::Done)) {
             *noted = upto;
             self.tell(&lanes);

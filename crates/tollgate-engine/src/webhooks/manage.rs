@@ -4,7 +4,9 @@ use super::Webhooks;
 use super::fan_out::job_of;
 use crate::error::EngineError;
 use crate::ids;
+use serde_json::{Value, json};
 use std::sync::Arc;
+use tollgate_core::audit::By;
 use tollgate_core::id::{DeliveryId, EventId, JobId, MerchantId, WebhookEndpointId};
 use tollgate_core::job::{Job, JobKind};
 use tollgate_core::webhook::filter::EventFilter;
@@ -12,6 +14,7 @@ use tollgate_core::webhook::signing::{SecretPair, SigningSecret};
 use tollgate_core::webhook::{
     Delivery, DeliveryState, DisabledBecause, ENDPOINTS_MAX, TEST_EVENT, WebhookEndpoint,
 };
+use tollgate_store::commit::Told;
 use tollgate_store::jobs::{DueLane, JobStep, Record, Work};
 
 /// What a merchant wants of an endpoint.
@@ -55,6 +58,7 @@ impl Webhooks {
         &self,
         merchant_id: MerchantId,
         wish: EndpointWish,
+        by: By,
     ) -> Result<Option<WebhookEndpoint>, EngineError> {
         if self.engine.store.webhook_endpoints(merchant_id).await?.len() >= ENDPOINTS_MAX {
             return Ok(None);
@@ -73,7 +77,7 @@ impl Webhooks {
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
         };
-        self.put(endpoint).await.map(Some)
+        self.put(endpoint, "webhook_endpoint.added", by).await.map(Some)
     }
 
     /// Changes an endpoint; none if there is none.
@@ -85,6 +89,7 @@ impl Webhooks {
         merchant_id: MerchantId,
         id: WebhookEndpointId,
         wish: EndpointWish,
+        by: By,
     ) -> Result<Option<WebhookEndpoint>, EngineError> {
         let Some(mut endpoint) = self.engine.store.webhook_endpoint(merchant_id, id).await? else {
             return Ok(None);
@@ -97,7 +102,7 @@ impl Webhooks {
             _ => {}
         }
         endpoint.updated_at_ms = self.now_ms();
-        self.put(endpoint).await.map(Some)
+        self.put(endpoint, "webhook_endpoint.changed", by).await.map(Some)
     }
 
     /// Gives an endpoint a new secret; the old one is good for `overlap_ms` more. None if there is none.
@@ -109,12 +114,13 @@ impl Webhooks {
         merchant_id: MerchantId,
         id: WebhookEndpointId,
         overlap_ms: u64,
+        by: By,
     ) -> Result<Option<WebhookEndpoint>, EngineError> {
         let Some(mut endpoint) = self.engine.store.webhook_endpoint(merchant_id, id).await? else {
             return Ok(None);
         };
         endpoint.rotate(SigningSecret::from_bytes(rand::random()), self.now_ms(), overlap_ms);
-        self.put(endpoint).await.map(Some)
+        self.put(endpoint, "webhook_endpoint.secret_rotated", by).await.map(Some)
     }
 
     /// Removes an endpoint, and tells whether it was there. What waits for it is not sent.
@@ -125,19 +131,33 @@ impl Webhooks {
         &self,
         merchant_id: MerchantId,
         id: WebhookEndpointId,
+        by: By,
     ) -> Result<bool, EngineError> {
         if self.engine.store.webhook_endpoint(merchant_id, id).await?.is_none() {
             return Ok(false);
         }
         let records = vec![Record::RemoveEndpoint { merchant_id, id }];
-        self.engine.store.work(Work { now_ms: self.now_ms(), records, ..Work::default() }).await?;
+        let told = vec![(told("webhook_endpoint.removed", merchant_id, id, Value::Null), by)];
+        self.engine.store.work(Work { now_ms: self.now_ms(), records, told, ..Work::default() }).await?;
         self.endpoints.forget(merchant_id);
         Ok(true)
     }
 
-    async fn put(&self, endpoint: WebhookEndpoint) -> Result<WebhookEndpoint, EngineError> {
+    async fn put(
+        &self,
+        endpoint: WebhookEndpoint,
+        action: &'static str,
+        by: By,
+    ) -> Result<WebhookEndpoint, EngineError> {
         let records = vec![Record::PutEndpoint(Box::new(endpoint.clone()))];
-        self.engine.store.work(Work { now_ms: self.now_ms(), records, ..Work::default() }).await?;
+        let said = json!({
+            "url": endpoint.url,
+            "events": endpoint.events.patterns(),
+            "enabled": endpoint.disabled.is_none(),
+            "ordered": endpoint.is_ordered,
+        });
+        let told = vec![(told(action, endpoint.merchant_id, endpoint.id, said), by)];
+        self.engine.store.work(Work { now_ms: self.now_ms(), records, told, ..Work::default() }).await?;
         self.endpoints.forget(endpoint.merchant_id);
         Ok(endpoint)
     }
@@ -240,4 +260,9 @@ impl Webhooks {
     pub const fn engine(&self) -> &Arc<crate::Engine> {
         &self.engine
     }
+}
+
+/// What the audit log says of an endpoint.
+fn told(action: &'static str, merchant_id: MerchantId, id: WebhookEndpointId, said: Value) -> Told {
+    Told { action, kind: "webhook_endpoint", id: id.to_string(), merchant_id: Some(merchant_id), said }
 }

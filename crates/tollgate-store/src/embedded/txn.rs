@@ -149,8 +149,14 @@ impl<'a> Txn<'a> {
     }
 
     /// Stages changes of jobs and of what belongs to them.
-    pub(super) fn work(&mut self, work: Work) -> Result<Worked, CommitError> {
-        let staged = self.desk.work(work);
+    pub(super) fn work(&mut self, mut work: Work) -> Result<Worked, CommitError> {
+        let told = std::mem::take(&mut work.told);
+        let staged = self.desk.work(work).and_then(|worked| {
+            if worked == Worked::Done {
+                told.iter().try_for_each(|(told, by)| self.tell(trail::of_told(told, by)))?;
+            }
+            Ok(worked)
+        });
         self.broken |= staged.is_err();
         Ok(staged?)
     }

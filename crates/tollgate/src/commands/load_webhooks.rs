@@ -153,7 +153,7 @@ async fn set_up(args: &Args) -> Result<Stand, Failure> {
             is_enabled: true,
             is_ordered: false,
         };
-        stand.webhooks.create_endpoint(merchant.id, wish).await?;
+        stand.webhooks.create_endpoint(merchant.id, wish, crate::operator::by()).await?;
         stand.merchants.push(merchant.id);
         stand.receivers.push(receiver);
     }

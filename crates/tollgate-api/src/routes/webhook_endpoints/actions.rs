@@ -39,7 +39,10 @@ pub(crate) async fn rotate_secret(
 ) -> Result<Response, Problem> {
     let bytes = passkeys::read(&state, request).await?;
     let overlap_ms = validate::webhook_endpoints::overlap_ms(&body::parse::<RotateBody>(&bytes)?)?;
-    let rotated = state.webhooks().rotate_secret(caller.id(), id, overlap_ms).await?;
+    let rotated = state
+        .webhooks()
+        .rotate_secret(caller.id(), id, overlap_ms, caller.by(state.engine().now_ms()))
+        .await?;
     let endpoint = rotated.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
     reply::json(StatusCode::OK, &EndpointView::with_secret(&endpoint, state.engine().now_ms()))
 }

@@ -47,7 +47,8 @@ pub(crate) async fn create_endpoint(
     request: Request,
 ) -> Result<Response, Problem> {
     let wish = read(&state, request).await?;
-    let made = state.webhooks().create_endpoint(caller.id(), wish).await?;
+    let made =
+        state.webhooks().create_endpoint(caller.id(), wish, caller.by(state.engine().now_ms())).await?;
     let endpoint = made.ok_or_else(|| Problem::new(&codes::TOO_MANY_ENDPOINTS))?;
     reply::json(StatusCode::CREATED, &EndpointView::with_secret(&endpoint, state.engine().now_ms()))
 }
@@ -118,7 +119,8 @@ pub(crate) async fn put_endpoint(
     request: Request,
 ) -> Result<Response, Problem> {
     let wish = read(&state, request).await?;
-    let changed = state.webhooks().update_endpoint(caller.id(), id, wish).await?;
+    let changed =
+        state.webhooks().update_endpoint(caller.id(), id, wish, caller.by(state.engine().now_ms())).await?;
     let endpoint = changed.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
     reply::json(StatusCode::OK, &EndpointView::new(&endpoint, state.engine().now_ms()))
 }
@@ -142,7 +144,7 @@ pub(crate) async fn delete_endpoint(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Params::parse(query.as_deref(), &[])?;
-    if state.webhooks().remove_endpoint(caller.id(), id).await? {
+    if state.webhooks().remove_endpoint(caller.id(), id, caller.by(state.engine().now_ms())).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(Problem::new(&codes::NOT_FOUND))
