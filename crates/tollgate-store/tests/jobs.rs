@@ -361,7 +361,7 @@ async fn endpoints_belong_to_one_merchant_and_their_health_is_noted() {
         }
     };
     record(Record::PutEndpoint(Box::new(endpoint.clone()))).await;
-    assert_eq!(store.webhook_endpoints(merchant(1)).await.unwrap(), [endpoint.clone()]);
+    assert_eq!(store.webhook_endpoints(merchant(1)).await.unwrap(), std::slice::from_ref(&endpoint));
     assert!(store.webhook_endpoint(merchant(2), endpoint.id).await.unwrap().is_none());
     assert!(store.webhook_endpoints(merchant(2)).await.unwrap().is_empty());
     let health = |failing_since_ms, disable| Record::EndpointHealth {
