@@ -198,7 +198,9 @@ fn body_of(path: &str) -> Value {
         Some("refunds") => json!({"amount": "1.00"}),
         Some("review") => json!({"decision": "approve"}),
         Some("label") => json!({"fraud": true}),
-        Some("replay") => json!({"from": (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string()}),
+        Some("replay") => {
+            json!({"from": (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string()})
+        }
         Some("{id}") if path.contains("webhook_endpoints") => {
             json!({"url": "http://127.0.0.1:1/other", "events": ["*"]})
         }
