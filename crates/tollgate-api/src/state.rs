@@ -84,6 +84,8 @@ pub struct ApiOptions {
     pub load: Load,
     /// Issues and checks tokens; none: only API keys are taken.
     pub tokens: Option<Tokens>,
+    /// Whether callers who send wrong keys again and again have to wait.
+    pub lockout: bool,
     /// How often callers may call; none: as often as they like.
     pub rate_limits: Option<RateLimitOptions>,
     /// Sends webhooks; none: endpoints can be kept, but nothing is sent.
@@ -103,6 +105,7 @@ impl Default for ApiOptions {
             batches: BatchOptions::default(),
             load: Load::default(),
             tokens: None,
+            lockout: true,
             rate_limits: None,
             webhooks: None,
         }
@@ -162,7 +165,7 @@ impl AppState {
             engine,
             auth: AuthCache::default(),
             limits: RateLimits::new(options.rate_limits),
-            lockout: Lockout::default(),
+            lockout: Lockout::new(options.lockout),
             lifecycle,
             prometheus,
             http_metrics: HttpMetrics::new(&crate::openapi::document()),

@@ -302,7 +302,10 @@ fn cards() {
     ] {
         let (body, pointer) = (card(change), format!("/payment_method/card/{field}"));
         expect(&rig, PAYMENTS, body.as_bytes(), (422, code, Some(&pointer)));
-        let said = String::from_utf8(post(&rig, PAYMENTS, body.as_bytes()).body).unwrap();
+        let mut said = post(&rig, PAYMENTS, body.as_bytes()).json();
+        // Random digits, which may be any.
+        said.as_object_mut().unwrap().remove("request_id");
+        let said = said.to_string();
         assert!(!said.contains("41111111111") && !said.contains("123"), "it repeats card data: {said}");
     }
     nothing_was_made(&rig);
@@ -388,7 +391,8 @@ const GUARDED: [(&str, &str); 11] = [
 
 #[test]
 fn keys_that_are_wrong_revoked_or_missing() {
-    let mut rig = Rig::start();
+    // Who fails as often as this would have to wait: that is another test's.
+    let mut rig = Rig::start_with("[auth]\nlockout = false\n");
     let (mine, stranger) = (rig.key.clone(), rig.partners_of(&["payu"]).remove(0));
     rig.stop();
     let listed = String::from_utf8(rig.tollgate(&["partner", "list"]).stdout).unwrap();

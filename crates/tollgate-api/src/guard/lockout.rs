@@ -64,9 +64,16 @@ pub(crate) struct Lockout {
     cleaned_ms: AtomicU64,
     /// Kept beside the map: while nobody has failed, nobody needs its lock.
     count: AtomicUsize,
+    /// Whether nothing is counted, and so nobody has to wait.
+    is_off: bool,
 }
 
 impl Lockout {
+    /// One that counts failures, or one that does not.
+    pub(crate) fn new(is_on: bool) -> Self {
+        Self { is_off: !is_on, ..Self::default() }
+    }
+
     /// For how many seconds an address has to wait, if it has to.
     pub(crate) fn of_address(&self, address: Option<IpAddr>, now_ms: u64) -> Option<u32> {
         self.wait_s(Whose::Address(counted_as(address?)), FREE_OF_ADDRESS, now_ms)
@@ -97,6 +104,9 @@ impl Lockout {
 
     /// Somebody failed; with which key, if it was one.
     pub(crate) fn failed(&self, address: Option<IpAddr>, key: Option<ApiKeyId>, now_ms: u64) {
+        if self.is_off {
+            return;
+        }
         let address = address.map(counted_as);
         let mut entries = self.entries.lock();
         let whose = [address.map(Whose::Address), key.map(|id| Whose::Key(id, address))];

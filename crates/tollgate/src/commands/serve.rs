@@ -112,6 +112,7 @@ pub(crate) async fn serve(
         },
         load: load.clone(),
         tokens: Some(tokens),
+        lockout: config.auth.lockout,
         rate_limits: config.rate_limits.options(),
         webhooks: Some(Arc::clone(&webhooks)),
     };

@@ -10,13 +10,21 @@ use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
 
 /// `[auth]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Auth {
+    /// Whether callers who send wrong keys again and again have to wait.
+    pub(crate) lockout: bool,
     /// Folder of the keys that sign tokens; empty: `auth` beside the store.
     pub(crate) folder: PathBuf,
     /// Other issuers whose tokens are taken.
     pub(crate) issuers: Vec<Issuer>,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { lockout: true, folder: PathBuf::new(), issuers: Vec::new() }
+    }
 }
 
 /// `[[auth.issuers]]`
