@@ -111,8 +111,21 @@ BEYOND_THE_SCHEMA_AT = {
     # made by the API alone: the pattern tells its shape, not which ones were given out
     ("cursor", "is not a cursor of this list"),
     ("after", "is not a cursor of this list"),
+    ("before", "is not a cursor of this list"),
+    # a URL is more than a pattern can say
+    ("/url", "must be an absolute URL"),
+    ("/url", "must have a host"),
+    ("/url", "must have its host in its usual form"),
+    ("/url", "must have no user name or password"),
+    ("/url", "must have no fragment"),
+    ("/url", "must have a port that can be connected to"),
+    ("/url", "must be an address of the public internet"),
     # depends on the day
     ("/expires_at", "must be an RFC 3339 moment in the future"),
+    ("/from", "must be within the last 30 days"),
+    ("/to", "must be after `from`"),
+    ("/from", "must be an RFC 3339 date and time such as 2026-01-31T12:00:00Z"),
+    ("/to", "must be an RFC 3339 date and time such as 2026-01-31T12:00:00Z"),
     # addresses belong to no account
     ("/address_per_minute", "is everybody's: addresses belong to no account"),
     # goes where the mandate is: there is nothing to preview
