@@ -11,7 +11,7 @@ one permission, told as `x-permission` in `/openapi.json`; whoever lacks it gets
 
 This page is made from the table that the program goes by (`crates/tollgate-core/src/access.rs`); a test compares them, and
 `TOLLGATE_REWRITE_DOCS=1 cargo test -p tollgate-core roles_page` writes it anew. That every endpoint holds to it, for every role, is
-tested by `crates/tollgate/tests/crossing.rs`.
+tested by `crates/tollgate/tests/end_to_end/crossing.rs`.
 ";
 
 /// The page `docs/roles.md`.

@@ -1,15 +1,11 @@
 //! Batches against the running binary and real simulators: each payment for itself, in order, bounded, and
 //! charged once however often the batch is repeated and whatever dies in between.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Reply, Rig, call, refused};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
-use support::{Reply, Rig, call, refused};
 
 const BATCH: &str = "/api/v1/payments/batch";
 

@@ -1,15 +1,11 @@
 //! Routing through the real binary: where payments go and why, what is tried again, and what never is.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Reply, Rig, call, refused};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
-use support::{Reply, Rig, call, refused};
 use tollgate_sim::books::parse_ndjson;
 
 /// Pauses and breakers so short that a test can wait for them.

@@ -3,8 +3,6 @@
 //!
 //! The commands wait more than they work, so they may run side by side.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
 use std::process::Command;
 
 /// Runs the command and returns what it printed.

@@ -1,10 +1,7 @@
 //! Every endpoint on its good days, figures to the paisa, and what operators rely on: health, logs,
 //! an orderly stop, one process to a store, no card on disk.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Reply, Rig, call, free_port, minor, refused};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::client::legacy::Client;
@@ -14,7 +11,6 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::{Rig, call, free_port, minor, refused};
 
 const PAYMENTS: &str = "/api/v1/payments";
 
@@ -562,7 +558,7 @@ fn http_2_with_prior_knowledge() {
 }
 
 /// A request in a thread of its own.
-fn in_flight(rig: &Rig, body: &Value) -> std::thread::JoinHandle<Option<support::Reply>> {
+fn in_flight(rig: &Rig, body: &Value) -> std::thread::JoinHandle<Option<Reply>> {
     let (url, bearer, body) = (rig.url(PAYMENTS), format!("Bearer {}", rig.key), body.to_string());
     std::thread::spawn(move || {
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];

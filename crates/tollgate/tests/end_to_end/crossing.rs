@@ -1,14 +1,10 @@
 //! Crossing borders, generated from the OpenAPI document: every endpoint with another tenant's ids is answered as if there
 //! were nothing, and every endpoint answers every role exactly as `docs/roles.md` says.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Reply, Rig, call, refused};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
-use support::{Reply, Rig, call, refused};
 
 const ROLES: [&str; 6] = ["owner", "developer", "finance", "support", "read_only", "auditor"];
 

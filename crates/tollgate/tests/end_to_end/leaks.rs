@@ -4,18 +4,13 @@
 //!
 //! A marker that is no secret takes the same ways and must be found: the hunt can see.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop where they fail")]
-
-#[path = "leaks/apart.rs"]
 mod apart;
-#[path = "leaks/needles.rs"]
 mod needles;
-mod support;
 
-use needles::{Needles, card_number};
+use self::needles::{Needles, card_number};
+use crate::support::{Reply, Rig, call, refused};
 use serde_json::{Value, json};
 use std::path::Path;
-use support::{Reply, Rig, call};
 
 /// Not a secret: it must be found where the secrets must not be.
 const MARKER: &str = "leak-hunt-marker-5d1f";
@@ -147,7 +142,7 @@ fn payments(rig: &Rig, heard: &mut Heard, key: &str, cards: &[String]) {
     let paid = rig.call_as(key, "POST", "/api/v1/payments", &[], Some(&body));
     assert!(matches!(paid.status, 201 | 202), "{}", paid.json());
     let again = rig.call_as(key, "POST", "/api/v1/payments", &[], Some(&body));
-    support::refused(&again, 422, "card_token_unknown", Some("/payment_method/card/token"));
+    refused(&again, 422, "card_token_unknown", Some("/payment_method/card/token"));
     heard.hear(Some(kept));
     heard.hear(Some(paid));
 }
@@ -160,7 +155,7 @@ fn on_file(rig: &Rig, heard: &mut Heard, foreign: &str, cards: &[String]) {
         rig.call_as(key, "POST", "/api/v1/payment_methods", &[], Some(&body))
     };
     // In India the number itself is not stored.
-    support::refused(&save(&rig.key, card(&cards[5])), 422, "card_storage_forbidden", Some("/card"));
+    refused(&save(&rig.key, card(&cards[5])), 422, "card_storage_forbidden", Some("/card"));
     let saved = save(foreign, card(&cards[5]));
     assert_eq!(saved.status, 201, "{}", saved.json());
     let id = saved.json()["id"].clone();
@@ -177,7 +172,7 @@ fn on_file(rig: &Rig, heard: &mut Heard, foreign: &str, cards: &[String]) {
         heard.hear(Some(paid));
     }
     let stolen = pay(&rig.key, json!({"token": id}));
-    support::refused(&stolen, 422, "card_token_unknown", Some("/payment_method/card/token"));
+    refused(&stolen, 422, "card_token_unknown", Some("/payment_method/card/token"));
 
     // A network token is stored anywhere; each payment brings its own cryptogram.
     let mut token = card(&cards[6]);
@@ -186,7 +181,7 @@ fn on_file(rig: &Rig, heard: &mut Heard, foreign: &str, cards: &[String]) {
     assert_eq!(network.status, 201, "{}", network.json());
     let network_id = network.json()["id"].clone();
     let bare = pay(&rig.key, json!({"token": network_id}));
-    support::refused(&bare, 422, "invalid_field", Some("/payment_method/card/network_token"));
+    refused(&bare, 422, "invalid_field", Some("/payment_method/card/network_token"));
     let proof = json!({"cryptogram": "BgAAAAAAAIR8CQrXcIhbQAAAAAA=", "eci": "05"});
     let paid = pay(&rig.key, json!({"token": network_id, "network_token": proof}));
     assert!(matches!(paid.status, 201 | 202), "{}", paid.json());
@@ -198,7 +193,7 @@ fn on_file(rig: &Rig, heard: &mut Heard, foreign: &str, cards: &[String]) {
     heard.hear(Some(list));
     assert_eq!(rig.call("DELETE", &path(&id), None).status, 404);
     assert_eq!(rig.call_as(foreign, "DELETE", &path(&id), &[], None).status, 204);
-    support::refused(
+    refused(
         &pay(foreign, json!({"token": id})),
         422,
         "card_token_unknown",
@@ -222,12 +217,7 @@ fn in_texts(rig: &Rig, number: &str) {
     ] {
         let mut body = json!({"amount": "1.00", "currency": "INR", "payment_method": "upi"});
         body.as_object_mut().unwrap().extend(place.as_object().unwrap().clone());
-        support::refused(
-            &rig.call("POST", "/api/v1/payments", Some(&body)),
-            422,
-            "card_number_in_text",
-            Some(field),
-        );
+        refused(&rig.call("POST", "/api/v1/payments", Some(&body)), 422, "card_number_in_text", Some(field));
     }
 }
 

@@ -1,9 +1,6 @@
 //! Webhooks out, end to end: the real binary sends, receivers on real sockets take, refuse and fail.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::Rig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,7 +8,6 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use support::Rig;
 use tokio::runtime::Runtime;
 use tollgate_sim::receivers::{Behaviour, Received, Receiver};
 

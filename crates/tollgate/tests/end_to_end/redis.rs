@@ -1,13 +1,9 @@
 //! Two gateways that share their breakers through a real Redis. Run by `scripts/redis`, which installs it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Rig, call, free_port};
 use serde_json::json;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use support::{Rig, call, free_port};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

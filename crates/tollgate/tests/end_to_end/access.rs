@@ -1,12 +1,8 @@
 //! Keys, tokens, lock-out and rate limits over HTTP, against the running binary.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Reply, Rig, call, refused};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{Reply, Rig, call, refused};
 
 /// Callers connect directly.
 const DIRECT: &str = "";

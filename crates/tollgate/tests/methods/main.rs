@@ -14,10 +14,9 @@
     reason = "tests stop where they fail"
 )]
 
-#[path = "methods/browser.rs"]
 mod browser;
-#[path = "methods/cells.rs"]
 mod cells;
+#[path = "../end_to_end/support/mod.rs"]
 mod support;
 
 use browser::Decision;

@@ -1,13 +1,9 @@
 //! Overload of the running binary: who is refused first, how it is said, and where it is seen. How much is refused is
 //! measured by `bench/overload/run`, which asserts nothing.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Rig, call, refused};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{Rig, call, refused};
 
 fn upi() -> Value {
     json!({

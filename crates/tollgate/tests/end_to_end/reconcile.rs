@@ -1,13 +1,9 @@
 //! Reconciliation with a processor's complete report: what an enquiry cannot decide is decided by it, and
 //! nothing else is.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::Rig;
 use serde_json::{Value, json};
 use std::process::Output;
-use support::Rig;
 
 /// The engine asks often, and gives captures up to nobody.
 const QUICK: &str = r"

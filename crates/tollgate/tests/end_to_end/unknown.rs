@@ -1,13 +1,9 @@
 //! Outcomes nobody knows, processors that are not there, and money that comes too late: never two
 //! charges, never a `failed` that is not proven, and all money accounted for.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Rig, free_port, minor, refused};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{Rig, free_port, minor, refused};
 
 const QUICK: &str = r"
 [engine]

@@ -1,12 +1,8 @@
 //! The fraud check through the real binary: what is declined, asked for, looked at, given back and learnt.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Reply, Rig, call, refused};
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{Reply, Rig, call, refused};
 
 const CARD: &str = "4111111111111111";
 

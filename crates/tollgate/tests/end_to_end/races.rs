@@ -1,16 +1,12 @@
 //! Races over HTTP, against the running binary and real simulators: whatever comes at once, late,
 //! twice or in the wrong order, money moves once and the books agree.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Reply, Rig, call, minor, read_all, refused};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Barrier;
 use std::time::Duration;
-use support::{Reply, Rig, call, minor, read_all, refused};
 
 const QUICK: &str = r"
 [engine]

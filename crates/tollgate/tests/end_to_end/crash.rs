@@ -1,10 +1,7 @@
 //! `kill -9` at any instant loses no acknowledged payment, charges nobody twice and leaves nothing
 //! stuck: load runs with faults injected while the gateway is killed and restarted again and again.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Rig, call};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -13,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use support::{Rig, call};
 
 /// How often the gateway is killed.
 const KILLS: u32 = 20;

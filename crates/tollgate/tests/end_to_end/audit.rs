@@ -1,12 +1,8 @@
 //! The audit log with the real binary: what people do is told, and what is done to the log is found.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Rig, refused};
 use serde_json::{Value, json};
 use std::process::Output;
-use support::{Rig, refused};
 
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))

@@ -1,13 +1,9 @@
 //! Bad input of every kind over HTTP: a stable code, the field's name, problem+json, and nothing done.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Reply, Rig, call, read_all, refused};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::{Duration, Instant};
-use support::{Reply, Rig, call, read_all, refused};
 
 const PAYMENTS: &str = "/api/v1/payments";
 

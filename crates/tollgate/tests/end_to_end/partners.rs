@@ -1,16 +1,12 @@
 //! Partners with the real binary: a thousand from one CSV, bad lines by their numbers, what a partner may do
 //! and may not, suspending, offboarding.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
-
-mod support;
-
+use crate::support::{Reply, Rig, refused};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::time::{Duration, Instant};
-use support::{Rig, refused};
 
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
@@ -38,7 +34,7 @@ fn import(rig: &Rig, name: &str, csv: &str, more: &[&str]) -> (String, bool, Vec
 const HEAD: &str =
     "reference,legal_name,country,mcc,kyc,live,methods,limits,fee_bps,processors,account_number,ifsc\n";
 
-fn pay(rig: &Rig, key: &str, amount: &str, method: &str) -> support::Reply {
+fn pay(rig: &Rig, key: &str, amount: &str, method: &str) -> Reply {
     let body = json!({"amount": amount, "currency": "INR", "payment_method": method});
     rig.call_as(key, "POST", "/api/v1/payments", &[], Some(&body))
 }
