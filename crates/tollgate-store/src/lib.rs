@@ -19,6 +19,7 @@ use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
 use error::StoreError;
 use jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked};
 use query::{Deadline, PaymentFilter, PaymentPage, PolicyKind, RiskList};
+use std::sync::Arc;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::{AuditRecord, By, Head};
@@ -38,6 +39,7 @@ use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
+use tollgate_core::share::Weights;
 use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 
@@ -47,6 +49,9 @@ use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 /// another merchant's rows look absent.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+    /// The weights by which merchants take turns where there is a queue.
+    fn weights(&self) -> &Arc<Weights>;
+
     /// Decides, books and makes durable one unit of work. Returns after the data is on disk.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError>;
 

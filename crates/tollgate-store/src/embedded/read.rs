@@ -38,11 +38,16 @@ use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
+use tollgate_core::share::Weights;
 use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 
 #[async_trait]
 impl Store for EmbeddedStore {
+    fn weights(&self) -> &Arc<Weights> {
+        &self.weights
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         self.submit_commit(commit).await
     }
