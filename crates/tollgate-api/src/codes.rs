@@ -161,6 +161,8 @@ codes! {
         "Nothing was done. Repeat the request after `Retry-After` seconds; `RateLimit` tells what is left.";
     TOO_MANY_FAILURES 429 "too_many_failures" "There were too many requests with a wrong key"
         "Wait `Retry-After` seconds, and send a right key.";
+    HEADERS_TOO_LARGE 431 "headers_too_large" "The request has too many headers"
+        "Send at most 64.";
     CARD_UNREADABLE 500 "card_unreadable" "The card cannot be decrypted"
         "Quote `request_id` to support; the vault's audit has the cause.";
     INTERNAL 500 "internal_error" "Something went wrong on our side"

@@ -6,6 +6,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -98,6 +99,18 @@ impl Tls {
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let config = Arc::clone(&self.config.read());
         TlsAcceptor::from(config).accept(stream).await
+    }
+}
+
+/// The certificate that a client has shown: the SHA-256 of its bytes. Requests over its connection carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClientCertificate(pub(crate) [u8; 32]);
+
+impl ClientCertificate {
+    /// What the client at the other end has shown, if anything.
+    pub(crate) fn of(stream: &TlsStream<TcpStream>) -> Option<Self> {
+        let (_, session) = stream.get_ref();
+        session.peer_certificates()?.first().map(|certificate| Self(Sha256::digest(certificate).into()))
     }
 }
 

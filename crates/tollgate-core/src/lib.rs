@@ -40,6 +40,7 @@ pub mod refund;
 pub mod risk;
 pub mod routing;
 pub mod saved_card;
+pub mod scrub;
 pub mod totals;
 pub mod transition;
 pub mod upi_link;

@@ -23,9 +23,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tollgate_api::ClientAddress;
 use tollgate_api::passkeys::{PasskeyOptions, PasskeyOptionsError, Passkeys};
 use tollgate_api::tls::{Tls, TlsOptions};
+use tollgate_api::{ClientAddress, SecurityHeaders};
 use tollgate_core::card::Secret;
 use tollgate_core::command::Policy;
 use tollgate_engine::enquiry::EnquiryOptions;
@@ -79,6 +79,10 @@ pub(crate) struct Server {
     pub(crate) tls_key: PathBuf,
     /// The authorities that every client's certificate must come from (PEM file); empty: clients need none.
     pub(crate) tls_client_authority: PathBuf,
+    /// For how long browsers that came over TLS do not come without it (HSTS); 0: they are told nothing.
+    pub(crate) hsts_max_age_s: u32,
+    /// Whether TLS ends at a proxy in front, so that browsers are told though the server speaks plainly.
+    pub(crate) hsts_behind_proxy: bool,
     /// Most connections at once; further ones wait to be accepted.
     pub(crate) connections_max: u32,
     /// How long a request's header may take to arrive.
@@ -126,6 +130,8 @@ impl Default for Server {
             tls_certificate: PathBuf::new(),
             tls_key: PathBuf::new(),
             tls_client_authority: PathBuf::new(),
+            hsts_max_age_s: 15_552_000,
+            hsts_behind_proxy: false,
             connections_max: 10_000,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
@@ -348,11 +354,12 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let bounds: [(&str, u64, u64, u64); 24] = [
+        let bounds: [(&str, u64, u64, u64); 25] = [
             ("server.connections_max", u64::from(self.server.connections_max), 1, 1_000_000),
             ("server.header_timeout_ms", self.server.header_timeout_ms, 100, 600_000),
             ("server.idle_timeout_ms", self.server.idle_timeout_ms, 100, 600_000),
             ("server.body_timeout_ms", self.server.body_timeout_ms, 100, 600_000),
+            ("server.hsts_max_age_s", u64::from(self.server.hsts_max_age_s), 0, 63_072_000),
             ("server.shutdown_ms", self.server.shutdown_ms, 0, 600_000),
             ("server.batch_items_at_once", self.server.batch_items_at_once as u64, 1, 256),
             ("server.batches_max", self.server.batches_max as u64, 1, 256),
@@ -411,6 +418,15 @@ impl Config {
         Tls::open(options)
             .map(|tls| Some(Arc::new(tls)))
             .map_err(|error| ConfigError(format!("server: {error}")))
+    }
+
+    /// What every reply of a server carries that speaks TLS, or does not.
+    pub(crate) fn security_headers(&self, tls: bool) -> SecurityHeaders {
+        if tls || self.server.hsts_behind_proxy {
+            SecurityHeaders::over_tls(self.server.hsts_max_age_s)
+        } else {
+            SecurityHeaders::default()
+        }
     }
 
     /// Customers' passkeys, for a gateway that is reached at `public_url`.
