@@ -56,7 +56,14 @@ fn doubled(digit: u8) -> u8 {
 
 /// Finds them. `digits_min` is the fewest digits of a number that stands alone.
 pub(super) fn find(text: &[u8], digits_min: usize, found: &mut Vec<Span>) {
-    let mut run = Run { digits: [Digit::default(); RING], count: 0, groups: 0, sums: [0; 2], group_end: 0 };
+    let mut run = Run {
+        digits: [Digit::default(); RING],
+        count: 0,
+        groups: 0,
+        sums: [0; 2],
+        group_end: 0,
+        group_is_time: false,
+    };
     let mut at = 0;
     let mut uuid_end = 0;
     while let Some(&byte) = text.get(at) {
