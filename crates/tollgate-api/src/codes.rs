@@ -37,6 +37,8 @@ codes! {
         "The signature holds, but the message is not one of this processor.";
     UNAUTHORIZED 401 "unauthorized" "The API key is missing or not valid"
         "Send `Authorization: Bearer <key>` with a key, or a token, that is neither revoked nor expired.";
+    CERTIFICATE_MISMATCH 401 "certificate_mismatch" "The key is bound to another client certificate"
+        "Connect with the client certificate whose fingerprint the key names.";
     WEBHOOK_SIGNATURE_INVALID 401 "webhook_signature_invalid" "The webhook's signature does not hold"
         "Check that the processor signs with the secret that is configured here.";
     CAPTURE_FAILED 402 "capture_failed" "The processor did not capture the payment"

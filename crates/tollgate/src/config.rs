@@ -79,6 +79,8 @@ pub(crate) struct Server {
     pub(crate) tls_key: PathBuf,
     /// The authorities that every client's certificate must come from (PEM file); empty: clients need none.
     pub(crate) tls_client_authority: PathBuf,
+    /// Whether clients may come without a certificate all the same.
+    pub(crate) tls_client_optional: bool,
     /// For how long browsers that came over TLS do not come without it (HSTS); 0: they are told nothing.
     pub(crate) hsts_max_age_s: u32,
     /// Whether TLS ends at a proxy in front, so that browsers are told though the server speaks plainly.
@@ -130,6 +132,7 @@ impl Default for Server {
             tls_certificate: PathBuf::new(),
             tls_key: PathBuf::new(),
             tls_client_authority: PathBuf::new(),
+            tls_client_optional: false,
             hsts_max_age_s: 15_552_000,
             hsts_behind_proxy: false,
             connections_max: 10_000,
@@ -414,7 +417,9 @@ impl Config {
             };
         };
         let key = given(tls_key).ok_or_else(|| ConfigError("server.tls_key is missing".to_owned()))?;
-        let options = TlsOptions { certificate, key, client_authority: given(tls_client_authority) };
+        let client_authority = given(tls_client_authority);
+        let client_optional = self.server.tls_client_optional;
+        let options = TlsOptions { certificate, key, client_authority, client_optional };
         Tls::open(options)
             .map(|tls| Some(Arc::new(tls)))
             .map_err(|error| ConfigError(format!("server: {error}")))

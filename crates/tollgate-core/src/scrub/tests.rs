@@ -50,7 +50,7 @@ fn times_ids_and_amounts_stay() {
         "550e8400-e29b-41d4-a716-446655440000",
         "pay_0351N51F8JSuTOVx7u8qUI ref_0351N51mBDsN0efloevcAS key_7LKY3rC9bqLkYJ1FzZt1aB",
         "request_id=4bf92f3577b34da6a3ce929d0e0e4736",
-        "amount=100.00 minor=9223372036854 fee=2.00 +91 98765 43210",
+        "amount=100.00 minor=922337203685 fee=2.00 +91 98765 43210",
         "order 4111111111111112",
         "192.168.100.200:54321 port 8000 rows 123456789012",
         "tg_test_ tg_live whsec_ the Bearer\nof this; basic setup done; -----BEGIN CERTIFICATE-----",
