@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod partners;
 pub mod passkeys;
 pub mod problem;
+pub mod readers;
 pub mod render;
 pub mod request_id;
 pub mod security_headers;

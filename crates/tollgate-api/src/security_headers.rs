@@ -20,7 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+pub(crate) const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 /// The security headers of a server.
 #[derive(Debug, Clone, Default)]

@@ -605,4 +605,30 @@ mod tests {
         let refusal = config.passkeys("https://pay.example.org").unwrap_err().to_string();
         assert!(refusal.contains("does not belong to example.com"), "{refusal}");
     }
+
+    /// Whatever the file holds: it is read, or refused without quoting what could be a secret.
+    #[test]
+    fn any_file_is_read_or_refused_without_its_secrets() {
+        let whole = "[server]\nlisten = \"127.0.0.1:1\"\n[passkeys]\nchallenge_key = \"hush-hush\"\n\
+                     [processors.payu]\nkey = \"k\"\nsalt = \"hush-hush\"\n[[auth.issuers]]\nissuer = \"a\"\n\
+                     audience = \"b\"\njwks_url = \"https://id.example/\"\n";
+        let signs = ['[', ']', '=', '"', '\'', '\n', '{', '}', ',', '.', '#', '\\', '0', 'x', '\0', 'é'];
+        for place in 0..whole.len() {
+            for (count, sign) in signs.into_iter().enumerate() {
+                let (before, behind) = whole.split_at(place);
+                let kept = behind.get(count..).unwrap_or_default();
+                for text in
+                    [format!("{before}{sign}{behind}"), format!("{before}{sign}{kept}"), before.to_owned()]
+                {
+                    let table = text.parse::<toml::Table>();
+                    let read = table.and_then(|table| toml::Value::Table(table).try_into::<Config>());
+                    let refusal = match read {
+                        Ok(config) => config.validate().err().map(|error| error.to_string()),
+                        Err(error) => Some(error.message().to_owned()),
+                    };
+                    assert!(!refusal.is_some_and(|refusal| refusal.contains("hush")), "{text}");
+                }
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 mod read;
 
+pub(crate) use read::examine;
 pub(super) use read::list_of;
 
 use super::path::InPath;

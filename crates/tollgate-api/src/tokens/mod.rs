@@ -160,5 +160,10 @@ impl Tokens {
     }
 }
 
+/// Whether bytes are claims that a token may have.
+pub(crate) fn are_claims(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Registered>(bytes).is_ok()
+}
+
 #[cfg(test)]
 mod tests;

@@ -78,6 +78,11 @@ pub(super) async fn new_key(state: &AppState, request: Request, now_ms: u64) -> 
     check(body::parse(&bytes)?, now_ms)
 }
 
+/// Whether bytes say what a new key is to be.
+pub(crate) fn examine(bytes: &[u8], now_ms: u64) -> Result<(), Problem> {
+    check(body::parse(bytes)?, now_ms).map(|_| ())
+}
+
 /// Reads for how many seconds an old key lives on, and to what the new one is bound.
 pub(super) async fn rotation(state: &AppState, request: Request) -> Result<Rotation, Problem> {
     let bytes = bytes(state, request).await?;
