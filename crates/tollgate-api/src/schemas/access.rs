@@ -38,8 +38,8 @@ pub(crate) struct NewKeySchema {
     /// addresses.
     #[schema(max_items = 32)]
     networks: Option<Vec<String>>,
-    /// SHA-256 fingerprints of client certificates (64 hexadecimal digits, with or without colons): the key is good over connections with one of these alone; over any connection if not
-    /// given. Needs a server that asks for client certificates.
+    /// SHA-256 fingerprints of client certificates (64 hexadecimal digits, with or without colons): the key is good over connections
+    /// with one of these alone; over any connection if not given. Needs a server that asks for client certificates.
     #[schema(max_items = 8)]
     certificates_sha256: Option<Vec<String>>,
     /// From when on it no longer works; never if not given.

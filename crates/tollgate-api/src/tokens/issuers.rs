@@ -3,7 +3,7 @@
 use super::claims::Audience;
 use super::jwks;
 use super::jws::{PublicKey, TokenError};
-use super::remote::{FetchError, Fetched, Hurried, Remote, RemoteOptions};
+use super::remote::{FetchError, Remote, RemoteOptions};
 use parking_lot::RwLock;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -97,35 +97,25 @@ impl Issuer {
     /// Fetches its keys again if it is time.
     pub(crate) async fn fetch_due(&self, now_ms: u64) {
         if let Some(remote) = &self.remote
-            && let Some(fetched) = remote.due(now_ms).await
+            && let Some(fetched) = remote.due(now_ms, |keys| self.put(keys)).await
         {
-            self.take(fetched);
+            self.note(&fetched);
         }
     }
 
-    /// Fetches its keys at once because one is not among them; whether there may be others now.
-    pub(crate) async fn hurry(&self, now_ms: u64) -> bool {
-        let Some(remote) = &self.remote else {
-            return false;
-        };
-        match remote.hurry(now_ms).await {
-            Hurried::Now(fetched) => self.take(fetched),
-            Hurried::Meanwhile => true,
-            Hurried::No => false,
+    /// Fetches its keys at once because one is not among them; or waits while somebody else does.
+    pub(crate) async fn hurry(&self, now_ms: u64) {
+        if let Some(remote) = &self.remote
+            && let Some(fetched) = remote.hurry(now_ms, |keys| self.put(keys)).await
+        {
+            self.note(&fetched);
         }
     }
 
-    fn take(&self, fetched: Result<Fetched, FetchError>) -> bool {
-        let issuer = self.options.issuer.as_str();
-        match fetched {
-            Ok(fetched) => {
-                self.put(fetched.keys);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, issuer, "the keys of an issuer cannot be fetched");
-                false
-            }
+    fn note(&self, fetched: &Result<(), FetchError>) {
+        if let Err(error) = fetched {
+            let issuer = self.options.issuer.as_str();
+            tracing::warn!(%error, issuer, "the keys of an issuer cannot be fetched");
         }
     }
 

@@ -91,8 +91,8 @@ pub(super) enum FetchError {
 
 /// Keys, and for how long they are good.
 #[derive(Debug)]
-pub(super) struct Fetched {
-    pub(super) keys: Vec<PublicKey>,
+struct Fetched {
+    keys: Vec<PublicKey>,
     fresh_ms: u64,
 }
 
@@ -128,8 +128,12 @@ impl Remote {
         now_ms < self.good_until_ms.load(Ordering::Acquire)
     }
 
-    /// Fetches keys whose time is over; none: it is not, or they were asked for a moment ago.
-    pub(super) async fn due(&self, now_ms: u64) -> Option<Result<Fetched, FetchError>> {
+    /// Fetches keys whose time is over and has them kept; none: it is not, or they were asked for a moment ago.
+    pub(super) async fn due(
+        &self,
+        now_ms: u64,
+        keep: impl FnOnce(Vec<PublicKey>) + Send,
+    ) -> Option<Result<(), FetchError>> {
         if now_ms < self.fresh_until_ms.load(Ordering::Acquire) {
             return None;
         }
@@ -138,31 +142,34 @@ impl Remote {
             return None;
         }
         *asked_at_ms = Some(now_ms);
-        Some(self.fetch(now_ms).await)
+        Some(self.fetch(now_ms, keep).await)
     }
 
-    /// Fetches keys because one was not among them. Whoever comes while that is done waits for it: `meanwhile` tells whether
-    /// keys may have come.
-    pub(super) async fn hurry(&self, now_ms: u64) -> Hurried {
-        let Ok(_place) = self.waiting.try_acquire() else {
-            return Hurried::No;
-        };
-        let began_under_way = self.asked_at_ms.try_lock().is_err();
+    /// Fetches keys because one was not among them, and has them kept; none: they were asked for a moment ago, or too many wait for
+    /// them already. Whoever comes while they are fetched waits, and finds them kept.
+    pub(super) async fn hurry(
+        &self,
+        now_ms: u64,
+        keep: impl FnOnce(Vec<PublicKey>) + Send,
+    ) -> Option<Result<(), FetchError>> {
+        let _place = self.waiting.try_acquire().ok()?;
         let mut asked_at_ms = self.asked_at_ms.lock().await;
         if asked_at_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_add(HURRY_PAUSE_MS)) {
-            return if began_under_way { Hurried::Meanwhile } else { Hurried::No };
+            return None;
         }
         *asked_at_ms = Some(now_ms);
-        Hurried::Now(self.fetch(now_ms).await)
+        Some(self.fetch(now_ms, keep).await)
     }
 
-    async fn fetch(&self, now_ms: u64) -> Result<Fetched, FetchError> {
+    /// Its caller holds the lock: whoever waits for it finds the keys kept.
+    async fn fetch(&self, now_ms: u64, keep: impl FnOnce(Vec<PublicKey>) + Send) -> Result<(), FetchError> {
         let fetched = tokio::time::timeout(self.timeout, self.exchange()).await;
-        let fetched = fetched.unwrap_or(Err(FetchError::Slow))?;
-        let fresh_until_ms = now_ms.saturating_add(fetched.fresh_ms);
+        let Fetched { keys, fresh_ms } = fetched.unwrap_or(Err(FetchError::Slow))?;
+        keep(keys);
+        let fresh_until_ms = now_ms.saturating_add(fresh_ms);
         self.fresh_until_ms.store(fresh_until_ms, Ordering::Release);
         self.good_until_ms.store(fresh_until_ms.saturating_add(self.options.stale_max_ms), Ordering::Release);
-        Ok(fetched)
+        Ok(())
     }
 
     async fn exchange(&self) -> Result<Fetched, FetchError> {
@@ -181,17 +188,6 @@ impl Remote {
         let keys = jwks::read(&bytes).map_err(FetchError::Set)?;
         Ok(Fetched { keys, fresh_ms })
     }
-}
-
-/// What came of wanting keys at once.
-#[derive(Debug)]
-pub(super) enum Hurried {
-    /// They were fetched, or could not be.
-    Now(Result<Fetched, FetchError>),
-    /// Somebody else's fetching was waited for.
-    Meanwhile,
-    /// Nothing: they were asked for a moment ago.
-    No,
 }
 
 /// For how long an answer may be kept.

@@ -197,6 +197,33 @@ async fn names_that_are_made_up_do_not_hammer_the_issuer() {
     );
 }
 
+/// All who come with the first tokens of a new key are let in, though the issuer is asked once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_waits_for_a_new_key_gets_in_with_it() {
+    let (old, new) = (pair(Algorithm::EdDsa), pair(Algorithm::EdDsa));
+    let issuer = Issuer::start(answer("200 OK", "", &set(&[(&old, "old")]))).await;
+    let tokens = Arc::new(issuer.tokens());
+    tokens.fetch_due(NOW_MS).await;
+    let mut now_ms = NOW_MS;
+    for round in 0..20 {
+        now_ms += HURRY_PAUSE_MS;
+        let kid = format!("new-{round}");
+        issuer.says(answer("200 OK", "", &set(&[(&new, &kid)])));
+        let token = token(&new, &kid, now_ms);
+        let calls: Vec<_> = (0..WAITING_MAX)
+            .map(|_| {
+                let (tokens, token) = (Arc::clone(&tokens), token.clone());
+                tokio::spawn(async move { tokens.admit(&token, now_ms).await })
+            })
+            .collect();
+        for call in calls {
+            let bearer = call.await.unwrap();
+            assert!(bearer.is_ok(), "{round}: {bearer:?}");
+        }
+        assert_eq!(issuer.asked(), round + 2);
+    }
+}
+
 #[tokio::test]
 async fn keys_stay_good_for_a_while_when_the_issuer_is_down_or_talks_nonsense() {
     let pair = pair(Algorithm::EdDsa);
@@ -234,9 +261,9 @@ async fn an_issuer_that_does_not_answer_is_not_waited_for() {
     let url = format!("http://{}/jwks", listener.local_addr().unwrap());
     let mut remote = Remote::new(RemoteOptions { url, allow_private: true, stale_max_ms: 0 });
     remote.timeout = Duration::from_millis(100);
-    let fetched = remote.due(NOW_MS).await.unwrap();
-    assert_eq!(fetched.unwrap_err(), FetchError::Slow);
-    assert!(remote.due(NOW_MS + 1).await.is_none(), "nor asked again at once");
+    let fetched = remote.due(NOW_MS, drop).await.unwrap();
+    assert_eq!(fetched, Err(FetchError::Slow));
+    assert!(remote.due(NOW_MS + 1, drop).await.is_none(), "nor asked again at once");
 }
 
 #[tokio::test]
@@ -273,7 +300,7 @@ async fn addresses_inside_are_not_asked() {
         allow_private: false,
         stale_max_ms: 0,
     });
-    assert!(matches!(remote.due(NOW_MS).await, Some(Err(FetchError::Address(_)))));
+    assert!(matches!(remote.due(NOW_MS, drop).await, Some(Err(FetchError::Address(_)))));
     let request = Request::get(format!("https://localhost:{port}/")).body(Full::new(Bytes::new())).unwrap();
     assert!(guarded_client(false, TIMEOUT).request(request).await.is_err());
     assert_eq!(issuer.asked(), 0);
