@@ -176,11 +176,7 @@ impl Run {
                 None => return false,
             }
         }
-        match sizes {
-            [4, 6, 4 | 5, 0, ..] | [4, 4, 4, 1..=7, 0, ..] => true,
-            [4, 4, 4, 4, 1..=3, 0] => true,
-            _ => false,
-        }
+        matches!(sizes, [4, 6, 4 | 5, 0, ..] | [4, 4, 4, 1..=7, 0, ..] | [4, 4, 4, 4, 1..=3, 0])
     }
 
     /// The first four digits from here on, as a number.

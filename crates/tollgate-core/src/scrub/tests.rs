@@ -166,7 +166,7 @@ fn card_number() -> impl Strategy<Value = String> {
                     }
                 })
                 .sum();
-            sum % 10 == 0
+            sum.is_multiple_of(10)
         };
         format!("{body}{}", (0..10).find(right).unwrap())
     })
