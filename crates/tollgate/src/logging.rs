@@ -29,7 +29,7 @@ pub(crate) fn start(log: &Log) -> Result<(), Failure> {
 
 /// Has panics written where logs go, without what must not be there. Call it first of all.
 pub(crate) fn catch_panics() {
-    std::panic::set_hook(Box::new(|panic| write_panic(panic)));
+    std::panic::set_hook(Box::new(write_panic));
 }
 
 fn write_panic(panic: &PanicHookInfo<'_>) {
