@@ -140,8 +140,8 @@ BEYOND_THE_SCHEMA_AT = {
 BEYOND_THE_SCHEMA_IN = (
     "/payment_method/emi/", "/payment_method/bnpl/", "/payment_methods/", "/rules/", "/lists/", "/thresholds",
     "/maintenance/", "/weights", "/policy/rules/", "/policy/maintenance/", "/policy/weights",
-    # Each once; networks are more than a pattern can say.
-    "/permissions/", "/networks/",
+    # Each once; networks and fingerprints are more than a pattern can say.
+    "/permissions/", "/networks/", "/certificates_sha256/",
 )
 
 

@@ -11,6 +11,7 @@ use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::server::Peer;
 use crate::state::AppState;
+use crate::tls::ClientCertificate;
 use crate::tokens::{Bearer, jws};
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
@@ -25,6 +26,7 @@ use tollgate_core::actor::{Actor, Origin};
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::audit::By;
 use tollgate_core::base62;
+use tollgate_core::certificate::CertificateFingerprint;
 use tollgate_core::id::{ApiKeyId, MerchantId};
 use tollgate_core::merchant::{Merchant, Mode};
 use tollgate_core::network::Network;
@@ -175,14 +177,15 @@ pub(crate) struct Entered {
 /// Finds out who sent a request, from an address if it is known.
 ///
 /// # Errors
-/// `unauthorized`; `address_not_allowed` for a right key from a wrong place; `too_many_failures` for somebody who has failed
+/// `unauthorized`; `certificate_mismatch` and `address_not_allowed` for a right key over a wrong connection; `too_many_failures` for somebody who has failed
 /// too often.
 pub(crate) async fn authenticate(
     state: &AppState,
     headers: &HeaderMap,
     address: Option<IpAddr>,
+    certificate: Option<ClientCertificate>,
 ) -> Result<Entered, Problem> {
-    let door = Door { state, address, now_ms: state.engine().now_ms() };
+    let door = Door { state, address, certificate, now_ms: state.engine().now_ms() };
     let mut sent = headers.get_all(AUTHORIZATION).iter();
     let credential =
         sent.next().filter(|_| sent.next().is_none()).and_then(|value| bearer(value.to_str().ok()?));
@@ -196,6 +199,7 @@ pub(crate) async fn authenticate(
 struct Door<'a> {
     state: &'a AppState,
     address: Option<IpAddr>,
+    certificate: Option<ClientCertificate>,
     now_ms: u64,
 }
 
@@ -243,6 +247,13 @@ impl Door<'_> {
         if !known.key.works_at(self.now_ms) {
             return Err(refused());
         }
+        // A token is as good as its key's secret: it is bound to the same certificates.
+        let is_shown = |own: &CertificateFingerprint| {
+            self.certificate.is_some_and(|ClientCertificate(shown)| shown == *own)
+        };
+        if !known.key.certificates.is_empty() && !known.key.certificates.iter().any(is_shown) {
+            return Err(Problem::new(&codes::CERTIFICATE_MISMATCH));
+        }
         // An address that nobody can tell is on no list.
         let is_listed = |own: &Network| self.address.is_some_and(|address| own.contains(address));
         if !known.key.networks.is_empty() && !known.key.networks.iter().any(is_listed) {
@@ -253,7 +264,11 @@ impl Door<'_> {
     }
 
     async fn with_token(&self, token: &str) -> Result<Entered, Problem> {
-        let bearer = match self.state.tokens().map(|tokens| tokens.check(token, self.now_ms)) {
+        let taken = match self.state.tokens() {
+            Some(tokens) => Some(tokens.admit(token, self.now_ms).await),
+            None => None,
+        };
+        let bearer = match taken {
             Some(Ok(bearer)) => bearer,
             taken => {
                 if let Some(Err(error)) = taken {

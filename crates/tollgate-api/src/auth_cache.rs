@@ -183,12 +183,14 @@ impl AuthCache {
 
 /// Tells the store once a minute when keys were used, and looks after the keys for tokens, for as long as the API lives.
 pub(crate) async fn upkeep(state: AppState) {
+    fetch_keys(&state).await;
     let state = state.downgrade();
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
         let Some(state) = state.upgrade() else {
             return;
         };
+        fetch_keys(&state).await;
         state.auth().store_uses(state.engine().store().as_ref()).await;
         let now_ms = state.engine().now_ms();
         // It reads files.
@@ -200,6 +202,12 @@ pub(crate) async fn upkeep(state: AppState) {
         if let Err(error) = looked_after.await {
             tracing::error!(%error, "the keys for tokens could not be looked after");
         }
+    }
+}
+
+async fn fetch_keys(state: &AppState) {
+    if let Some(tokens) = state.tokens() {
+        tokens.fetch_due(state.engine().now_ms()).await;
     }
 }
 

@@ -37,6 +37,8 @@ codes! {
         "The signature holds, but the message is not one of this processor.";
     UNAUTHORIZED 401 "unauthorized" "The API key is missing or not valid"
         "Send `Authorization: Bearer <key>` with a key, or a token, that is neither revoked nor expired.";
+    CERTIFICATE_MISMATCH 401 "certificate_mismatch" "The key is bound to another client certificate"
+        "Connect with the client certificate whose fingerprint the key names.";
     WEBHOOK_SIGNATURE_INVALID 401 "webhook_signature_invalid" "The webhook's signature does not hold"
         "Check that the processor signs with the secret that is configured here.";
     CAPTURE_FAILED 402 "capture_failed" "The processor did not capture the payment"
@@ -161,6 +163,8 @@ codes! {
         "Nothing was done. Repeat the request after `Retry-After` seconds; `RateLimit` tells what is left.";
     TOO_MANY_FAILURES 429 "too_many_failures" "There were too many requests with a wrong key"
         "Wait `Retry-After` seconds, and send a right key.";
+    HEADERS_TOO_LARGE 431 "headers_too_large" "The request has too many headers"
+        "Send at most 64.";
     CARD_UNREADABLE 500 "card_unreadable" "The card cannot be decrypted"
         "Quote `request_id` to support; the vault's audit has the cause.";
     INTERNAL 500 "internal_error" "Something went wrong on our side"

@@ -3,6 +3,7 @@
 mod checkout;
 mod methods;
 mod passkeys;
+mod security;
 
 use super::*;
 use axum::body::Body;

@@ -14,7 +14,7 @@ mod replay;
 mod send;
 
 pub use manage::{EndpointWish, ReplayWish, SentTest};
-pub use send::{check_url, secret_text};
+pub use send::{Guard, GuardedClient, check_url, guarded_client, secret_text};
 
 use crate::error::EngineError;
 use crate::flow::Engine;

@@ -144,6 +144,7 @@ fn key_json(key: &ApiKey) -> Value {
         "role": key.role,
         "scopes": key.scopes,
         "networks": key.networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "certificates_sha256": key.certificates.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "created_at_ms": key.created_at_ms,
         "expires_at_ms": key.expires_at_ms,
         "revoked_at_ms": key.revoked_at_ms,

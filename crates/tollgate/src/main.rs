@@ -59,11 +59,12 @@ enum Command {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    logging::catch_panics();
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tollgate: {error}");
+            logging::complain(&format!("tollgate: {error}"));
             ExitCode::FAILURE
         }
     }

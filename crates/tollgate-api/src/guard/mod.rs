@@ -16,6 +16,7 @@ use crate::auth;
 use crate::codes::{self, Code};
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::tls::ClientCertificate;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -42,7 +43,8 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
     let Demand::Needs(permission) = endpoint.demand else {
         return next.run(Request::from_parts(parts, body)).await;
     };
-    let entered = match auth::authenticate(&state, &parts.headers, address).await {
+    let certificate = parts.extensions.get::<ClientCertificate>().copied();
+    let entered = match auth::authenticate(&state, &parts.headers, address, certificate).await {
         Ok(entered) => entered,
         Err(problem) => return problem.into_response(),
     };

@@ -162,7 +162,7 @@ pub async fn import(
         return Err(ImportError::TooLong);
     }
     let mut report = Report::default();
-    let ready = read(store.as_ref(), csv, &mut report).await?;
+    let ready = read(Known::read(store.as_ref()).await?, csv, &mut report)?;
     if all_or_nothing {
         if report.error_count == 0 && !ready.is_empty() {
             let changes = ready.iter().map(|(_, one)| one.change.clone()).collect();
@@ -206,12 +206,21 @@ fn made((line, one): (u64, Onboarding)) -> Made {
     }
 }
 
+/// Reads and checks a CSV as if there were no partners yet; makes nothing.
+///
+/// # Errors
+/// [`ImportError`]: the file as a whole is wrong.
+pub fn examine(csv: &[u8]) -> Result<Report, ImportError> {
+    if csv.len() > BYTES_MAX {
+        return Err(ImportError::TooLong);
+    }
+    let mut report = Report::default();
+    read(Known::default(), csv, &mut report)?;
+    Ok(report)
+}
+
 /// Reads and checks all lines before anything is made.
-async fn read(
-    store: &dyn Store,
-    csv: &[u8],
-    report: &mut Report,
-) -> Result<Vec<(u64, Onboarding)>, ImportError> {
+fn read(mut known: Known, csv: &[u8], report: &mut Report) -> Result<Vec<(u64, Onboarding)>, ImportError> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
     let head: Vec<String> = match reader.headers() {
         Ok(head) => head.iter().map(str::to_owned).collect(),
@@ -227,7 +236,6 @@ async fn read(
     if let Some(place) = head.iter().position(|name| !FIELDS.contains(&name.as_str())) {
         return Err(ImportError::Head(format!("column {} has a name that is not known", place + 1)));
     }
-    let mut known = Known::read(store).await?;
     let mut ready = Vec::new();
     for record in reader.records() {
         report.lines += 1;

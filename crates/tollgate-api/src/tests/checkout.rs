@@ -471,7 +471,9 @@ async fn the_hand_over_page_leads_on_and_then_ends() {
     assert_eq!(reply.page(), html);
     let policy = reply.header("content-security-policy");
     assert!(
-        policy.starts_with("sandbox allow-forms allow-scripts") && !policy.contains("same-origin"),
+        reply.header("cross-origin-opener-policy") == "unsafe-none"
+            && policy.starts_with("sandbox allow-forms allow-scripts")
+            && !policy.contains("same-origin"),
         "{policy}"
     );
 

@@ -73,27 +73,42 @@ impl Answer {
     }
 }
 
+/// A client that talks to addresses of the public internet alone, whatever a name leads to at the moment. Follows no redirects.
+pub type GuardedClient = Client<HttpsConnector<HttpConnector<Guard>>, Full<Bytes>>;
+
+/// A client for what is fetched now and then. Its caller checks the URL with [`check_url`]: an address in place of a name is not
+/// looked up. `allow_private` lets it talk to every address, and without TLS.
+#[must_use]
+pub fn guarded_client(allow_private: bool, connect_timeout: Duration) -> GuardedClient {
+    client(allow_private, connect_timeout, 1)
+}
+
+fn client(allow_private: bool, connect_timeout: Duration, idle_max: usize) -> GuardedClient {
+    let mut connector = HttpConnector::new_with_resolver(Guard { allow_private });
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(connect_timeout));
+    let https = hyper_rustls::HttpsConnectorBuilder::new().with_webpki_roots();
+    let https = if allow_private { https.https_or_http() } else { https.https_only() };
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(10))
+        .pool_max_idle_per_host(idle_max)
+        .build(https.enable_http1().wrap_connector(connector))
+}
+
 /// Sends messages.
 #[derive(Debug)]
 pub(super) struct Sender {
-    client: Client<HttpsConnector<HttpConnector<Guard>>, Full<Bytes>>,
+    client: GuardedClient,
     allow_private: bool,
     timeout: Duration,
 }
 
 impl Sender {
     pub(super) fn new(options: &WebhookOptions) -> Self {
-        let mut connector = HttpConnector::new_with_resolver(Guard { allow_private: options.allow_private });
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(options.timeout));
-        let https = hyper_rustls::HttpsConnectorBuilder::new().with_webpki_roots();
-        let https = if options.allow_private { https.https_or_http() } else { https.https_only() };
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(10))
-            .pool_max_idle_per_host(options.endpoint_concurrency.min(4))
-            .build(https.enable_http1().wrap_connector(connector));
+        let idle_max = options.endpoint_concurrency.min(4);
+        let client = client(options.allow_private, options.timeout, idle_max);
         Self { client, allow_private: options.allow_private, timeout: options.timeout }
     }
 
@@ -235,7 +250,7 @@ pub fn check_url(text: &str, allow_private: bool) -> Result<(), &'static str> {
 
 /// Looks names up and lets only those addresses through that may be talked to.
 #[derive(Debug, Clone)]
-struct Guard {
+pub struct Guard {
     allow_private: bool,
 }
 

@@ -164,6 +164,12 @@ pub(super) fn decode<T: DeserializeOwned>(frame: &[u8]) -> Option<T> {
     }
 }
 
+/// Whether a frame without its length is a message of the protocol, of either side.
+#[must_use]
+pub fn is_message(frame: &[u8]) -> bool {
+    decode::<Request>(frame).is_some() || decode::<Reply>(frame).is_some()
+}
+
 /// Reads the length of the next frame: none at the end of the stream.
 pub(super) async fn read_length(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<usize>> {
     let mut length = [0; 4];

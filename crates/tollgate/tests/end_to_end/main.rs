@@ -21,6 +21,8 @@ mod races;
 mod reconcile;
 mod redis;
 mod routing;
+mod scrubbing;
 mod support;
+mod threat_model;
 mod unknown;
 mod webhooks_out;
