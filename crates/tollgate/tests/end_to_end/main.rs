@@ -23,4 +23,5 @@ mod redis;
 mod routing;
 mod support;
 mod unknown;
+mod versions;
 mod webhooks_out;
