@@ -1,10 +1,13 @@
 //! Administrative changes: decided whole, then staged together with their entries of the audit log.
 
-use crate::commit::{Admin, CommitError, Conflict, NOTICES_KEPT_MS, Upkeep};
+use crate::commit::{
+    AccountCalls, Admin, CALLS_KEPT_DAYS, CommitError, Conflict, EndpointCalls, NOTICES_KEPT_MS, Upkeep,
+};
 use crate::embedded::codec::{decode, encode};
 use crate::embedded::txn::{Txn, user_digest};
 use crate::embedded::{api_keys, keys};
 use crate::error::StoreError;
+use crate::query::PolicyKind;
 use crate::trail::{self, Rows};
 use fjall::Keyspace;
 use serde::Serialize;
@@ -19,6 +22,9 @@ use tollgate_core::saved_card::SavedCard;
 
 /// Where the end of the audit log stands among the store's own rows.
 pub(super) const AUDIT_HEAD: &[u8] = b"audit_head";
+
+/// Most rows of old days that make room for what is counted.
+const CALLS_DROPPED_AT_ONCE: usize = 1_000;
 
 /// Most old notices that make room for a new one.
 const NOTICES_DROPPED_AT_ONCE: usize = 16;
@@ -56,13 +62,7 @@ impl Txn<'_> {
     pub(super) fn administer(&mut self, change: Admin, by: &By) -> Result<(), CommitError> {
         let mut draft = Draft::default();
         self.draft(&mut draft, change, by)?;
-        for (table, name, key, row) in draft.rows {
-            match &row {
-                Some(row) => self.rows.insert(&table, key.clone(), row.clone()),
-                None => self.rows.remove(&table, key.clone()),
-            }
-            self.staged.insert((name, key), row);
-        }
+        self.put_rows(draft.rows);
         for partner in draft.partners {
             self.state.partners.put(partner);
         }
@@ -254,14 +254,54 @@ impl Txn<'_> {
             Upkeep::CountPasskey(passkey) => {
                 let mut draft = Draft::default();
                 self.put_passkey(&mut draft, passkey)?;
-                for (table, name, key, row) in draft.rows {
-                    if let Some(row) = &row {
-                        self.rows.insert(&table, key.clone(), row.clone());
-                    }
-                    self.staged.insert((name, key), row);
+                self.put_rows(draft.rows);
+            }
+            Upkeep::PinApiVersion { merchant_id, version } => {
+                let table = ("policies", &self.tables.policies);
+                let key = keys::policy(*merchant_id, PolicyKind::ApiVersion);
+                let mut draft = Draft::default();
+                if self.row(&draft, table, &key)?.is_none() {
+                    draft.put(table, key, Some(version.as_bytes().to_vec()));
+                    self.put_rows(draft.rows);
                 }
             }
+            Upkeep::CountCalls { day, accounts } => self.count_calls(*day, accounts)?,
         }
+        Ok(())
+    }
+
+    fn put_rows(&mut self, rows: Vec<Row>) {
+        for (table, name, key, row) in rows {
+            match &row {
+                Some(row) => self.rows.insert(&table, key.clone(), row.clone()),
+                None => self.rows.remove(&table, key.clone()),
+            }
+            self.staged.insert((name, key), row);
+        }
+    }
+
+    fn count_calls(&mut self, day: u32, accounts: &[AccountCalls]) -> Result<(), StoreError> {
+        let oldest = keys::calls(day.saturating_sub(CALLS_KEPT_DAYS), MerchantId::from_u128(0));
+        for row in self.tables.calls.range(..oldest).take(CALLS_DROPPED_AT_ONCE) {
+            self.rows.remove(&self.tables.calls, row.key()?);
+        }
+        let table = ("calls", &self.tables.calls);
+        let mut draft = Draft::default();
+        for account in accounts {
+            let key = keys::calls(day, account.merchant_id);
+            let mut sums: Vec<EndpointCalls> = self.read(&draft, table, &key, "calls")?.unwrap_or_default();
+            for counted in &account.calls {
+                let same = |sum: &&mut EndpointCalls| {
+                    sum.version == counted.version && sum.endpoint == counted.endpoint
+                };
+                match sums.iter_mut().find(same) {
+                    Some(sum) => sum.calls = sum.calls.saturating_add(counted.calls),
+                    None => sums.push(counted.clone()),
+                }
+            }
+            draft.put(table, key, Some(encode(&sums)?));
+        }
+        self.put_rows(draft.rows);
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! reply with ids and moments left out. `TOLLGATE_REWRITE_GOLDEN=<version>` records the replies of one version anew; do that for
 //! the newest version alone, as the others are records of what was.
 
-use crate::support::{Reply, Rig};
+use crate::support::{Reply, Rig, call};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -283,4 +283,80 @@ fn difference(at: &str, old: &Value, new: &Value) -> String {
         _ if old == new => String::new(),
         _ => format!("  {at}: was {old}, is {new}\n"),
     }
+}
+
+const OLDEST: &str = "2026-11-01";
+const NEWEST: &str = "2026-11-22";
+
+#[test]
+fn a_repeat_has_the_shape_that_it_asks_for() {
+    let mut rig = Rig::start();
+    let body = json!({"amount": 100.0, "currency": "USD", "payment_method": "credit_card"});
+    let send = |version: &str| {
+        let headers = [("idempotency-key", "k1"), ("tollgate-version", version)];
+        rig.call_as(&rig.key, "POST", "/api/v1/payments", &headers, Some(&body))
+    };
+    let details = |reply: &Reply| reply.json()["payment_method_details"].clone();
+    let (first, old, again) = (send(NEWEST), send(OLDEST), send(NEWEST));
+    assert_eq!((first.status, first.json()["status"].as_str()), (201, Some("completed")), "{}", first.json());
+    assert_eq!((old.status, old.header("idempotent-replayed")), (201, Some("true")));
+    assert_eq!(
+        (&details(&first)["card"]["last4"], &details(&old)["last4"]),
+        (&json!("1111"), &json!("1111"))
+    );
+    assert!(details(&first).get("last4").is_none() && details(&old).get("card").is_none());
+    assert_eq!(old.json()["id"], first.json()["id"]);
+    assert_eq!((again.header("tollgate-version"), &again.body), (Some(NEWEST), &first.body), "to the byte");
+    assert_eq!(send(OLDEST).body, old.body, "to the byte");
+    rig.verify(&["--nothing-open"]);
+}
+
+#[test]
+fn a_pin_outlives_a_restart_and_the_operator_sees_who_is_behind() {
+    let mut rig = Rig::start();
+    let key = rig.key.clone();
+    let list = |rig: &Rig| rig.call("GET", "/api/v1/payments?limit=5&offset=0", None);
+    assert_eq!(list(&rig).header("tollgate-version"), Some(NEWEST));
+    let pin = |rig: &Rig| rig.call("GET", "/api/v1/api_version", None).json();
+    rig.wait(std::time::Duration::from_secs(10), "it is pinned", || pin(&rig)["pinned"] == true);
+    let reply = rig.call("PUT", "/api/v1/api_version", Some(&json!({"version": OLDEST})));
+    assert_eq!((reply.status, &reply.json()["newest"]), (200, &json!(NEWEST)), "{}", reply.json());
+    assert_eq!(list(&rig).header("tollgate-version"), Some(OLDEST));
+    // Nobody but owners and developers.
+    let finance =
+        rig.call("POST", "/api/v1/api_keys", Some(&json!({"name": "books", "role": "finance"}))).json();
+    let finance = finance["key"].as_str().unwrap().to_owned();
+    let put = rig.call_as(&finance, "PUT", "/api/v1/api_version", &[], Some(&json!({"version": NEWEST})));
+    assert_eq!(put.status, 403);
+
+    rig.stop();
+    let shown = rig.tollgate(&["partner", "list"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let merchant = shown.split_whitespace().find(|word| word.starts_with("mer_")).unwrap().to_owned();
+    let shown: Value = serde_json::from_slice(&rig.tollgate(&["partner", "show", &merchant]).stdout).unwrap();
+    assert_eq!(shown["api_versions"][&merchant], OLDEST);
+    let report: Value =
+        serde_json::from_slice(&rig.tollgate(&["api-versions", "report", "--json"]).stdout).unwrap();
+    let behind = &report["accounts"][0];
+    assert_eq!((&behind["merchant"], &behind["version"]), (&json!(merchant), &json!(OLDEST)));
+    let endpoints = behind["endpoints"].as_array().unwrap();
+    let listed = endpoints.iter().find(|used| used["endpoint"] == "GET /api/v1/payments").unwrap();
+    assert_eq!(
+        (&listed["calls"], &listed["changes"]),
+        (&json!(1), &json!(["cancel_in_progress", "instrument_details"]))
+    );
+    let text = String::from_utf8(rig.tollgate(&["api-versions", "report"]).stdout).unwrap();
+    assert!(text.contains("deprecated since 2026-11-22, gone from 2027-11-22"), "{text}");
+    let admin = String::from_utf8(rig.tollgate(&["admin", "key"]).stdout).unwrap().trim().to_owned();
+
+    rig.serve();
+    assert_eq!(list(&rig).header("tollgate-version"), Some(OLDEST));
+    let report = rig.call_as(&admin, "GET", "/api/v1/platform/api_versions?days=1", &[], None);
+    assert_eq!((report.status, report.header("tollgate-version")), (200, Some(NEWEST)), "{}", report.json());
+    let calls = |version: usize| report.json()["versions"][version]["calls"].as_u64().unwrap();
+    assert!(calls(0) >= 2 && calls(2) >= 2, "{}", report.json());
+    assert!(rig.call_as(&key, "GET", "/api/v1/platform/api_versions", &[], None).status == 403);
+    let metrics = String::from_utf8(call("GET", &rig.url("/metrics"), &[], None).unwrap().body).unwrap();
+    let line = "tollgate_api_version_requests_total{version=\"2026-11-01\"} ";
+    assert!(metrics.lines().any(|it| it.starts_with(line)), "{metrics}");
 }
