@@ -62,7 +62,7 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
         Ok(chosen) => chosen,
         Err(mut response) => {
             told.write(response.headers_mut());
-            return response;
+            return *response;
         }
     };
     let mut response = if entered.principal.permissions.has(permission) {

@@ -86,12 +86,12 @@ pub(crate) fn choose(
     headers: &HeaderMap,
     principal: &Principal,
     endpoint: &'static Endpoint,
-) -> Result<Chosen, Response> {
+) -> Result<Chosen, Box<Response>> {
     let mut sent = headers.get_all(HEADER).iter();
     let (version, is_first) = match (sent.next(), &principal.account) {
         (Some(value), _) => {
             let named = value.to_str().ok().and_then(VersionId::named).filter(|_| sent.next().is_none());
-            (named.ok_or_else(|| unknown().into_response())?, false)
+            (named.ok_or_else(|| Box::new(unknown().into_response()))?, false)
         }
         (None, Some(account)) => {
             let pin = account.pin();
@@ -106,7 +106,7 @@ pub(crate) fn choose(
     {
         let mut response = gone(version).into_response();
         chosen.write(response.headers_mut());
-        return Err(response);
+        return Err(Box::new(response));
     }
     Ok(chosen)
 }

@@ -153,22 +153,24 @@ impl VersionId {
     }
 }
 
+/// Changes by version, method and path.
+type Plans = HashMap<(u8, &'static str, &'static str), Vec<&'static Change>>;
+
 /// What is translated for each older version and endpoint that any change touches.
-static PLANS: LazyLock<HashMap<(u8, &'static str, &'static str), Vec<&'static Change>>> =
-    LazyLock::new(|| {
-        let mut plans: HashMap<_, Vec<_>> = HashMap::new();
-        for place in 0..VERSIONS.len() {
-            let Some(id) = VersionId::at(place) else {
-                continue;
-            };
-            for change in id.changes_since() {
-                for (method, path) in change.endpoints {
-                    plans.entry((id.0, *method, *path)).or_default().push(change);
-                }
+static PLANS: LazyLock<Plans> = LazyLock::new(|| {
+    let mut plans = Plans::new();
+    for place in 0..VERSIONS.len() {
+        let Some(id) = VersionId::at(place) else {
+            continue;
+        };
+        for change in id.changes_since() {
+            for (method, path) in change.endpoints {
+                plans.entry((id.0, *method, *path)).or_default().push(change);
             }
         }
-        plans
-    });
+    }
+    plans
+});
 
 /// Gives a webhook's body the shape that it has in a version, the newest if none is named.
 pub(crate) fn webhook_of_version(version: Option<&str>, body: Vec<u8>) -> VersionedBody {

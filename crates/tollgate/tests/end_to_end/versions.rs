@@ -227,14 +227,15 @@ fn send(rig: &Rig, given: &Given<'_>, version: &str, golden: &Value) -> Reply {
 #[test]
 fn old_clients_get_what_they_got() {
     let rewrite = std::env::var("TOLLGATE_REWRITE_GOLDEN").ok();
-    let rig = Rig::start_with(KNOBS);
-    assert_eq!(rig.call("PUT", "/api/v1/fraud/policy", Some(&policy())).status, 200);
     let mut wrong = Vec::new();
     let mut count = 0;
     for version in versions() {
         if rewrite.as_ref().is_some_and(|wanted| *wanted != version) {
             continue;
         }
+        // One each: a silent processor's breaker opens after a few payments.
+        let rig = Rig::start_with(KNOBS);
+        assert_eq!(rig.call("PUT", "/api/v1/fraud/policy", Some(&policy())).status, 200);
         for file in files(&version) {
             let mut golden: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
             let mut given = Given { rig: &rig, names: BTreeMap::new() };
