@@ -15,7 +15,7 @@ mod batch;
 mod trail;
 
 use async_trait::async_trait;
-use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
+use commit::{AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep};
 use error::StoreError;
 use jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked};
 use query::{Deadline, PaymentFilter, PaymentPage, PolicyKind, RiskList};
@@ -256,6 +256,21 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         key: &str,
         now_ms: u64,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
+
+    /// What merchants after one called on a day (counted from 1970-01-01), in the order of their ids.
+    async fn calls_of_day(
+        &self,
+        day: u32,
+        after: Option<MerchantId>,
+        limit: usize,
+    ) -> Result<Vec<AccountCalls>, StoreError>;
+
+    /// What a merchant called on a day.
+    async fn calls_of_account(
+        &self,
+        day: u32,
+        merchant_id: MerchantId,
+    ) -> Result<Vec<EndpointCalls>, StoreError>;
 
     /// Whether the store answers: reads something and says how the writer does.
     async fn health(&self) -> Result<StoreHealth, StoreError>;

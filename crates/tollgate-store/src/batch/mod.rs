@@ -157,6 +157,7 @@ pub(crate) enum Table {
     EndpointDeliveries,
     DeadDeliveries,
     DeliveryTimes,
+    Calls,
 }
 
 /// Rows of a limited life, kept by the day.
