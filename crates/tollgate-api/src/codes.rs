@@ -95,6 +95,8 @@ codes! {
         "Use the keys there are; rotate instead of making new ones.";
     TOO_MANY_ENDPOINTS 409 "too_many_endpoints" "The account has as many webhook endpoints as it may have"
         "Delete one first; an account may have 50.";
+    VERSION_CHANGED 412 "version_changed" "It is at another version than the one you named"
+        "Somebody changed it meanwhile. Read it again, and send `If-Match` with the version it has now.";
     PAYLOAD_TOO_LARGE 413 "payload_too_large" "The body is too large"
         "Most bodies may have 64 KiB.";
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported_media_type" "The body is not announced as JSON"

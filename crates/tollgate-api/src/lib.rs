@@ -123,7 +123,14 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/audit", get(audit::list_audit))
         .route("/api/v1/partners", post(partner_routes::create_partner).get(partner_routes::list_partners))
         .route("/api/v1/partners/import", post(partner_routes::import_partners))
-        .route("/api/v1/partners/{id}", get(partner_routes::get_partner))
+        .route(
+            "/api/v1/partners/{id}",
+            get(partner_routes::get_partner).patch(partner_routes::profile::change_partner),
+        )
+        .route(
+            "/api/v1/partner",
+            get(partner_routes::profile::get_own_partner).patch(partner_routes::profile::change_own_partner),
+        )
         .route("/api/v1/partners/{id}/suspend", post(partner_routes::suspend_partner))
         .route("/api/v1/partners/{id}/resume", post(partner_routes::resume_partner))
         .route("/api/v1/partners/{id}/offboard", post(partner_routes::offboard_partner))

@@ -131,6 +131,9 @@ endpoints! {
     GET "/api/v1/partners" PartnersRead Bulk;
     POST "/api/v1/partners/import" PartnersManage Bulk;
     GET "/api/v1/partners/{id}" PartnersRead Ordinary;
+    PATCH "/api/v1/partners/{id}" PartnersManage Admin;
+    GET "/api/v1/partner" PartnerRead Ordinary;
+    PATCH "/api/v1/partner" PartnerWrite Admin;
     POST "/api/v1/partners/{id}/suspend" PartnersManage Admin;
     POST "/api/v1/partners/{id}/resume" PartnersManage Admin;
     POST "/api/v1/partners/{id}/offboard" PartnersManage Admin;

@@ -1,5 +1,7 @@
 //! `/api/v1/partners`: looking after partners, for whoever holds a key of the platform.
 
+pub(crate) mod profile;
+
 use crate::body;
 use crate::codes;
 use crate::partners::change::{ChangeError, change_state};
@@ -19,11 +21,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tollgate_core::id::PartnerId;
 use tollgate_core::merchant::Mode;
-use tollgate_core::partner::input::NewPartner;
+use tollgate_core::partner::input::{FieldError, NewPartner};
 use tollgate_core::partner::{Partner, PartnerState};
 use tollgate_core::totals::hour_of;
 use tollgate_core::transition::PaymentStatus;
 use tollgate_engine::EngineError;
+use tollgate_store::commit::{CommitError, Conflict};
 
 /// Partners of a page when the caller does not say.
 const LIMIT_DEFAULT: usize = 100;
@@ -53,11 +56,7 @@ pub(crate) async fn create_partner(
     body::require_json(&parts.headers)?;
     let bytes = body::read(&parts.headers, incoming, body::BODY_BYTES_MAX, state.body_timeout()).await?;
     let fields: BTreeMap<String, String> = body::parse(&bytes)?;
-    let new = NewPartner::read(&fields).map_err(|errors| match errors.into_iter().next() {
-        Some(error) if error.field.is_empty() => Problem::new(&codes::INVALID_FIELD).because(error.reason),
-        Some(error) => Problem::field(format!("/{}", error.field), error.reason),
-        None => Problem::new(&codes::INVALID_FIELD),
-    })?;
+    let new = NewPartner::read(&fields).map_err(wrong_fields)?;
     let store = state.engine().store();
     let parent = match &new.parent_reference {
         None => None,
@@ -120,7 +119,7 @@ pub(crate) async fn get_partner(
     _platform: Platform,
     InPath(id): InPath<PartnerId>,
 ) -> Result<Response, Problem> {
-    reply::json(StatusCode::OK, &find(&state, id).await?.as_json())
+    profile::shown(&find(&state, id).await?)
 }
 
 /// Make many partners
@@ -323,16 +322,35 @@ async fn move_on(
     let engine = state.engine();
     let partner = find(state, id).await?;
     let moved = change_state(engine.store().as_ref(), partner, next, platform.by(engine.now_ms())).await;
-    let partner = moved.map_err(|error| match error {
-        ChangeError::Move(_) | ChangeError::NotVerified | ChangeError::LiveAlready => {
+    let partner = moved.map_err(|error| changed(error, false))?;
+    // What is remembered of its keys and merchants is old now.
+    state.auth().clear();
+    reply::json(StatusCode::OK, &partner.as_json())
+}
+
+/// The first field that is wrong.
+fn wrong_fields(errors: Vec<FieldError>) -> Problem {
+    match errors.into_iter().next() {
+        Some(error) if error.field.is_empty() => Problem::new(&codes::INVALID_FIELD).because(error.reason),
+        Some(error) => Problem::field(format!("/{}", error.field), error.reason),
+        None => Problem::new(&codes::INVALID_FIELD),
+    }
+}
+
+/// Why a partner was not changed; `versioned`: the caller told from which version.
+fn changed(error: ChangeError, versioned: bool) -> Problem {
+    match error {
+        ChangeError::Fields(errors) => wrong_fields(errors),
+        ChangeError::Version(_) => Problem::new(&codes::VERSION_CHANGED).because(error.to_string()),
+        ChangeError::Commit(CommitError::Conflict(Conflict::Stale)) if versioned => {
+            Problem::new(&codes::VERSION_CHANGED)
+        }
+        ChangeError::Move(_) | ChangeError::NotVerified | ChangeError::LiveAlready | ChangeError::Gone => {
             Problem::new(&codes::CONFLICT).because(error.to_string())
         }
         ChangeError::Commit(error) => EngineError::from(error).into(),
         ChangeError::Store(error) => error.into(),
-    })?;
-    // What is remembered of its keys and merchants is old now.
-    state.auth().clear();
-    reply::json(StatusCode::OK, &partner.as_json())
+    }
 }
 
 fn keys_json(keys: &[FreshKey]) -> Vec<Value> {

@@ -185,9 +185,9 @@ impl Txn<'_> {
             return Err(Conflict::Stale.into());
         }
         let references = ("partner_references", &tables.partner_references);
-        let old = before.as_ref().and_then(|before| before.reference.as_ref());
-        if old != partner.reference.as_ref() {
-            if let Some(reference) = &partner.reference {
+        let old = before.as_ref().and_then(|before| before.profile.reference.as_ref());
+        if old != partner.profile.reference.as_ref() {
+            if let Some(reference) = &partner.profile.reference {
                 let taken: Option<PartnerId> =
                     self.read(draft, references, reference.as_bytes(), "reference")?;
                 if taken.is_some() {

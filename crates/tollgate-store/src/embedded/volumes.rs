@@ -102,7 +102,7 @@ impl Txn<'_> {
             })
         };
         admit::<CommitError>((&partner, parent.as_deref()), mode, terms, volumes)?;
-        if let Some(fee) = processor.and_then(|processor| partner.fee_at(processor)) {
+        if let Some(fee) = processor.and_then(|processor| partner.profile.fee_at(processor)) {
             terms.fee = fee;
         }
         Ok(())
