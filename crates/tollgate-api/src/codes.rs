@@ -93,6 +93,8 @@ codes! {
         "It was revoked, has expired or was rotated. Use another, or make a new one.";
     TOO_MANY_API_KEYS 409 "too_many_api_keys" "There are as many API keys as there may be"
         "Use the keys there are; rotate instead of making new ones.";
+    NO_VAULT_KEY 409 "no_vault_key" "This gateway's vault keeps nothing"
+        "Credentials need a vault with a master key: `[vault] master_key`.";
     TOO_MANY_ENDPOINTS 409 "too_many_endpoints" "The account has as many webhook endpoints as it may have"
         "Delete one first; an account may have 50.";
     VERSION_CHANGED 412 "version_changed" "It is at another version than the one you named"

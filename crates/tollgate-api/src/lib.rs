@@ -50,13 +50,13 @@ pub use views::webhook_endpoints::payloads as webhook_payloads;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use routes::{
     analytics, api_keys, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
     checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list,
     mandate, metrics, openapi as openapi_route, partners as partner_routes, passkeys as passkey_routes,
-    payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing,
-    tokens as token_routes, webhook_endpoints, webhooks,
+    payment, payment_methods, payment_qr, processor_accounts, qr_codes, rate_limits, recent, refunds,
+    routing, tokens as token_routes, webhook_endpoints, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -131,6 +131,16 @@ pub fn app(state: AppState) -> Router {
             "/api/v1/partner",
             get(partner_routes::profile::get_own_partner).patch(partner_routes::profile::change_own_partner),
         )
+        .route("/api/v1/partners/{id}/processors", get(processor_accounts::list_accounts))
+        .route(
+            "/api/v1/partners/{id}/processors/{processor}",
+            put(processor_accounts::put_account).delete(processor_accounts::end_account),
+        )
+        .route("/api/v1/partner/processors", get(processor_accounts::list_own))
+        .route(
+            "/api/v1/partner/processors/{processor}",
+            put(processor_accounts::put_own).delete(processor_accounts::end_own),
+        )
         .route("/api/v1/partners/{id}/suspend", post(partner_routes::suspend_partner))
         .route("/api/v1/partners/{id}/resume", post(partner_routes::resume_partner))
         .route("/api/v1/partners/{id}/offboard", post(partner_routes::offboard_partner))
@@ -176,6 +186,7 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/webhook_deliveries/{id}", get(webhook_endpoints::deliveries::get_delivery))
         .route("/api/v1/webhook_deliveries/{id}/retry", post(webhook_endpoints::deliveries::retry_delivery))
         .route("/api/v1/webhooks/{processor}", post(webhooks::receive_webhook))
+        .route("/api/v1/webhooks/{processor}/{merchant}", post(webhooks::receive_own_webhook))
         .route("/health", get(health::health))
         .route("/health/detailed", get(health::health_detailed))
         .route("/ready", get(health::ready))

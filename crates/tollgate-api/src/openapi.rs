@@ -8,8 +8,8 @@ use crate::problem::ProblemBody;
 use crate::routes::{
     analytics, api_keys, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
     confirmations, create, docs, emi, events, fraud, health, list, mandate, metrics, openapi, partners,
-    passkeys, payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing, tokens,
-    webhook_endpoints, webhooks,
+    passkeys, payment, payment_methods, payment_qr, processor_accounts, qr_codes, rate_limits, recent,
+    refunds, routing, tokens, webhook_endpoints, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -59,6 +59,12 @@ use utoipa::{Modify, OpenApi};
         partners::profile::change_partner,
         partners::profile::get_own_partner,
         partners::profile::change_own_partner,
+        processor_accounts::list_accounts,
+        processor_accounts::put_account,
+        processor_accounts::end_account,
+        processor_accounts::list_own,
+        processor_accounts::put_own,
+        processor_accounts::end_own,
         partners::suspend_partner,
         partners::resume_partner,
         partners::offboard_partner,
@@ -106,6 +112,7 @@ use utoipa::{Modify, OpenApi};
         webhook_endpoints::deliveries::get_delivery,
         webhook_endpoints::deliveries::retry_delivery,
         webhooks::receive_webhook,
+        webhooks::receive_own_webhook,
         health::health,
         health::health_detailed,
         health::ready,

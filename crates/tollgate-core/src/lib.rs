@@ -36,6 +36,7 @@ pub mod outcome;
 pub mod partner;
 pub mod passkey;
 pub mod payment;
+pub mod processor_account;
 pub mod refund;
 pub mod risk;
 pub mod routing;

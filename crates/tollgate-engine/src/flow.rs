@@ -3,6 +3,7 @@
 //! Everything from commit 1 on runs in a task of its own, so that a caller who hangs up cannot
 //! leave a charge half-done.
 
+use crate::accounts::Accounts;
 use crate::charge::Trip;
 use crate::clock::Clock;
 use crate::desk::CardDesk;
@@ -77,6 +78,7 @@ pub struct Engine {
     pub(crate) public_url: String,
     pub(crate) watchers: Watchers,
     pub(crate) vault: Arc<dyn CardVault>,
+    pub(crate) accounts: Accounts,
     pub(crate) desk: Option<Arc<dyn CardDesk>>,
     pub(crate) risk: Screener,
     pub(crate) router: Arc<Router>,
@@ -130,6 +132,7 @@ impl Engine {
             watchers: Watchers::default(),
             enquiries: Enquiries::new(options.enquiry),
             vault: options.vault,
+            accounts: Accounts::default(),
             desk: options.desk,
             risk: Screener::new(options.fraud),
             pressure: Arc::default(),

@@ -3,6 +3,7 @@
 //! One way through: commit 1 makes the attempt durable, the connector's request is sent, commit 2
 //! books what came of it. Whatever stays unknown is settled by [`enquiry`], never by sending again.
 
+pub mod accounts;
 mod charge;
 pub mod checkout;
 pub mod clock;

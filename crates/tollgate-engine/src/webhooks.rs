@@ -11,6 +11,7 @@ mod fan_out;
 mod lanes;
 mod manage;
 mod replay;
+mod secrets;
 mod send;
 
 pub use manage::{EndpointWish, ReplayWish, SentTest};
@@ -21,6 +22,7 @@ use crate::flow::Engine;
 use endpoints::Endpoints;
 use lanes::Lanes;
 use parking_lot::Mutex;
+use secrets::Secrets;
 use send::Sender;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -82,6 +84,7 @@ pub struct Webhooks {
     owner: u64,
     sender: Sender,
     endpoints: Endpoints,
+    secrets: Secrets,
     lanes: Mutex<Lanes>,
     wake: Notify,
     replay: Notify,
@@ -96,6 +99,7 @@ impl Webhooks {
         Arc::new(Self {
             sender: Sender::new(&options),
             endpoints: Endpoints::default(),
+            secrets: Secrets::default(),
             lanes: Mutex::new(Lanes::new(&options)),
             owner: rand::random(),
             wake: Notify::new(),

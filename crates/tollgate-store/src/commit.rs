@@ -15,6 +15,7 @@ use tollgate_core::notice::Notice;
 use tollgate_core::partner::{NotAdmitted, Partner};
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
 
@@ -175,6 +176,8 @@ pub enum Admin {
         /// The policy.
         policy: Option<String>,
     },
+    /// Writes a merchant's own account at a processor; its version must be the next after the one that is there.
+    PutProcessorAccount(Box<ProcessorAccount>),
     /// Writes a card on file; it replaces the one of the same token.
     PutSavedCard(Box<SavedCard>),
     /// Removes a card on file.

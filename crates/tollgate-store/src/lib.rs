@@ -35,6 +35,7 @@ use tollgate_core::notice::Notice;
 use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
 use tollgate_core::totals::{Totals, TotalsKey};
@@ -162,6 +163,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         merchant_id: MerchantId,
         users: Vec<String>,
     ) -> Result<Vec<Option<Payment>>, StoreError>;
+
+    /// A merchant's own accounts at processors, in the order of the processors' names.
+    async fn processor_accounts(&self, merchant_id: MerchantId) -> Result<Vec<ProcessorAccount>, StoreError>;
 
     /// A merchant's policy, as JSON.
     async fn policy(&self, merchant_id: MerchantId, kind: PolicyKind) -> Result<Option<String>, StoreError>;

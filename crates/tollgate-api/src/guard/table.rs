@@ -134,11 +134,18 @@ endpoints! {
     PATCH "/api/v1/partners/{id}" PartnersManage Admin;
     GET "/api/v1/partner" PartnerRead Ordinary;
     PATCH "/api/v1/partner" PartnerWrite Admin;
+    GET "/api/v1/partners/{id}/processors" PartnersRead Ordinary;
+    PUT "/api/v1/partners/{id}/processors/{processor}" PartnersManage Admin;
+    DELETE "/api/v1/partners/{id}/processors/{processor}" PartnersManage Admin;
+    GET "/api/v1/partner/processors" PartnerRead Ordinary;
+    PUT "/api/v1/partner/processors/{processor}" PartnerWrite Admin;
+    DELETE "/api/v1/partner/processors/{processor}" PartnerWrite Admin;
     POST "/api/v1/partners/{id}/suspend" PartnersManage Admin;
     POST "/api/v1/partners/{id}/resume" PartnersManage Admin;
     POST "/api/v1/partners/{id}/offboard" PartnersManage Admin;
     GET "/api/v1/partners/{id}/statistics" PartnersRead Bulk;
     POST "/api/v1/webhooks/{processor}" Nothing Ordinary;
+    POST "/api/v1/webhooks/{processor}/{merchant}" Nothing Ordinary;
     GET "/health" Nothing Ordinary;
     GET "/health/detailed" Nothing Ordinary;
     GET "/ready" Nothing Ordinary;

@@ -32,6 +32,7 @@ pub(crate) mod passkeys;
 pub(crate) mod payment;
 pub(crate) mod payment_methods;
 pub(crate) mod payment_qr;
+pub(crate) mod processor_accounts;
 pub(crate) mod qr_codes;
 pub(crate) mod rate_limits;
 pub(crate) mod recent;

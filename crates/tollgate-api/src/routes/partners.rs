@@ -308,7 +308,7 @@ pub(crate) async fn get_statistics(
     reply::json(StatusCode::OK, &json!({"partner": id.to_string(), "merchants": merchants}))
 }
 
-async fn find(state: &AppState, id: PartnerId) -> Result<Partner, Problem> {
+pub(super) async fn find(state: &AppState, id: PartnerId) -> Result<Partner, Problem> {
     let partner = state.engine().store().partner(id).await?;
     partner.ok_or_else(|| Problem::new(&codes::NOT_FOUND))
 }

@@ -15,6 +15,7 @@ use tollgate_core::id::{MerchantId, PartnerId};
 use tollgate_core::notice::Notice;
 use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::saved_card::SavedCard;
 
 /// Where the end of the audit log stands among the store's own rows.
@@ -119,6 +120,16 @@ impl Txn<'_> {
                 let before = self.row(draft, table, &key)?;
                 rows.policy = before.and_then(|before| String::from_utf8(before).ok());
                 draft.put(table, key, policy.as_ref().map(|policy| policy.as_bytes().to_vec()));
+            }
+            Admin::PutProcessorAccount(account) => {
+                let key = keys::processor_account(account.merchant_id, &account.processor);
+                let table = ("processor_accounts", &tables.processor_accounts);
+                let before: Option<ProcessorAccount> = self.read(draft, table, &key, "processor account")?;
+                if account.version != before.as_ref().map_or(0, |before| before.version).saturating_add(1) {
+                    return Err(Conflict::Stale.into());
+                }
+                draft.put(table, key, Some(encode(account.as_ref())?));
+                rows.processor_account = before;
             }
             Admin::PutSavedCard(card) => {
                 rows.saved_card = self.remove_saved_card(draft, card.merchant_id, card.token)?;

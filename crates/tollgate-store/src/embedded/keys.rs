@@ -2,6 +2,7 @@
 
 use crate::query::{PolicyKind, RiskList};
 use std::ops::Range;
+use tollgate_core::attempt::ProcessorName;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::{CheckoutId, DeliveryId, JobId, MerchantId, PasskeyId, PaymentId, WebhookEndpointId};
 use tollgate_core::job::{JobKind, Lane};
@@ -89,6 +90,11 @@ pub(super) fn policy(merchant_id: MerchantId, kind: PolicyKind) -> [u8; 17] {
         PolicyKind::Limits => 3,
     };
     key
+}
+
+/// Merchant and processor.
+pub(super) fn processor_account(merchant_id: MerchantId, processor: &ProcessorName) -> Vec<u8> {
+    [merchant_id.to_bytes().as_slice(), processor.as_str().as_bytes()].concat()
 }
 
 /// A time and a payment.

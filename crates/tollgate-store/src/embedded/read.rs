@@ -36,6 +36,7 @@ use tollgate_core::notice::Notice;
 use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
 use tollgate_core::totals::{Totals, TotalsKey};
@@ -248,6 +249,11 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<Option<Payment>>, StoreError> {
         self.scan(move |view| users.iter().map(|user| latest_of_user(view, merchant_id, user)).collect())
             .await
+    }
+
+    async fn processor_accounts(&self, merchant_id: MerchantId) -> Result<Vec<ProcessorAccount>, StoreError> {
+        let rows = self.view().snapshot.prefix(&self.tables.processor_accounts, merchant_id.to_bytes());
+        rows.map(|row| decode(&row.value()?, "processor account")).collect()
     }
 
     async fn policy(&self, merchant_id: MerchantId, kind: PolicyKind) -> Result<Option<String>, StoreError> {

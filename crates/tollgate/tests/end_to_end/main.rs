@@ -16,6 +16,8 @@ mod crossing;
 mod fraud;
 mod leaks;
 mod overload;
+mod own_accounts;
+mod partner_profile;
 mod partners;
 mod races;
 mod reconcile;
