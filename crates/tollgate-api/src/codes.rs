@@ -93,6 +93,8 @@ codes! {
         "It was revoked, has expired or was rotated. Use another, or make a new one.";
     TOO_MANY_API_KEYS 409 "too_many_api_keys" "There are as many API keys as there may be"
         "Use the keys there are; rotate instead of making new ones.";
+    SUBJECT_BUSY 409 "subject_busy" "The person's data is needed still"
+        "`detail` names the payment and why. Repeat the request when it has ended.";
     NO_VAULT_KEY 409 "no_vault_key" "This gateway's vault keeps nothing"
         "Credentials need a vault with a master key: `[vault] master_key`.";
     TOO_MANY_ENDPOINTS 409 "too_many_endpoints" "The account has as many webhook endpoints as it may have"

@@ -44,6 +44,7 @@ pub use guard::limits::RateLimitOptions;
 pub use guard::rate::Rate;
 pub use load::{LimiterOptions, Load};
 pub use routes::batch::BatchOptions;
+pub use routes::data_subjects::{export_page, forgotten_json};
 pub use server::{ServerOptions, serve};
 pub use state::{ApiOptions, AppState, Lifecycle};
 pub use views::webhook_endpoints::payloads as webhook_payloads;
@@ -53,10 +54,10 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use routes::{
     analytics, api_keys, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
-    checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list,
-    mandate, metrics, openapi as openapi_route, partners as partner_routes, passkeys as passkey_routes,
-    payment, payment_methods, payment_qr, processor_accounts, qr_codes, rate_limits, recent, refunds,
-    routing, tokens as token_routes, webhook_endpoints, webhooks,
+    checkout_page, come_back, confirmations, create, data_subjects, demo, docs, emi, events, fraud,
+    hand_over, health, list, mandate, metrics, openapi as openapi_route, partners as partner_routes,
+    passkeys as passkey_routes, payment, payment_methods, payment_qr, processor_accounts, qr_codes,
+    rate_limits, recent, refunds, routing, tokens as token_routes, webhook_endpoints, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -121,6 +122,8 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/qr_codes", post(qr_codes::make_qr_code))
         .route("/api/v1/analytics/payments", get(analytics::payment_analytics))
         .route("/api/v1/audit", get(audit::list_audit))
+        .route("/api/v1/data_subjects/export", post(data_subjects::export_subject))
+        .route("/api/v1/data_subjects/erase", post(data_subjects::erase_subject))
         .route("/api/v1/partners", post(partner_routes::create_partner).get(partner_routes::list_partners))
         .route("/api/v1/partners/import", post(partner_routes::import_partners))
         .route(

@@ -21,6 +21,7 @@ pub mod decide;
 pub mod directory;
 pub mod emi;
 pub mod emv_qr;
+pub mod erasure;
 pub mod event;
 pub mod failure;
 pub mod id;

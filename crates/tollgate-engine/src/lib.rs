@@ -28,6 +28,7 @@ pub mod risk;
 pub mod routing;
 mod sandbox;
 mod send;
+pub mod subjects;
 pub mod watch;
 pub mod webhooks;
 

@@ -23,6 +23,7 @@ use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
+use tollgate_core::erasure::Subject;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{
     ApiKeyId, AttemptId, CheckoutId, DeliveryId, EventId, JobId, MerchantId, PartnerId, PaymentId, RefundId,
@@ -254,6 +255,22 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         key: &str,
         now_ms: u64,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
+
+    /// The replies that are remembered of some payments, to be named in an erasure.
+    async fn remembered_replies(
+        &self,
+        payments: Vec<PaymentId>,
+    ) -> Result<Vec<(PaymentId, [u8; 32])>, StoreError>;
+
+    /// A merchant's checkout sessions of a person.
+    async fn checkouts_of(
+        &self,
+        merchant_id: MerchantId,
+        subject: Subject,
+    ) -> Result<Vec<CheckoutSession>, StoreError>;
+
+    /// Rewrites the files that personal data was in, so that what was masked or removed is gone from them. Takes long.
+    async fn purge(&self) -> Result<(), StoreError>;
 
     /// Whether the store answers: reads something and says how the writer does.
     async fn health(&self) -> Result<StoreHealth, StoreError>;

@@ -79,6 +79,18 @@ pub(crate) fn of_change(change: &Admin, rows: &Rows, by: &By) -> AuditEntry {
                 .of(*merchant_id)
                 .change(rows.policy.as_ref().map(read), policy.as_ref().map(read))
         }
+        Admin::RemovePasskey(passkey) => {
+            AuditEntry::new(by, "passkey.removed", "passkey", passkey.id.to_string())
+                .of(passkey.merchant_id)
+                .change(rows.passkey.as_ref().map(passkey_json), None)
+        }
+        Admin::ErasePayments(wish) => {
+            let payments: Vec<String> = wish.payments.iter().map(ToString::to_string).collect();
+            let said = json!({"payments": payments, "checkouts": wish.checkouts.len()});
+            AuditEntry::new(by, "data_subject.masked", "data_subject", wish.subject.digest())
+                .of(wish.merchant_id)
+                .change(None, Some(said))
+        }
         Admin::PutProcessorAccount(account) => {
             let before = rows.processor_account.as_ref();
             let action = match (before, account.ended_at_ms) {

@@ -127,6 +127,8 @@ endpoints! {
     GET "/api/v1/webhook_deliveries" WebhooksRead Bulk;
     GET "/api/v1/webhook_deliveries/{id}" WebhooksRead Ordinary;
     POST "/api/v1/webhook_deliveries/{id}/retry" WebhooksManage Admin;
+    POST "/api/v1/data_subjects/export" PartnerWrite Bulk;
+    POST "/api/v1/data_subjects/erase" PartnerWrite Bulk;
     POST "/api/v1/partners" PartnersManage Admin;
     GET "/api/v1/partners" PartnersRead Bulk;
     POST "/api/v1/partners/import" PartnersManage Bulk;

@@ -16,6 +16,7 @@ pub(crate) mod checkout_page;
 pub(crate) mod come_back;
 pub(crate) mod confirmations;
 pub(crate) mod create;
+pub(crate) mod data_subjects;
 pub(crate) mod demo;
 pub(crate) mod docs;
 pub(crate) mod emi;

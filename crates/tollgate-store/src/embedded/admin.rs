@@ -2,6 +2,7 @@
 
 use crate::commit::{Admin, CommitError, Conflict, NOTICES_KEPT_MS, Upkeep};
 use crate::embedded::codec::{decode, encode};
+use crate::embedded::erase::Erased;
 use crate::embedded::txn::{Txn, user_digest};
 use crate::embedded::{api_keys, keys};
 use crate::error::StoreError;
@@ -37,6 +38,7 @@ struct Draft {
     seen: Staged,
     entries: Vec<AuditEntry>,
     partners: Vec<Partner>,
+    erased: Vec<Erased>,
 }
 
 impl Draft {
@@ -63,6 +65,9 @@ impl Txn<'_> {
                 None => self.rows.remove(&table, key.clone()),
             }
             self.staged.insert((name, key), row);
+        }
+        for erased in draft.erased {
+            self.take_erased(erased);
         }
         for partner in draft.partners {
             self.state.partners.put(partner);
@@ -120,6 +125,13 @@ impl Txn<'_> {
                 let before = self.row(draft, table, &key)?;
                 rows.policy = before.and_then(|before| String::from_utf8(before).ok());
                 draft.put(table, key, policy.as_ref().map(|policy| policy.as_bytes().to_vec()));
+            }
+            Admin::ErasePayments(wish) => draft.erased.push(self.draft_erasure(wish, by.at_ms)?),
+            Admin::RemovePasskey(passkey) => {
+                let key = keys::passkey(passkey.merchant_id, user_digest(&passkey.user_id), passkey.id);
+                let table = ("passkeys", &tables.passkeys);
+                rows.passkey = self.read(draft, table, &key, "passkey")?;
+                draft.put(table, key, None);
             }
             Admin::PutProcessorAccount(account) => {
                 let key = keys::processor_account(account.merchant_id, &account.processor);

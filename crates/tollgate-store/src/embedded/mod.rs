@@ -7,6 +7,7 @@ mod anchor;
 mod api_keys;
 mod backlog;
 mod codec;
+mod erase;
 mod keys;
 mod overlay;
 mod read;

@@ -17,6 +17,7 @@ use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use fjall::{Keyspace, Readable, Snapshot};
 use serde::de::DeserializeOwned;
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
@@ -24,6 +25,7 @@ use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
+use tollgate_core::erasure::Subject;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{
     ApiKeyId, AttemptId, CheckoutId, DeliveryId, EventId, JobId, MerchantId, PartnerId, PaymentId, RefundId,
@@ -466,6 +468,69 @@ impl Store for EmbeddedStore {
     ) -> Result<Option<IdempotencyRecord>, StoreError> {
         let found = txn::find_idempotency(&self.tables, &txn::idempotency_key(merchant_id, key), now_ms)?;
         Ok(found.map(|(_, record)| record))
+    }
+
+    async fn remembered_replies(
+        &self,
+        payments: Vec<PaymentId>,
+    ) -> Result<Vec<(PaymentId, [u8; 32])>, StoreError> {
+        let wanted: HashSet<PaymentId> = payments.into_iter().collect();
+        self.scan(move |view| {
+            let mut found = Vec::new();
+            for day in view.tables.idempotency.all() {
+                for row in view.snapshot.iter(&day) {
+                    let (key, row) = row.into_inner()?;
+                    let record: IdempotencyRecord = decode(&row, "idempotency record")?;
+                    if let (true, Ok(key)) = (wanted.contains(&record.payment_id), key.as_ref().try_into()) {
+                        found.push((record.payment_id, key));
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn checkouts_of(
+        &self,
+        merchant_id: MerchantId,
+        subject: Subject,
+    ) -> Result<Vec<CheckoutSession>, StoreError> {
+        self.scan(move |view| {
+            let mut found = Vec::new();
+            for row in view.snapshot.iter(&view.tables.checkouts) {
+                let session: CheckoutSession = decode(&row.value()?, "checkout")?;
+                if session.merchant_id == merchant_id && subject.is_of_customer(&session.customer) {
+                    found.push(session);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn purge(&self) -> Result<(), StoreError> {
+        self.scan(|view| {
+            let tables = &view.tables;
+            let rows = [
+                &tables.payments,
+                &tables.events,
+                &tables.attempts,
+                &tables.refunds,
+                &tables.user_payments,
+                &tables.saved_cards,
+                &tables.user_cards,
+                &tables.passkeys,
+                &tables.checkouts,
+            ];
+            let days = tables.idempotency.all();
+            for keyspace in rows.into_iter().chain(&days) {
+                keyspace.rotate_memtable_and_wait()?;
+                keyspace.major_compact()?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {

@@ -7,6 +7,7 @@
 use crate::commit::{Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply};
 use crate::embedded::admin::{AUDIT_HEAD, Staged};
 use crate::embedded::codec::{decode, encode};
+use crate::embedded::erase::Erased;
 use crate::embedded::tables::Tables;
 use crate::embedded::volumes::Partners;
 use crate::embedded::work::{Desk, Hints};
@@ -554,8 +555,34 @@ impl<'a> Txn<'a> {
         find_idempotency(self.tables, &hashed, now_ms)
     }
 
-    fn payment(
-        &mut self,
+    /// Whether this batch has changed a payment already: what it wrote of it cannot be read yet.
+    pub(super) fn has_touched(&self, payment: &Payment) -> bool {
+        self.touched_payments.contains(&(payment.merchant_id, payment.id))
+    }
+
+    /// Takes over what an erasure has worked out.
+    pub(super) fn take_erased(&mut self, erased: Erased) {
+        for payment in erased.payments {
+            self.touched_payments.insert((payment.merchant_id, payment.id));
+            self.state.payments.insert(payment.id, payment);
+        }
+        for attempt in erased.attempts {
+            self.touched_attempts.insert(attempt.id);
+            self.state.attempts.insert(attempt.id, attempt);
+        }
+        for refund in erased.refunds {
+            self.refunds.insert(refund.id, refund);
+        }
+        for (table, key, row) in erased.rows {
+            match row {
+                Some(row) => self.rows.insert(&table, key, row),
+                None => self.rows.remove(&table, key),
+            }
+        }
+    }
+
+    pub(super) fn payment(
+        &self,
         merchant_id: MerchantId,
         id: PaymentId,
     ) -> Result<Option<Arc<Payment>>, StoreError> {
@@ -567,7 +594,7 @@ impl<'a> Txn<'a> {
         row.map(|row| decode(&row, "payment").map(Arc::new)).transpose()
     }
 
-    fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
+    pub(super) fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
         if let Some(attempt) = self.state.attempts.get(&id) {
             return Ok(Some(attempt.clone()));
         }
@@ -575,7 +602,7 @@ impl<'a> Txn<'a> {
         row.map(|row| decode(&row, "attempt")).transpose()
     }
 
-    fn refund(&self, merchant_id: MerchantId, id: RefundId) -> Result<Option<Refund>, StoreError> {
+    pub(super) fn refund(&self, merchant_id: MerchantId, id: RefundId) -> Result<Option<Refund>, StoreError> {
         if let Some(refund) = self.refunds.get(&id) {
             return Ok(Some(refund.clone()));
         }

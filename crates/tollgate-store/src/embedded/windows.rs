@@ -63,6 +63,11 @@ impl Windows {
         Ok(keyspace)
     }
 
+    /// The keyspaces of all days there are.
+    pub(super) fn all(&self) -> Vec<Keyspace> {
+        self.days.read().values().cloned().collect()
+    }
+
     /// The newest row under a key among the days that can still hold a living one, and where it is.
     pub(super) fn find(
         &self,

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod chaos;
+pub(crate) mod data_subject;
 pub(crate) mod dev;
 pub(crate) mod fraud;
 pub(crate) mod keys;

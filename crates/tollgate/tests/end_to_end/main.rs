@@ -13,6 +13,7 @@ mod batch;
 mod chaos;
 mod crash;
 mod crossing;
+mod data_subjects;
 mod fraud;
 mod leaks;
 mod overload;
