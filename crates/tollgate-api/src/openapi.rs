@@ -7,9 +7,9 @@ use crate::guard::table::{Demand, ENDPOINTS};
 use crate::problem::ProblemBody;
 use crate::routes::{
     analytics, api_keys, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
-    confirmations, create, data_subjects, docs, emi, events, fraud, health, list, mandate, metrics, openapi,
-    partners, passkeys, payment, payment_methods, payment_qr, processor_accounts, qr_codes, rate_limits,
-    recent, refunds, routing, tokens, webhook_endpoints, webhooks,
+    confirmations, create, data_subjects, docs, emi, events, fraud, health, jobs, list, mandate, metrics,
+    openapi, partners, passkeys, payment, payment_methods, payment_qr, processor_accounts, qr_codes,
+    rate_limits, recent, refunds, routing, statistics, tokens, webhook_endpoints, webhooks,
 };
 use std::fmt::Write as _;
 use utoipa::openapi::OpenApi as Document;
@@ -52,6 +52,11 @@ use utoipa::{Modify, OpenApi};
         confirmations::confirmation_options,
         analytics::payment_analytics,
         audit::list_audit,
+        jobs::list_jobs,
+        jobs::get_job,
+        jobs::cancel_job,
+        jobs::list_partner_jobs,
+        jobs::cancel_partner_job,
         data_subjects::export_subject,
         data_subjects::erase_subject,
         partners::create_partner,
@@ -70,7 +75,8 @@ use utoipa::{Modify, OpenApi};
         partners::suspend_partner,
         partners::resume_partner,
         partners::offboard_partner,
-        partners::get_statistics,
+        statistics::get_statistics,
+        statistics::get_own_statistics,
         balance::get_balance,
         tokens::create_token,
         tokens::get_jwks,

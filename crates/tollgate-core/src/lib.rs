@@ -27,6 +27,7 @@ pub mod failure;
 pub mod id;
 pub mod job;
 pub mod ledger;
+pub mod live;
 pub mod mandate;
 pub mod merchant;
 pub mod method;

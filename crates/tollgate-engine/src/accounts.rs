@@ -78,7 +78,8 @@ impl Deref for Through<'_> {
 }
 
 /// When what a payment goes back to began: a debit of a mandate goes where that was set up.
-pub(crate) fn began_ms(payment: &Payment) -> u64 {
+#[must_use]
+pub fn began_ms(payment: &Payment) -> u64 {
     match &payment.terms.instrument {
         InstrumentSummary::UpiAutopay { setup_payment_id } => setup_payment_id.unix_ms(),
         _ => payment.id.unix_ms(),

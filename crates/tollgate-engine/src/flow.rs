@@ -11,6 +11,7 @@ use crate::enquiry::Enquiries;
 use crate::error::EngineError;
 use crate::exchange::Http;
 use crate::ids;
+use crate::live::LiveStatistics;
 use crate::modes::Modes;
 use crate::pressure::Pressure;
 use crate::processors::{Processor, Processors};
@@ -30,6 +31,7 @@ use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::{PaymentEvent, PaymentTerms};
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{AttemptId, EventId, IdParts, MerchantId, PaymentId, RefundId};
+use tollgate_core::live::LiveView;
 use tollgate_core::merchant::{Merchant, Mode};
 use tollgate_core::method::{InstrumentSummary, MethodFamily, UpiFlow, upi_collect_allowed};
 use tollgate_core::money::Money;
@@ -79,6 +81,7 @@ pub struct Engine {
     pub(crate) watchers: Watchers,
     pub(crate) vault: Arc<dyn CardVault>,
     pub(crate) accounts: Accounts,
+    pub(crate) live: LiveStatistics,
     pub(crate) desk: Option<Arc<dyn CardDesk>>,
     pub(crate) risk: Screener,
     pub(crate) router: Arc<Router>,
@@ -133,6 +136,7 @@ impl Engine {
             enquiries: Enquiries::new(options.enquiry),
             vault: options.vault,
             accounts: Accounts::default(),
+            live: LiveStatistics::default(),
             desk: options.desk,
             risk: Screener::new(options.fraud),
             pressure: Arc::default(),
@@ -176,6 +180,12 @@ impl Engine {
     #[must_use]
     pub fn flows_under_way(&self) -> usize {
         self.flows.load(Ordering::Acquire)
+    }
+
+    /// How a merchant's payments do just now.
+    #[must_use]
+    pub fn live(&self, merchant_id: MerchantId) -> LiveView {
+        self.live.of(merchant_id, self.now_ms())
     }
 
     /// How long commits wait, and how many requests wait for processors.
@@ -533,6 +543,7 @@ impl Engine {
             let mode = self.modes.of(committed.payment.merchant_id);
             self.risk.hear(mode, &committed.payment, &record.event);
             self.router.hear(mode, &committed.payment, &record.event);
+            self.live.hear(&committed.payment, record);
         }
         Ok(committed)
     }

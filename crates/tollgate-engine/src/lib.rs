@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod flow;
 pub mod ids;
 pub mod inbound;
+mod live;
 pub mod login;
 mod mandates;
 pub mod methods;

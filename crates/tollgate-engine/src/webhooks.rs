@@ -8,12 +8,14 @@ mod deliver;
 mod dispatch;
 mod endpoints;
 mod fan_out;
+mod jobs;
 mod lanes;
 mod manage;
 mod replay;
 mod secrets;
 mod send;
 
+pub use jobs::{Cancelled, cancel};
 pub use manage::{EndpointWish, ReplayWish, SentTest};
 pub use send::{check_url, secret_text};
 

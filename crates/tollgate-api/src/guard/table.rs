@@ -127,6 +127,11 @@ endpoints! {
     GET "/api/v1/webhook_deliveries" WebhooksRead Bulk;
     GET "/api/v1/webhook_deliveries/{id}" WebhooksRead Ordinary;
     POST "/api/v1/webhook_deliveries/{id}/retry" WebhooksManage Admin;
+    GET "/api/v1/jobs" WebhooksRead Bulk;
+    GET "/api/v1/jobs/{id}" WebhooksRead Ordinary;
+    POST "/api/v1/jobs/{id}/cancel" WebhooksManage Admin;
+    GET "/api/v1/partners/{id}/jobs" PartnersRead Bulk;
+    POST "/api/v1/partners/{id}/jobs/{job}/cancel" PartnersManage Admin;
     POST "/api/v1/data_subjects/export" PartnerWrite Bulk;
     POST "/api/v1/data_subjects/erase" PartnerWrite Bulk;
     POST "/api/v1/partners" PartnersManage Admin;
@@ -139,6 +144,7 @@ endpoints! {
     GET "/api/v1/partners/{id}/processors" PartnersRead Ordinary;
     PUT "/api/v1/partners/{id}/processors/{processor}" PartnersManage Admin;
     DELETE "/api/v1/partners/{id}/processors/{processor}" PartnersManage Admin;
+    GET "/api/v1/partner/statistics" ReportsRead Bulk;
     GET "/api/v1/partner/processors" PartnerRead Ordinary;
     PUT "/api/v1/partner/processors/{processor}" PartnerWrite Admin;
     DELETE "/api/v1/partner/processors/{processor}" PartnerWrite Admin;

@@ -8,6 +8,7 @@ use crate::query::Params;
 use crate::reply;
 use crate::routes::cards;
 use crate::routes::payment::whole;
+use crate::schemas::partners::SubjectSchema;
 use crate::state::AppState;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -48,7 +49,7 @@ struct SubjectBody {
     path = "/api/v1/data_subjects/export",
     tag = "Access",
     operation_id = "export_data_subject",
-    request_body = Value,
+    request_body = SubjectSchema,
     responses((status = 200, body = Value, description = "What is known of the person."), AlterProblems),
     security(("api_key" = []))
 )]
@@ -76,7 +77,7 @@ pub(crate) async fn export_subject(
     path = "/api/v1/data_subjects/erase",
     tag = "Access",
     operation_id = "erase_data_subject",
-    request_body = Value,
+    request_body = SubjectSchema,
     responses((status = 200, body = Value, description = "What was masked and removed."), AlterProblems),
     security(("api_key" = []))
 )]

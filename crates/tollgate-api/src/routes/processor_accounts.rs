@@ -11,6 +11,7 @@ use crate::platform::Platform;
 use crate::problem::{AlterProblems, Problem, QueryProblems};
 use crate::query::Params;
 use crate::reply;
+use crate::schemas::partners::ProcessorAccountSchema;
 use crate::state::AppState;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
@@ -75,7 +76,7 @@ pub(crate) async fn list_accounts(
         ("id" = String, Path, description = "The partner's id."),
         ("processor" = String, Path, pattern = "^[a-z0-9_-]{2,32}$", description = "The processor's name.")
     ),
-    request_body = Value,
+    request_body = ProcessorAccountSchema,
     responses((status = 200, body = Value, description = "The account, credentials masked."), AlterProblems),
     security(("api_key" = []))
 )]
@@ -151,7 +152,7 @@ pub(crate) async fn list_own(State(state): State<AppState>, caller: Caller) -> R
     tag = "Access",
     operation_id = "put_own_processor_account",
     params(("processor" = String, Path, pattern = "^[a-z0-9_-]{2,32}$", description = "The processor's name.")),
-    request_body = Value,
+    request_body = ProcessorAccountSchema,
     responses((status = 200, body = Value, description = "The account, credentials masked."), AlterProblems),
     security(("api_key" = []))
 )]

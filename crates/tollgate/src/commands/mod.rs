@@ -6,6 +6,7 @@ pub(crate) mod chaos;
 pub(crate) mod data_subject;
 pub(crate) mod dev;
 pub(crate) mod fraud;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod load_webhooks;

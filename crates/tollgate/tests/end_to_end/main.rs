@@ -15,6 +15,7 @@ mod crash;
 mod crossing;
 mod data_subjects;
 mod fraud;
+mod jobs;
 mod leaks;
 mod overload;
 mod own_accounts;

@@ -10,6 +10,7 @@ use crate::problem::{AlterProblems, Problem, QueryProblems};
 use crate::query::Params;
 use crate::reply;
 use crate::routes::path::InPath;
+use crate::schemas::partners::OwnPatchSchema;
 use crate::state::AppState;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -88,7 +89,7 @@ pub(crate) async fn get_own_partner(
     operation_id = "change_own_partner",
     params(("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^"[0-9]{1,9}"$"#,
         description = "The version, as `ETag` told it.")),
-    request_body(content((Value = "application/merge-patch+json"), (Value = "application/json"))),
+    request_body(content((OwnPatchSchema = "application/merge-patch+json"), (OwnPatchSchema = "application/json"))),
     responses(
         (status = 200, body = Value, description = "The partner as it is now.",
             headers(("ETag" = String, description = "Its version."))),
