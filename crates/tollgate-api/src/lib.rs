@@ -125,6 +125,7 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/jobs", get(jobs::list_jobs))
         .route("/api/v1/jobs/{id}", get(jobs::get_job))
         .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel_job))
+        .route("/api/v1/partners/{id}/export", get(partner_routes::export::export_partner))
         .route("/api/v1/partners/{id}/jobs", get(jobs::list_partner_jobs))
         .route("/api/v1/partners/{id}/jobs/{job}/cancel", post(jobs::cancel_partner_job))
         .route("/api/v1/data_subjects/export", post(data_subjects::export_subject))

@@ -63,6 +63,7 @@ use utoipa::{Modify, OpenApi};
         partners::list_partners,
         partners::get_partner,
         partners::import_partners,
+        partners::export::export_partner,
         partners::profile::change_partner,
         partners::profile::get_own_partner,
         partners::profile::change_own_partner,

@@ -126,6 +126,17 @@ impl ProcessorAccount {
         Some(self)
     }
 
+    /// The same, beginning (again) at another time: what was written took longer than was thought.
+    #[must_use]
+    pub fn beginning_at(mut self, since_ms: u64) -> Self {
+        match self.gaps.last_mut() {
+            Some((_, until_ms)) => *until_ms = since_ms,
+            None => self.since_ms = since_ms,
+        }
+        self.version = self.version.saturating_add(1);
+        self
+    }
+
     /// The same, ended from some time on. Its credentials stay for the charges that were made with them.
     #[must_use]
     pub fn ended(mut self, at_ms: u64) -> Self {
@@ -182,6 +193,8 @@ mod tests {
         let owned: Vec<u64> =
             [99, 100, 199, 200, 299, 300].into_iter().filter(|at| again.owns(*at)).collect();
         assert_eq!(owned, [100, 199, 300]);
+        let later = again.clone().beginning_at(400);
+        assert!(!later.owns(399) && later.owns(400) && later.owns(100), "what it has owned stays its own");
         let mut often = again;
         for turn in 1..GAPS_MAX as u64 {
             often = often.ended(turn * 1_000).replaced(credentials(3, 0), (0, turn * 1_000 + 1)).unwrap();

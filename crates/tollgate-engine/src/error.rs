@@ -75,6 +75,9 @@ pub enum EngineError {
     /// There is no master key to seal credentials with.
     #[error("there is no vault that can keep credentials")]
     NoVaultKey,
+    /// The account was ended and taken up again as often as it may be.
+    #[error("the account was ended and taken up again as often as it may be")]
+    TooManyEnds,
     /// The credentials are not taken.
     #[error(transparent)]
     Credentials(#[from] CredentialError),

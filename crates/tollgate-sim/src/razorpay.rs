@@ -50,8 +50,10 @@ fn basic(id: &str, secret: &str) -> String {
 pub(crate) struct RazorpaySim {
     desk: Desk,
     authorization: String,
-    /// What the keys of more accounts send; `PUT /sim/keys` replaces them.
-    more: Mutex<Vec<String>>,
+    /// What the keys of more accounts send, and their secrets; `PUT /sim/keys` replaces them.
+    more: Mutex<Vec<(String, Vec<u8>)>>,
+    /// The secrets of those accounts' orders, by the orders' numbers.
+    secrets: Mutex<HashMap<u64, Vec<u8>>>,
     signature_key: Vec<u8>,
     webhook_key: Vec<u8>,
     /// The mandates that orders set up, by the order's number.
@@ -64,6 +66,7 @@ impl RazorpaySim {
             desk,
             authorization: basic(&options.key_id, options.key_secret.expose()),
             more: Mutex::default(),
+            secrets: Mutex::default(),
             signature_key: options.key_secret.expose().as_bytes().to_vec(),
             webhook_key: options.webhook_secret.expose().as_bytes().to_vec(),
             mandates: Mutex::default(),
@@ -92,8 +95,9 @@ impl RazorpaySim {
         }
         let given = head.headers.get(http::header::AUTHORIZATION);
         let given = given.map_or(&b""[..], http::HeaderValue::as_bytes);
-        let known = |authorization: &String| bool::from(given.ct_eq(authorization.as_bytes()));
-        if !known(&self.authorization) && !self.more.lock().iter().any(known) {
+        let known = |authorization: &str| bool::from(given.ct_eq(authorization.as_bytes()));
+        let other = self.more.lock().iter().find(|(it, _)| known(it)).map(|(_, secret)| secret.clone());
+        if !known(&self.authorization) && other.is_none() {
             let refused =
                 Refused { status: 401, description: "Authentication failed", reason: "NA", field: "" };
             return Ok(refused.reply());
@@ -119,7 +123,9 @@ impl RazorpaySim {
             (false, ["v1", "customers"]) => {
                 self.act("customer", &profile, || self.create_customer(&body)).await
             }
-            (false, ["v1", "orders"]) => self.act("order", &profile, || self.create_order(&body)).await,
+            (false, ["v1", "orders"]) => {
+                self.act("order", &profile, || self.create_order(&body, other)).await
+            }
             (false, ["v1", "payments", id, "capture"]) => {
                 self.act("capture", &profile, || self.capture(id, &body, &profile)).await
             }
@@ -229,7 +235,10 @@ impl RazorpaySim {
     fn take_keys(&self, body: &Bytes) -> Response {
         match serde_json::from_slice::<Vec<(String, String)>>(body) {
             Ok(keys) if keys.len() <= KEYS_MAX => {
-                *self.more.lock() = keys.iter().map(|(id, secret)| basic(id, secret)).collect();
+                *self.more.lock() = keys
+                    .iter()
+                    .map(|(id, secret)| (basic(id, secret), secret.clone().into_bytes()))
+                    .collect();
                 json(200, "{}".to_owned())
             }
             _ => control::problem(400, "must be a list of at most 1,000 pairs of key id and key secret"),

@@ -130,6 +130,7 @@ endpoints! {
     GET "/api/v1/jobs" WebhooksRead Bulk;
     GET "/api/v1/jobs/{id}" WebhooksRead Ordinary;
     POST "/api/v1/jobs/{id}/cancel" WebhooksManage Admin;
+    GET "/api/v1/partners/{id}/export" PartnersManage Bulk;
     GET "/api/v1/partners/{id}/jobs" PartnersRead Bulk;
     POST "/api/v1/partners/{id}/jobs/{job}/cancel" PartnersManage Admin;
     POST "/api/v1/data_subjects/export" PartnerWrite Bulk;

@@ -1,5 +1,6 @@
 //! `/api/v1/partners`: looking after partners, for whoever holds a key of the platform.
 
+pub(crate) mod export;
 pub(crate) mod profile;
 
 use crate::body;

@@ -8,7 +8,7 @@ use tollgate_connectors::credentials::{self, Credentials};
 use tollgate_core::audit::By;
 use tollgate_core::id::MerchantId;
 use tollgate_core::processor_account::{ProcessorAccount, SealedCredentials};
-use tollgate_store::commit::{Admin, Conflict};
+use tollgate_store::commit::Admin;
 use tollgate_vault::VaultError;
 use zeroize::Zeroizing;
 
@@ -76,25 +76,23 @@ impl Engine {
             fingerprint: credentials::fingerprint(given),
             set_at_ms: by.at_ms,
         };
+        let before = self.stored(merchant_id, processor).await?;
+        let begins = before.as_ref().is_none_or(|before| before.ended_at_ms.is_some());
+        let mut since_ms = self.now_ms().saturating_add(SETTLES_MS);
+        let mut account = match before {
+            None => ProcessorAccount::new(merchant_id, processor.name.clone(), current, since_ms),
+            Some(before) => {
+                before.replaced(current, (overlap_ms, since_ms)).ok_or(EngineError::TooManyEnds)?
+            }
+        };
         for _ in 0..TRIES_MAX {
-            let since_ms = self.now_ms().saturating_add(SETTLES_MS);
-            let before = self.stored(merchant_id, processor).await?;
-            let begins = before.as_ref().is_none_or(|before| before.ended_at_ms.is_some());
-            let account = match before {
-                None => ProcessorAccount::new(merchant_id, processor.name.clone(), current.clone(), since_ms),
-                // Written a moment ago, and too slowly: only its beginning moves.
-                Some(before) if before.current == current => {
-                    ProcessorAccount { version: before.version.saturating_add(1), since_ms, ..before }
-                }
-                Some(before) => {
-                    let replaced = before.replaced(current.clone(), (overlap_ms, since_ms));
-                    replaced.ok_or(Conflict::Stale)?
-                }
-            };
             self.write(&account, by.clone()).await?;
             if !begins || self.now_ms() < since_ms {
                 return Ok(account);
             }
+            // It took too long: a payment may have begun without knowing of it.
+            since_ms = self.now_ms().saturating_add(SETTLES_MS);
+            account = account.beginning_at(since_ms);
         }
         Err(EngineError::Overloaded)
     }

@@ -2,6 +2,8 @@
 //! count, what happens when they are wrong, replaced or ended; and that they are nowhere to be found.
 
 use crate::support::{Reply, Rig, call, hmac_sha256_hex, refused};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -124,6 +126,8 @@ fn each_partner_pays_with_its_own_credentials() {
     let secrets = [ALPHA[1], ALPHA[2], BETA[1], BETA[2]];
     assert!(secrets.iter().all(|secret| !heard.contains(secret)));
     hunt(rig.folder.path(), &secrets);
+    let pair = |[id, secret, _]: [&str; 3]| STANDARD.encode(format!("{id}:{secret}"));
+    hunt(rig.folder.path(), &[&pair(ALPHA), &pair(BETA)]);
 }
 
 #[test]

@@ -59,6 +59,17 @@ fn a_change_holds_from_the_next_payment_on() {
     let nothing = patch(&rig, &platform, &path, None, &json!({"display_name": "The One"}));
     assert_eq!(nothing.header("etag"), Some("\"2\""), "what changes nothing is no new version");
 
+    let export = rig.call_as(&platform, "GET", &format!("{path}/export"), &[], None);
+    assert_eq!((export.status, export.header("content-type")), (200, Some("application/x-ndjson")));
+    let lines: Vec<Value> = std::str::from_utf8(&export.body)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
+    assert_eq!((of("partner"), of("merchant"), of("payment")), (1, 1, 2), "two of them went through");
+    assert!(of("audit") >= 2);
+
     // The account itself changes its name and contact, and no more.
     let mine = patch(&rig, key, "/api/v1/partner", None, &json!({"contact_email": "ops@one.example"}));
     assert_eq!(mine.status, 200, "{}", mine.json());
