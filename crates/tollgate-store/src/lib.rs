@@ -11,6 +11,7 @@ pub mod error;
 pub mod jobs;
 pub mod query;
 
+mod batch;
 mod trail;
 
 use async_trait::async_trait;

@@ -1,8 +1,8 @@
 //! Reading jobs, endpoints and deliveries.
 
-use crate::embedded::keys;
+use crate::batch::keys;
+use crate::batch::work::read_due;
 use crate::embedded::read::View;
-use crate::embedded::work::read_due;
 use crate::error::StoreError;
 use crate::jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter};
 use crate::query::{LIMIT_MAX, SCAN_MAX};
@@ -21,7 +21,7 @@ pub(super) fn jobs(view: &View, merchant_id: MerchantId, filter: JobFilter) -> R
         return Ok(found);
     }
     for row in view.snapshot.range(&view.tables.jobs, from..to).rev().take(SCAN_MAX) {
-        let job: Job = super::codec::decode(&row.value()?, "job")?;
+        let job: Job = crate::batch::codec::decode(&row.value()?, "job")?;
         let right = filter.kind.is_none_or(|kind| job.kind == kind)
             && filter.state.is_none_or(|state| job.state == state);
         if right {

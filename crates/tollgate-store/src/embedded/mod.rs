@@ -2,24 +2,18 @@
 //!
 //! Why this engine, with figures: `docs/store-engine.md`. Reads see only what is durable.
 
-mod admin;
 mod anchor;
-mod api_keys;
 mod backlog;
-mod codec;
-mod erase;
-mod keys;
-mod overlay;
+mod base;
 mod read;
 mod risk;
 mod schema;
 mod tables;
-mod txn;
-mod volumes;
 mod windows;
-mod work;
 mod writer;
 
+use crate::batch::job::{Job, begins, submit};
+use crate::batch::{codec, keys, work};
 use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
@@ -29,11 +23,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tables::Tables;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tollgate_core::audit::{By, Head};
-use tollgate_core::command::{Command, Policy};
-use writer::Job;
+use tollgate_core::command::Policy;
 
 /// How an embedded store is opened.
 #[derive(Debug, Clone)]
@@ -120,7 +112,7 @@ impl EmbeddedStore {
             None => 0,
             Some(last) => keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?,
         };
-        let head = match tables.meta.get(admin::AUDIT_HEAD)? {
+        let head = match tables.meta.get(tables::AUDIT_HEAD)? {
             None => Head::default(),
             Some(row) => codec::decode(&row, "end of the audit log")?,
         };
@@ -138,53 +130,32 @@ impl EmbeddedStore {
         })
     }
 
-    /// Queues a job and waits for its answer. A job that begins something new is turned away when
-    /// the queue is full; one that ends something under way waits for its place: there are never
-    /// more of those than were let in.
-    async fn submit<T>(
-        &self,
-        begins: bool,
-        job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
-    ) -> Result<T, CommitError> {
-        let stopped = || CommitError::Store(StoreError::Unavailable("the writer has stopped".to_owned()));
-        let (sender, receiver) = oneshot::channel();
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        if begins {
-            queue.try_send(job(sender)).map_err(|error| match error {
-                TrySendError::Full(_) => CommitError::Overloaded,
-                TrySendError::Closed(_) => stopped(),
-            })?;
-        } else {
-            queue.send(job(sender)).await.map_err(|_| stopped())?;
-        }
-        receiver.await.map_err(|_| stopped())?
-    }
-
     async fn submit_commit(&self, commit: Commit) -> Result<Committed, CommitError> {
-        self.submit(begins(&commit), |answer| Job::Commit(Box::new(commit), answer)).await
+        submit(self.queue.as_ref(), begins(&commit), |answer| Job::Commit(Box::new(commit), answer)).await
     }
 
     async fn submit_admin(&self, change: Admin, by: By) -> Result<(), CommitError> {
-        self.submit(true, |answer| Job::Admin(Box::new((change, by)), answer)).await
+        submit(self.queue.as_ref(), true, |answer| Job::Admin(Box::new((change, by)), answer)).await
     }
 
     async fn submit_upkeep(&self, change: Upkeep) -> Result<(), CommitError> {
-        self.submit(true, |answer| Job::Upkeep(change, answer)).await
+        submit(self.queue.as_ref(), true, |answer| Job::Upkeep(change, answer)).await
     }
 
     async fn submit_work(&self, work: Work) -> Result<Worked, CommitError> {
-        self.submit(false, |answer| Job::Work(Box::new(work), answer)).await
+        submit(self.queue.as_ref(), false, |answer| Job::Work(Box::new(work), answer)).await
     }
 
     async fn submit_lease(&self, wish: LeaseWish) -> Result<Leased, CommitError> {
-        self.submit(false, |answer| Job::Lease(wish, answer)).await
+        submit(self.queue.as_ref(), false, |answer| Job::Lease(wish, answer)).await
     }
 }
 
-/// Jobs that were leased when the store was last open are due again.
+/// Jobs that were leased when the store was last open are due again: only this process has it open, so whoever
+/// leased them is gone.
 fn reclaim_leases(tables: &Tables) -> Result<(), StoreError> {
     let mut desk = work::Desk::new(tables, work::Hints::default());
-    let count = desk.reclaim()?;
+    let count = desk.reclaim(None)?;
     if count > 0 {
         let mut batch = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));
         desk.drain(&mut batch);
@@ -192,20 +163,6 @@ fn reclaim_leases(tables: &Tables) -> Result<(), StoreError> {
         tracing::debug!(count, "jobs of an earlier run are due again");
     }
     Ok(())
-}
-
-/// Whether a unit of work begins something new at a caller's wish.
-fn begins(commit: &Commit) -> bool {
-    matches!(
-        commit.command,
-        Some(
-            Command::Create { .. }
-                | Command::Block { .. }
-                | Command::Capture { .. }
-                | Command::Cancel { .. }
-                | Command::Refund { .. }
-        )
-    )
 }
 
 impl Drop for EmbeddedStore {

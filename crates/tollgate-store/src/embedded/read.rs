@@ -1,11 +1,11 @@
 //! Reading the embedded store. Point reads are done in place (microseconds); scans run on the
 //! blocking pool so that a long page never holds up the event loop.
 
+use crate::batch::codec::decode;
+use crate::batch::{api_keys, keys, txn};
 use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
-use crate::embedded::admin::AUDIT_HEAD;
-use crate::embedded::codec::decode;
-use crate::embedded::tables::Tables;
-use crate::embedded::{EmbeddedStore, api_keys, backlog, keys, risk, txn};
+use crate::embedded::tables::{AUDIT_HEAD, Tables};
+use crate::embedded::{EmbeddedStore, backlog, risk};
 use crate::error::StoreError;
 use crate::jobs::{
     DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
@@ -466,7 +466,8 @@ impl Store for EmbeddedStore {
         key: &str,
         now_ms: u64,
     ) -> Result<Option<IdempotencyRecord>, StoreError> {
-        let found = txn::find_idempotency(&self.tables, &txn::idempotency_key(merchant_id, key), now_ms)?;
+        let found =
+            txn::find_idempotency(self.tables.as_ref(), &txn::idempotency_key(merchant_id, key), now_ms)?;
         Ok(found.map(|(_, record)| record))
     }
 

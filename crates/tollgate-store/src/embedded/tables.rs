@@ -46,12 +46,13 @@
 //! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
 //! | `messages_<day>` | digest | – |
 
+use crate::batch::MESSAGES_MS;
 use crate::embedded::windows::Windows;
 use crate::error::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
-/// How long processors' messages are remembered: Razorpay, the longest known, repeats for 24 hours.
-const MESSAGES_MS: u64 = 3 * 86_400_000;
+/// Where the end of the audit log stands in `meta`.
+pub(super) const AUDIT_HEAD: &[u8] = b"audit_head";
 
 /// Memtable of a busy keyspace: larger ones make compaction stalls longer (`docs/store-engine.md`).
 const LARGE: u64 = 8 << 20;

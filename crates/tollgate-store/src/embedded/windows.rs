@@ -1,12 +1,11 @@
 //! Rows that live for a limited time, in one keyspace a day: looked up in the few days that can
 //! still hold them, and forgotten by dropping a whole day at once.
 
+use crate::batch::DAY_MS;
 use crate::error::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
-
-const DAY_MS: u64 = 86_400_000;
 
 /// The keys are digests, so every compaction of a day touches all of it: the replies, which make up
 /// most of a row, are kept apart, and only keys are moved.
@@ -51,9 +50,8 @@ impl Windows {
         self.retention_ms
     }
 
-    /// The keyspace of the day of `now_ms`, made if need be.
-    pub(super) fn today(&self, database: &Database, now_ms: u64) -> Result<Keyspace, StoreError> {
-        let day = now_ms / DAY_MS;
+    /// The keyspace of a day, made if need be.
+    pub(super) fn of_day(&self, database: &Database, day: u64) -> Result<Keyspace, StoreError> {
         if let Some(keyspace) = self.days.read().get(&day) {
             return Ok(keyspace.clone());
         }
@@ -68,17 +66,13 @@ impl Windows {
         self.days.read().values().cloned().collect()
     }
 
-    /// The newest row under a key among the days that can still hold a living one, and where it is.
-    pub(super) fn find(
-        &self,
-        key: &[u8],
-        now_ms: u64,
-    ) -> Result<Option<(Keyspace, fjall::Slice)>, StoreError> {
+    /// The newest row under a key among the days that can still hold a living one, and its day.
+    pub(super) fn find(&self, key: &[u8], now_ms: u64) -> Result<Option<(u64, fjall::Slice)>, StoreError> {
         let first = now_ms.saturating_sub(self.retention_ms) / DAY_MS;
         // A clock that stepped back must not hide what was written before the step.
-        for (_, keyspace) in self.days.read().range(first..).rev() {
+        for (day, keyspace) in self.days.read().range(first..).rev() {
             if let Some(row) = keyspace.get(key)? {
-                return Ok(Some((keyspace.clone(), row)));
+                return Ok(Some((*day, row)));
             }
         }
         Ok(None)
@@ -107,7 +101,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::builder(folder.path()).open().unwrap();
         let windows = Windows::open(&database, "w_", DAY_MS).unwrap();
-        windows.today(&database, 10 * DAY_MS).unwrap().insert("k", "a").unwrap();
+        windows.of_day(&database, 10).unwrap().insert("k", "a").unwrap();
         assert!(windows.find(b"k", 10 * DAY_MS + 5).unwrap().is_some());
         assert!(windows.find(b"k", 11 * DAY_MS - 1).unwrap().is_some());
         assert!(windows.find(b"k", 12 * DAY_MS + 1).unwrap().is_none());
@@ -115,7 +109,7 @@ mod tests {
         assert!(database.keyspace_exists("w_10"));
         windows.forget(&database, 12 * DAY_MS).unwrap();
         assert!(!database.keyspace_exists("w_10"));
-        windows.today(&database, 12 * DAY_MS).unwrap().insert("k", "b").unwrap();
+        windows.of_day(&database, 12).unwrap().insert("k", "b").unwrap();
         let again = Windows::open(&database, "w_", DAY_MS).unwrap();
         assert_eq!(again.find(b"k", 12 * DAY_MS).unwrap().unwrap().1.as_ref(), b"b");
     }

@@ -11,12 +11,12 @@ use serde::de::DeserializeOwned;
 const ROW_VERSION: u8 = 1;
 
 /// A row's bytes.
-pub(super) fn encode<T: Serialize>(row: &T) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn encode<T: Serialize>(row: &T) -> Result<Vec<u8>, StoreError> {
     encode_version(ROW_VERSION, row)
 }
 
 /// A row's bytes, where its type has a version of its own.
-pub(super) fn encode_version<T: Serialize>(version: u8, row: &T) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn encode_version<T: Serialize>(version: u8, row: &T) -> Result<Vec<u8>, StoreError> {
     let bytes = Vec::with_capacity(512);
     let mut bytes = postcard::to_extend(&version, bytes).map_err(|_| StoreError::Corrupt("version"))?;
     bytes = postcard::to_extend(row, bytes).map_err(|_| StoreError::Corrupt("row to write"))?;
@@ -24,12 +24,12 @@ pub(super) fn encode_version<T: Serialize>(version: u8, row: &T) -> Result<Vec<u
 }
 
 /// The row of these bytes; `what` names it in an error.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, StoreError> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, StoreError> {
     decode_version(ROW_VERSION, bytes, what)
 }
 
 /// The row of these bytes, where its type has a version of its own.
-pub(super) fn decode_version<T: DeserializeOwned>(
+pub(crate) fn decode_version<T: DeserializeOwned>(
     version: u8,
     bytes: &[u8],
     what: &'static str,

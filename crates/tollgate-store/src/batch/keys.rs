@@ -11,7 +11,7 @@ use tollgate_core::method::MethodKind;
 use tollgate_core::totals::TotalsKey;
 
 /// Merchant and a 16-byte id.
-pub(super) fn owned(merchant_id: MerchantId, id: [u8; 16]) -> [u8; 32] {
+pub(crate) fn owned(merchant_id: MerchantId, id: [u8; 16]) -> [u8; 32] {
     let mut key = [0; 32];
     key[..16].copy_from_slice(&merchant_id.to_bytes());
     key[16..].copy_from_slice(&id);
@@ -19,7 +19,7 @@ pub(super) fn owned(merchant_id: MerchantId, id: [u8; 16]) -> [u8; 32] {
 }
 
 /// Merchant, payment and a version.
-pub(super) fn versioned(merchant_id: MerchantId, payment_id: PaymentId, version: u32) -> [u8; 36] {
+pub(crate) fn versioned(merchant_id: MerchantId, payment_id: PaymentId, version: u32) -> [u8; 36] {
     let mut key = [0; 36];
     key[..32].copy_from_slice(&owned(merchant_id, payment_id.to_bytes()));
     key[32..].copy_from_slice(&version.to_be_bytes());
@@ -27,7 +27,7 @@ pub(super) fn versioned(merchant_id: MerchantId, payment_id: PaymentId, version:
 }
 
 /// Merchant and the sequence number of an event or an audit record.
-pub(super) fn merchant_event(merchant_id: MerchantId, sequence: u64) -> [u8; 24] {
+pub(crate) fn merchant_event(merchant_id: MerchantId, sequence: u64) -> [u8; 24] {
     let mut key = [0; 24];
     key[..16].copy_from_slice(&merchant_id.to_bytes());
     key[16..].copy_from_slice(&sequence.to_be_bytes());
@@ -35,7 +35,7 @@ pub(super) fn merchant_event(merchant_id: MerchantId, sequence: u64) -> [u8; 24]
 }
 
 /// Merchant, digest of the user's id, and payment.
-pub(super) fn user_payment(merchant_id: MerchantId, user: [u8; 16], payment_id: PaymentId) -> [u8; 48] {
+pub(crate) fn user_payment(merchant_id: MerchantId, user: [u8; 16], payment_id: PaymentId) -> [u8; 48] {
     let mut key = [0; 48];
     key[..32].copy_from_slice(&owned(merchant_id, user));
     key[32..].copy_from_slice(&payment_id.to_bytes());
@@ -43,7 +43,7 @@ pub(super) fn user_payment(merchant_id: MerchantId, user: [u8; 16], payment_id: 
 }
 
 /// Checkout session and payment.
-pub(super) fn checkout_payment(id: CheckoutId, payment_id: PaymentId) -> [u8; 32] {
+pub(crate) fn checkout_payment(id: CheckoutId, payment_id: PaymentId) -> [u8; 32] {
     let mut key = [0; 32];
     key[..16].copy_from_slice(&id.to_bytes());
     key[16..].copy_from_slice(&payment_id.to_bytes());
@@ -51,7 +51,7 @@ pub(super) fn checkout_payment(id: CheckoutId, payment_id: PaymentId) -> [u8; 32
 }
 
 /// Merchant, digest of the user's id, and passkey.
-pub(super) fn passkey(merchant_id: MerchantId, user: [u8; 16], id: PasskeyId) -> [u8; 48] {
+pub(crate) fn passkey(merchant_id: MerchantId, user: [u8; 16], id: PasskeyId) -> [u8; 48] {
     let mut key = [0; 48];
     key[..32].copy_from_slice(&owned(merchant_id, user));
     key[32..].copy_from_slice(&id.to_bytes());
@@ -59,7 +59,7 @@ pub(super) fn passkey(merchant_id: MerchantId, user: [u8; 16], id: PasskeyId) ->
 }
 
 /// Merchant, digest of the user's id, and a card's token.
-pub(super) fn user_card(merchant_id: MerchantId, user: [u8; 16], token: [u8; 16]) -> [u8; 48] {
+pub(crate) fn user_card(merchant_id: MerchantId, user: [u8; 16], token: [u8; 16]) -> [u8; 48] {
     let mut key = [0; 48];
     key[..32].copy_from_slice(&owned(merchant_id, user));
     key[32..].copy_from_slice(&token);
@@ -67,7 +67,7 @@ pub(super) fn user_card(merchant_id: MerchantId, user: [u8; 16], token: [u8; 16]
 }
 
 /// Merchant, fraud list and payment.
-pub(super) fn risk_list(merchant_id: MerchantId, list: RiskList, payment_id: [u8; 16]) -> [u8; 33] {
+pub(crate) fn risk_list(merchant_id: MerchantId, list: RiskList, payment_id: [u8; 16]) -> [u8; 33] {
     let mut key = [0; 33];
     key[..16].copy_from_slice(&merchant_id.to_bytes());
     key[16] = match list {
@@ -81,7 +81,7 @@ pub(super) fn risk_list(merchant_id: MerchantId, list: RiskList, payment_id: [u8
 }
 
 /// Merchant and what a policy is of.
-pub(super) fn policy(merchant_id: MerchantId, kind: PolicyKind) -> [u8; 17] {
+pub(crate) fn policy(merchant_id: MerchantId, kind: PolicyKind) -> [u8; 17] {
     let mut key = [0; 17];
     key[..16].copy_from_slice(&merchant_id.to_bytes());
     key[16] = match kind {
@@ -98,7 +98,7 @@ pub(super) fn processor_account(merchant_id: MerchantId, processor: &ProcessorNa
 }
 
 /// A time and a payment.
-pub(super) fn deadline(at_ms: u64, payment_id: PaymentId) -> [u8; 24] {
+pub(crate) fn deadline(at_ms: u64, payment_id: PaymentId) -> [u8; 24] {
     let mut key = [0; 24];
     key[..8].copy_from_slice(&at_ms.to_be_bytes());
     key[8..].copy_from_slice(&payment_id.to_bytes());
@@ -106,7 +106,7 @@ pub(super) fn deadline(at_ms: u64, payment_id: PaymentId) -> [u8; 24] {
 }
 
 /// Merchant, currency and account.
-pub(super) fn balance(merchant_id: MerchantId, currency: Currency, account: &Account) -> Vec<u8> {
+pub(crate) fn balance(merchant_id: MerchantId, currency: Currency, account: &Account) -> Vec<u8> {
     let mut key = Vec::with_capacity(40);
     key.extend(merchant_id.to_bytes());
     key.extend(currency.bytes());
@@ -124,7 +124,7 @@ pub(super) fn balance(merchant_id: MerchantId, currency: Currency, account: &Acc
 }
 
 /// Merchant, hour, currency and method.
-pub(super) fn totals(merchant_id: MerchantId, key: &TotalsKey) -> [u8; 24] {
+pub(crate) fn totals(merchant_id: MerchantId, key: &TotalsKey) -> [u8; 24] {
     let mut out = [0; 24];
     out[..16].copy_from_slice(&merchant_id.to_bytes());
     out[16..20].copy_from_slice(&key.hour.to_be_bytes());
@@ -137,13 +137,13 @@ pub(super) fn totals(merchant_id: MerchantId, key: &TotalsKey) -> [u8; 24] {
 }
 
 /// Where the totals of a merchant's hours stand.
-pub(super) fn totals_hours(merchant_id: MerchantId, from_hour: u32, to_hour: u32) -> Range<Vec<u8>> {
+pub(crate) fn totals_hours(merchant_id: MerchantId, from_hour: u32, to_hour: u32) -> Range<Vec<u8>> {
     let bound = |hour: u32| [merchant_id.to_bytes().as_slice(), &hour.to_be_bytes()].concat();
     bound(from_hour)..bound(to_hour)
 }
 
 /// Reads a totals key back.
-pub(super) fn read_totals(key: &[u8]) -> Option<TotalsKey> {
+pub(crate) fn read_totals(key: &[u8]) -> Option<TotalsKey> {
     let hour = u32::from_be_bytes(key.get(16..20)?.try_into().ok()?);
     let currency = std::str::from_utf8(key.get(20..23)?).ok()?.parse().ok()?;
     let method = *MethodKind::ALL.get(usize::from(*key.get(23)?))?;
@@ -151,7 +151,7 @@ pub(super) fn read_totals(key: &[u8]) -> Option<TotalsKey> {
 }
 
 /// A job's kind and lane, when the queue looks at it next, and the job.
-pub(super) fn due(kind: JobKind, lane: Lane, at_ms: u64, id: [u8; 16]) -> [u8; 41] {
+pub(crate) fn due(kind: JobKind, lane: Lane, at_ms: u64, id: [u8; 16]) -> [u8; 41] {
     let mut key = [0; 41];
     key[0] = match kind {
         JobKind::WebhookDelivery => 1,
@@ -164,7 +164,7 @@ pub(super) fn due(kind: JobKind, lane: Lane, at_ms: u64, id: [u8; 16]) -> [u8; 4
 }
 
 /// A lane, a row of it, a place there, and the job.
-pub(super) fn turn(lane: Lane, row: [u8; 16], order: u64, id: JobId) -> [u8; 56] {
+pub(crate) fn turn(lane: Lane, row: [u8; 16], order: u64, id: JobId) -> [u8; 56] {
     let mut key = [0; 56];
     key[..16].copy_from_slice(&lane);
     key[16..32].copy_from_slice(&row);
@@ -174,12 +174,12 @@ pub(super) fn turn(lane: Lane, row: [u8; 16], order: u64, id: JobId) -> [u8; 56]
 }
 
 /// All places of a row, the very last left out.
-pub(super) fn turns(lane: Lane, row: [u8; 16]) -> ([u8; 56], [u8; 56]) {
+pub(crate) fn turns(lane: Lane, row: [u8; 16]) -> ([u8; 56], [u8; 56]) {
     (turn(lane, row, 0, JobId::from_u128(0)), turn(lane, row, u64::MAX, JobId::from_u128(u128::MAX)))
 }
 
 /// When a job ended, and the job.
-pub(super) fn ended(at_ms: u64, id: JobId) -> [u8; 24] {
+pub(crate) fn ended(at_ms: u64, id: JobId) -> [u8; 24] {
     let mut key = [0; 24];
     key[..8].copy_from_slice(&at_ms.to_be_bytes());
     key[8..].copy_from_slice(&id.to_bytes());
@@ -187,7 +187,7 @@ pub(super) fn ended(at_ms: u64, id: JobId) -> [u8; 24] {
 }
 
 /// Merchant, endpoint and delivery.
-pub(super) fn endpoint_delivery(
+pub(crate) fn endpoint_delivery(
     merchant_id: MerchantId,
     endpoint: WebhookEndpointId,
     id: DeliveryId,
@@ -199,11 +199,11 @@ pub(super) fn endpoint_delivery(
 }
 
 /// 16 bytes at a place of a key, as an id's bytes.
-pub(super) fn bytes16(key: &[u8], from: usize) -> Option<[u8; 16]> {
+pub(crate) fn bytes16(key: &[u8], from: usize) -> Option<[u8; 16]> {
     key.get(from..from.checked_add(16)?)?.try_into().ok()
 }
 
 /// 8 bytes at a place of a key, as a number.
-pub(super) fn number(key: &[u8], from: usize) -> Option<u64> {
+pub(crate) fn number(key: &[u8], from: usize) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(from..from.checked_add(8)?)?.try_into().ok()?))
 }

@@ -20,12 +20,12 @@ struct First {
 }
 
 /// A key's row.
-pub(super) fn to_row(key: &ApiKey) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn to_row(key: &ApiKey) -> Result<Vec<u8>, StoreError> {
     encode_version(ROW_VERSION, key)
 }
 
 /// The key of a row.
-pub(super) fn from_row(bytes: &[u8]) -> Result<ApiKey, StoreError> {
+pub(crate) fn from_row(bytes: &[u8]) -> Result<ApiKey, StoreError> {
     if bytes.first() == Some(&ROW_VERSION) {
         return decode_version(ROW_VERSION, bytes, "API key");
     }
@@ -36,7 +36,7 @@ pub(super) fn from_row(bytes: &[u8]) -> Result<ApiKey, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::embedded::codec::encode;
+    use crate::batch::codec::encode;
     use tollgate_core::access::{Permission, Role};
 
     #[test]

@@ -4,17 +4,17 @@
 //! be done, when its lease is over, or never while another's turn comes first. So what is due is a range, a
 //! worker that died needs no one to notice, and the rows of a lane are those of one endpoint or merchant.
 
-use crate::embedded::codec::encode;
-use crate::embedded::keys;
-use crate::embedded::overlay::Overlay;
-use crate::embedded::tables::Tables;
+use crate::batch::codec::{decode, encode};
+use crate::batch::keys;
+use crate::batch::overlay::Overlay;
+use crate::batch::{Base, Table};
 use crate::error::StoreError;
 use crate::jobs::{
     DELIVERIES_KEPT_MS, JOBS_KEPT_MS, JobStep, LEASES_MAX, LeaseWish, Leased, LogStep, Record, Settle, Work,
     Worked,
 };
-use fjall::OwnedWriteBatch;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
 use tollgate_core::job::{ERROR_BYTES_MAX, Job, JobKind, JobState, Lane, Lease, Turn, cut};
 use tollgate_core::webhook::{Delivery, DeliveryState, WebhookEndpoint};
@@ -28,7 +28,7 @@ const LANES_MAX: usize = 100_000;
 /// Where rows begin. What is taken from the front of a queue leaves its traces in the tree for a while; whoever
 /// begins behind them need not step over each. Never ahead of the first row.
 #[derive(Debug, Default)]
-pub(super) struct Hints {
+pub(crate) struct Hints {
     /// By kind and lane: no job is due before.
     due: HashMap<(JobKind, Lane), u64>,
     /// No ended job is remembered before.
@@ -38,43 +38,43 @@ pub(super) struct Hints {
 }
 
 /// The tables of jobs and webhooks, as they will be after the batch.
-pub(super) struct Desk<'a> {
-    tables: &'a Tables,
+pub(crate) struct Desk<'a, B> {
+    base: &'a B,
     hints: Hints,
-    jobs: Overlay<'a>,
-    due: Overlay<'a>,
-    turns: Overlay<'a>,
-    leases: Overlay<'a>,
-    ended: Overlay<'a>,
-    readers: Overlay<'a>,
-    endpoints: Overlay<'a>,
-    deliveries: Overlay<'a>,
-    by_endpoint: Overlay<'a>,
-    dead: Overlay<'a>,
-    by_time: Overlay<'a>,
+    jobs: Overlay<'a, B>,
+    due: Overlay<'a, B>,
+    turns: Overlay<'a, B>,
+    leases: Overlay<'a, B>,
+    ended: Overlay<'a, B>,
+    readers: Overlay<'a, B>,
+    endpoints: Overlay<'a, B>,
+    deliveries: Overlay<'a, B>,
+    by_endpoint: Overlay<'a, B>,
+    dead: Overlay<'a, B>,
+    by_time: Overlay<'a, B>,
 }
 
-impl<'a> Desk<'a> {
-    pub(super) const fn new(tables: &'a Tables, hints: Hints) -> Self {
+impl<'a, B: Base> Desk<'a, B> {
+    pub(crate) const fn new(base: &'a B, hints: Hints) -> Self {
         Self {
-            tables,
+            base,
             hints,
-            jobs: Overlay::new(&tables.jobs, "job"),
-            due: Overlay::new(&tables.job_due, "job time"),
-            turns: Overlay::new(&tables.job_turns, "job turn"),
-            leases: Overlay::new(&tables.job_leases, "job lease"),
-            ended: Overlay::new(&tables.job_ended, "ended job"),
-            readers: Overlay::new(&tables.log_readers, "log reader"),
-            endpoints: Overlay::new(&tables.webhook_endpoints, "webhook endpoint"),
-            deliveries: Overlay::new(&tables.deliveries, "delivery"),
-            by_endpoint: Overlay::new(&tables.endpoint_deliveries, "endpoint's delivery"),
-            dead: Overlay::new(&tables.dead_deliveries, "dead delivery"),
-            by_time: Overlay::new(&tables.delivery_times, "delivery time"),
+            jobs: Overlay::new(base, Table::Jobs, "job"),
+            due: Overlay::new(base, Table::JobDue, "job time"),
+            turns: Overlay::new(base, Table::JobTurns, "job turn"),
+            leases: Overlay::new(base, Table::JobLeases, "job lease"),
+            ended: Overlay::new(base, Table::JobEnded, "ended job"),
+            readers: Overlay::new(base, Table::LogReaders, "log reader"),
+            endpoints: Overlay::new(base, Table::WebhookEndpoints, "webhook endpoint"),
+            deliveries: Overlay::new(base, Table::Deliveries, "delivery"),
+            by_endpoint: Overlay::new(base, Table::EndpointDeliveries, "endpoint's delivery"),
+            dead: Overlay::new(base, Table::DeadDeliveries, "dead delivery"),
+            by_time: Overlay::new(base, Table::DeliveryTimes, "delivery time"),
         }
     }
 
     /// Moves everything staged into a batch.
-    pub(super) fn drain(&mut self, batch: &mut OwnedWriteBatch) {
+    pub(crate) fn drain(&mut self, batch: &mut B::Batch) {
         for overlay in [
             &mut self.jobs,
             &mut self.due,
@@ -93,7 +93,7 @@ impl<'a> Desk<'a> {
     }
 
     /// What the next batch may begin with, once this one is written.
-    pub(super) fn into_hints(mut self) -> Hints {
+    pub(crate) fn into_hints(mut self) -> Hints {
         if self.hints.due.len() > LANES_MAX {
             self.hints.due.clear();
         }
@@ -101,7 +101,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Stages one unit of work. A fault leaves half of it staged: the batch must not be written then.
-    pub(super) fn work(&mut self, work: Work) -> Result<Worked, StoreError> {
+    pub(crate) fn work(&mut self, work: Work) -> Result<Worked, StoreError> {
         if !self.holds(&work)? {
             return Ok(Worked::Stale);
         }
@@ -145,7 +145,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Leases what is due. A job whose lease is over is leased anew.
-    pub(super) fn lease(&mut self, wish: &LeaseWish) -> Result<Leased, StoreError> {
+    pub(crate) fn lease(&mut self, wish: &LeaseWish) -> Result<Leased, StoreError> {
         let mut leased = Leased::default();
         for (lane, count) in &wish.lanes {
             let to = keys::due(wish.kind, *lane, u64::MAX, [u8::MAX; 16]);
@@ -400,7 +400,7 @@ impl<'a> Desk<'a> {
                 raise(&mut self.hints.by_time, &oldest);
                 break;
             };
-            let (merchant_id, endpoint_id) = crate::embedded::codec::decode(&owner, "delivery time")?;
+            let (merchant_id, endpoint_id) = decode(&owner, "delivery time")?;
             self.by_time.remove(&key);
             let Some(id) = keys::bytes16(&key, 0) else {
                 continue;
@@ -457,18 +457,24 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    /// Has everything that was leased done again: only this process has the store open, so whoever leased it
-    /// is gone.
-    pub(super) fn reclaim(&mut self) -> Result<usize, StoreError> {
-        let mut count = 0;
-        for row in self.tables.job_leases.iter() {
-            let (key, merchant) = row.into_inner()?;
-            let (Some(id), Some(owner)) = (keys::bytes16(&key, 0), keys::bytes16(&merchant, 0)) else {
+    /// Has what was leased done again: all of it, or what one run of the program has.
+    pub(crate) fn reclaim(&mut self, owner: Option<u64>) -> Result<usize, StoreError> {
+        let mut leased = Vec::new();
+        self.base.scan(Table::JobLeases, &[], &[u8::MAX; 17], |key, merchant| {
+            let (Some(id), Some(merchant)) = (keys::bytes16(key, 0), keys::bytes16(merchant, 0)) else {
                 return Err(StoreError::Corrupt("job lease"));
             };
-            let Some(mut job) = self.job(MerchantId::from_bytes(owner), JobId::from_bytes(id))? else {
+            leased.push((MerchantId::from_bytes(merchant), JobId::from_bytes(id)));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let mut count = 0;
+        for (merchant_id, id) in leased {
+            let Some(mut job) = self.job(merchant_id, id)? else {
                 continue;
             };
+            if owner.is_some_and(|owner| job.lease.is_none_or(|lease| lease.owner != owner)) {
+                continue;
+            }
             self.unplace(&job);
             (job.lease, job.state) = (None, JobState::Waiting);
             self.place(&job)?;
@@ -493,7 +499,7 @@ fn raise(hint: &mut Vec<u8>, key: &[u8]) {
 }
 
 /// A row of `job_due`: when, which, whose.
-pub(super) fn read_due(key: &[u8], merchant: &[u8]) -> Result<(u64, JobId, MerchantId), StoreError> {
+pub(crate) fn read_due(key: &[u8], merchant: &[u8]) -> Result<(u64, JobId, MerchantId), StoreError> {
     let parts = (keys::number(key, 17), keys::bytes16(key, 25), keys::bytes16(merchant, 0));
     let (Some(at_ms), Some(id), Some(owner)) = parts else {
         return Err(StoreError::Corrupt("job time"));

@@ -1,16 +1,16 @@
 //! Administrative changes: decided whole, then staged together with their entries of the audit log.
 
+use crate::batch::codec::{decode, encode};
+use crate::batch::erase::Erased;
+use crate::batch::txn::{Txn, user_digest};
+use crate::batch::{Base, Table, api_keys, keys};
 use crate::commit::{Admin, CommitError, Conflict, NOTICES_KEPT_MS, Upkeep};
-use crate::embedded::codec::{decode, encode};
-use crate::embedded::erase::Erased;
-use crate::embedded::txn::{Txn, user_digest};
-use crate::embedded::{api_keys, keys};
 use crate::error::StoreError;
 use crate::trail::{self, Rows};
-use fjall::Keyspace;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use tollgate_core::audit::{AuditEntry, By};
 use tollgate_core::id::{MerchantId, PartnerId};
 use tollgate_core::notice::Notice;
@@ -19,17 +19,14 @@ use tollgate_core::passkey::Passkey;
 use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::saved_card::SavedCard;
 
-/// Where the end of the audit log stands among the store's own rows.
-pub(super) const AUDIT_HEAD: &[u8] = b"audit_head";
-
 /// Most old notices that make room for a new one.
 const NOTICES_DROPPED_AT_ONCE: usize = 16;
 
 /// Administrative rows by table and key; none: removed.
-pub(super) type Staged = HashMap<(&'static str, Vec<u8>), Option<Vec<u8>>>;
+pub(crate) type Staged = HashMap<(Table, Vec<u8>), Option<Vec<u8>>>;
 
-/// A row in the making: its table, by itself and by name, its key, and its bytes; none: removed.
-type Row = (Keyspace, &'static str, Vec<u8>, Option<Vec<u8>>);
+/// A row in the making: its table, its key, and its bytes; none: removed.
+type Row = (Table, Vec<u8>, Option<Vec<u8>>);
 
 /// A change in the making: nothing of it is staged before all of it is known to fit.
 #[derive(Default)]
@@ -42,60 +39,41 @@ struct Draft {
 }
 
 impl Draft {
-    fn put(
-        &mut self,
-        (name, table): (&'static str, &Keyspace),
-        key: impl Into<Vec<u8>>,
-        row: Option<Vec<u8>>,
-    ) {
+    fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, row: Option<Vec<u8>>) {
         let key = key.into();
-        self.seen.insert((name, key.clone()), row.clone());
-        self.rows.push((table.clone(), name, key, row));
+        self.seen.insert((table, key.clone()), row.clone());
+        self.rows.push((table, key, row));
     }
 }
 
-impl Txn<'_> {
+impl<B: Base> Txn<'_, B> {
     /// Stages an administrative change and its entries of the audit log, or nothing.
-    pub(super) fn administer(&mut self, change: Admin, by: &By) -> Result<(), CommitError> {
+    pub(crate) fn administer(&mut self, change: Admin, by: &By) -> Result<(), CommitError> {
         let mut draft = Draft::default();
         self.draft(&mut draft, change, by)?;
-        for (table, name, key, row) in draft.rows {
-            match &row {
-                Some(row) => self.rows.insert(&table, key.clone(), row.clone()),
-                None => self.rows.remove(&table, key.clone()),
-            }
-            self.staged.insert((name, key), row);
-        }
+        self.stage_draft(draft.rows);
         for erased in draft.erased {
-            self.take_erased(erased);
+            self.take_erased(erased)?;
         }
         for partner in draft.partners {
             self.state.partners.put(partner);
         }
-        for entry in draft.entries {
-            let told = self.tell(entry);
-            self.broken |= told.is_err();
-            told?;
-        }
+        self.told.extend(draft.entries);
         Ok(())
     }
 
-    /// Adds an entry to the audit log.
-    pub(super) fn tell(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
-        let merchant_id = entry.merchant_id();
-        let record = self.state.audit.append(entry);
-        self.told = true;
-        self.rows.insert(&self.tables.audit, record.sequence.to_be_bytes(), encode(&record)?);
-        if let Some(merchant_id) = merchant_id {
-            let key = keys::merchant_event(merchant_id, record.sequence);
-            self.rows.insert(&self.tables.merchant_audit, key, []);
+    fn stage_draft(&mut self, rows: Vec<Row>) {
+        for (table, key, row) in rows {
+            match &row {
+                Some(row) => self.base.put(&mut self.rows, table, &key, row),
+                None => self.base.remove(&mut self.rows, table, &key),
+            }
+            self.staged.insert((table, key), row);
         }
-        Ok(())
     }
 
     fn draft(&self, draft: &mut Draft, change: Admin, by: &By) -> Result<(), CommitError> {
         let mut rows = Rows::default();
-        let tables = self.tables;
         match &change {
             Admin::Together(changes) => {
                 for change in changes {
@@ -106,11 +84,11 @@ impl Txn<'_> {
             Admin::Told(_) => {}
             Admin::PutPartner(partner) => rows.partner = self.put_partner(draft, partner)?,
             Admin::PutMerchant(merchant) => {
-                let table = ("merchants", &tables.merchants);
+                let table = Table::Merchants;
                 rows.merchant = self.replace(draft, table, &merchant.id.to_bytes(), merchant, "merchant")?;
             }
             Admin::PutApiKey(key) => {
-                let table = ("api_keys", &tables.api_keys);
+                let table = Table::ApiKeys;
                 let before = self.row(draft, table, &key.id.to_bytes())?;
                 rows.api_key = before.map(|row| api_keys::from_row(&row)).transpose()?;
                 let key = match &rows.api_key {
@@ -121,7 +99,7 @@ impl Txn<'_> {
             }
             Admin::PutPasskey(passkey) => rows.passkey = self.put_passkey(draft, passkey)?,
             Admin::PutPolicy { merchant_id, kind, policy } => {
-                let (table, key) = (("policies", &tables.policies), keys::policy(*merchant_id, *kind));
+                let (table, key) = (Table::Policies, keys::policy(*merchant_id, *kind));
                 let before = self.row(draft, table, &key)?;
                 rows.policy = before.and_then(|before| String::from_utf8(before).ok());
                 draft.put(table, key, policy.as_ref().map(|policy| policy.as_bytes().to_vec()));
@@ -129,13 +107,13 @@ impl Txn<'_> {
             Admin::ErasePayments(wish) => draft.erased.push(self.draft_erasure(wish, by.at_ms)?),
             Admin::RemovePasskey(passkey) => {
                 let key = keys::passkey(passkey.merchant_id, user_digest(&passkey.user_id), passkey.id);
-                let table = ("passkeys", &tables.passkeys);
+                let table = Table::Passkeys;
                 rows.passkey = self.read(draft, table, &key, "passkey")?;
                 draft.put(table, key, None);
             }
             Admin::PutProcessorAccount(account) => {
                 let key = keys::processor_account(account.merchant_id, &account.processor);
-                let table = ("processor_accounts", &tables.processor_accounts);
+                let table = Table::ProcessorAccounts;
                 let before: Option<ProcessorAccount> = self.read(draft, table, &key, "processor account")?;
                 if account.version != before.as_ref().map_or(0, |before| before.version).saturating_add(1) {
                     return Err(Conflict::Stale.into());
@@ -146,9 +124,9 @@ impl Txn<'_> {
             Admin::PutSavedCard(card) => {
                 rows.saved_card = self.remove_saved_card(draft, card.merchant_id, card.token)?;
                 let key = keys::user_card(card.merchant_id, user_digest(&card.user_id), card.token);
-                draft.put(("user_cards", &tables.user_cards), key, Some(Vec::new()));
+                draft.put(Table::UserCards, key, Some(Vec::new()));
                 let key = keys::owned(card.merchant_id, card.token);
-                draft.put(("saved_cards", &tables.saved_cards), key, Some(encode(card.as_ref())?));
+                draft.put(Table::SavedCards, key, Some(encode(card.as_ref())?));
             }
             Admin::RemoveSavedCard { merchant_id, token } => {
                 rows.saved_card = self.remove_saved_card(draft, *merchant_id, *token)?;
@@ -162,23 +140,18 @@ impl Txn<'_> {
     }
 
     /// A row as this batch, and the change so far, leaves it.
-    fn row(
-        &self,
-        draft: &Draft,
-        (name, table): (&'static str, &Keyspace),
-        key: &[u8],
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        let place = (name, key.to_vec());
+    fn row(&self, draft: &Draft, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let place = (table, key.to_vec());
         match draft.seen.get(&place).or_else(|| self.staged.get(&place)) {
             Some(row) => Ok(row.clone()),
-            None => Ok(table.get(key)?.map(|row| row.to_vec())),
+            None => Ok(self.base.get(table, key)?.map(|row| row.as_ref().to_vec())),
         }
     }
 
     fn read<T: DeserializeOwned>(
         &self,
         draft: &Draft,
-        table: (&'static str, &Keyspace),
+        table: Table,
         key: &[u8],
         what: &'static str,
     ) -> Result<Option<T>, StoreError> {
@@ -189,7 +162,7 @@ impl Txn<'_> {
     fn replace<T: Serialize + DeserializeOwned>(
         &self,
         draft: &mut Draft,
-        table: (&'static str, &Keyspace),
+        table: Table,
         key: &[u8],
         row: &T,
         what: &'static str,
@@ -200,14 +173,13 @@ impl Txn<'_> {
     }
 
     fn put_partner(&self, draft: &mut Draft, partner: &Partner) -> Result<Option<Partner>, CommitError> {
-        let tables = self.tables;
         let key = partner.id.to_bytes();
-        let table = ("partners", &tables.partners);
+        let table = Table::Partners;
         let before: Option<Partner> = self.read(draft, table, &key, "partner")?;
         if partner.version != before.as_ref().map_or(0, |before| before.version).saturating_add(1) {
             return Err(Conflict::Stale.into());
         }
-        let references = ("partner_references", &tables.partner_references);
+        let references = Table::PartnerReferences;
         let old = before.as_ref().and_then(|before| before.profile.reference.as_ref());
         if old != partner.profile.reference.as_ref() {
             if let Some(reference) = &partner.profile.reference {
@@ -223,7 +195,7 @@ impl Txn<'_> {
             }
         }
         for (_, merchant_id) in partner.merchants() {
-            let table = ("merchant_partners", &tables.merchant_partners);
+            let table = Table::MerchantPartners;
             draft.put(table, merchant_id.to_bytes(), Some(encode(&partner.id)?));
         }
         draft.put(table, key, Some(encode(partner)?));
@@ -238,11 +210,11 @@ impl Txn<'_> {
         token: [u8; 16],
     ) -> Result<Option<SavedCard>, StoreError> {
         let key = keys::owned(merchant_id, token);
-        let table = ("saved_cards", &self.tables.saved_cards);
+        let table = Table::SavedCards;
         let card: Option<SavedCard> = self.read(draft, table, &key, "saved card")?;
         if let Some(card) = &card {
             let user_card = keys::user_card(merchant_id, user_digest(&card.user_id), token);
-            draft.put(("user_cards", &self.tables.user_cards), user_card, None);
+            draft.put(Table::UserCards, user_card, None);
             draft.put(table, key, None);
         }
         Ok(card)
@@ -251,7 +223,7 @@ impl Txn<'_> {
     /// Gives the passkey that was there.
     fn put_passkey(&self, draft: &mut Draft, passkey: &Passkey) -> Result<Option<Passkey>, StoreError> {
         let key = keys::passkey(passkey.merchant_id, user_digest(&passkey.user_id), passkey.id);
-        let table = ("passkeys", &self.tables.passkeys);
+        let table = Table::Passkeys;
         let known: Option<Passkey> = self.read(draft, table, &key, "passkey")?;
         let mut passkey = passkey.clone();
         if let Some(known) = &known {
@@ -263,41 +235,42 @@ impl Txn<'_> {
     }
 
     /// Stages what nobody has decided.
-    pub(super) fn upkeep(&mut self, change: &Upkeep) -> Result<(), CommitError> {
+    pub(crate) fn upkeep(&mut self, change: &Upkeep) -> Result<(), CommitError> {
         match change {
             Upkeep::PutCheckout(session) => {
-                self.rows.insert(&self.tables.checkouts, session.id.to_bytes(), encode(session.as_ref())?);
+                let row = encode(session.as_ref())?;
+                self.base.put(&mut self.rows, Table::Checkouts, &session.id.to_bytes(), &row);
             }
             Upkeep::PutNotice(notice) => self.put_notice(notice)?,
             Upkeep::NoteKeyUses(uses) => {
                 for (id, at_ms) in uses {
-                    self.rows.insert(&self.tables.key_uses, id.to_bytes(), at_ms.to_be_bytes());
+                    let row = at_ms.to_be_bytes();
+                    self.base.put(&mut self.rows, Table::KeyUses, &id.to_bytes(), &row);
                 }
             }
             Upkeep::CountPasskey(passkey) => {
                 let mut draft = Draft::default();
                 self.put_passkey(&mut draft, passkey)?;
-                for (table, name, key, row) in draft.rows {
-                    if let Some(row) = &row {
-                        self.rows.insert(&table, key.clone(), row.clone());
-                    }
-                    self.staged.insert((name, key), row);
-                }
+                self.stage_draft(draft.rows);
             }
         }
         Ok(())
     }
 
     fn put_notice(&mut self, notice: &Notice) -> Result<(), StoreError> {
-        for row in self.tables.notices.iter().take(NOTICES_DROPPED_AT_ONCE) {
-            let (key, value) = row.into_inner()?;
-            let old: Notice = decode(&value, "notice")?;
-            if old.at_ms.saturating_add(NOTICES_KEPT_MS) >= notice.at_ms {
-                break;
+        let mut old = Vec::new();
+        self.base.scan(Table::Notices, &[], &[u8::MAX; 17], |key, row| {
+            let kept_until_ms = decode::<Notice>(row, "notice")?.at_ms.saturating_add(NOTICES_KEPT_MS);
+            if kept_until_ms >= notice.at_ms || old.len() >= NOTICES_DROPPED_AT_ONCE {
+                return Ok(ControlFlow::Break(()));
             }
-            self.rows.remove(&self.tables.notices, key);
+            old.push(key.to_vec());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for key in old {
+            self.base.remove(&mut self.rows, Table::Notices, &key);
         }
-        self.rows.insert(&self.tables.notices, notice.id.to_bytes(), encode(notice)?);
+        self.base.put(&mut self.rows, Table::Notices, &notice.id.to_bytes(), &encode(notice)?);
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! Partners as the writer knows them, and what they have taken in a day and a month: a sum of the totals, so
 //! that it cannot drift from what is booked.
 
+use crate::batch::codec::decode;
+use crate::batch::txn::Txn;
+use crate::batch::{Base, Table, keys};
 use crate::commit::CommitError;
-use crate::embedded::codec::decode;
-use crate::embedded::keys;
-use crate::embedded::txn::Txn;
 use crate::error::StoreError;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use tollgate_core::command::Command;
 use tollgate_core::currency::Currency;
@@ -21,7 +22,7 @@ use tollgate_core::transition::PaymentStatus;
 
 /// What the writer remembers of partners.
 #[derive(Default)]
-pub(super) struct Partners {
+pub(crate) struct Partners {
     of_merchant: HashMap<MerchantId, Option<PartnerId>>,
     partners: HashMap<PartnerId, Arc<Partner>>,
     /// Sums of the periods that were asked for, kept up to date from then on.
@@ -30,7 +31,7 @@ pub(super) struct Partners {
 
 impl Partners {
     /// A partner was written.
-    pub(super) fn put(&mut self, partner: Partner) {
+    pub(crate) fn put(&mut self, partner: Partner) {
         for (_, merchant_id) in partner.merchants() {
             self.of_merchant.insert(merchant_id, Some(partner.id));
         }
@@ -38,7 +39,7 @@ impl Partners {
     }
 
     /// A payment is new or has changed its status.
-    pub(super) fn count(
+    pub(crate) fn count(
         &mut self,
         merchant_id: MerchantId,
         before: Option<PaymentStatus>,
@@ -60,7 +61,7 @@ impl Partners {
     }
 
     /// Lets go of everything once there is too much.
-    pub(super) fn trim(&mut self, most: usize) {
+    pub(crate) fn trim(&mut self, most: usize) {
         if self.of_merchant.len() > most {
             self.of_merchant.clear();
         }
@@ -73,9 +74,9 @@ impl Partners {
     }
 }
 
-impl Txn<'_> {
+impl<B: Base> Txn<'_, B> {
     /// Lets a payment of a partner begin, or says why not; sets the fee that was agreed for its processor.
-    pub(super) fn admit(
+    pub(crate) fn admit(
         &mut self,
         merchant_id: MerchantId,
         now_ms: u64,
@@ -112,8 +113,8 @@ impl Txn<'_> {
         let id = match self.state.partners.of_merchant.get(&merchant_id) {
             Some(id) => *id,
             None => {
-                let row = self.tables.merchant_partners.get(merchant_id.to_bytes())?;
-                let id = row.map(|row| decode(&row, "merchant's partner")).transpose()?;
+                let row = self.base.get(Table::MerchantPartners, &merchant_id.to_bytes())?;
+                let id = row.map(|row| decode(row.as_ref(), "merchant's partner")).transpose()?;
                 self.state.partners.of_merchant.insert(merchant_id, id);
                 id
             }
@@ -125,10 +126,10 @@ impl Txn<'_> {
         if let Some(partner) = self.state.partners.partners.get(&id) {
             return Ok(Some(Arc::clone(partner)));
         }
-        let Some(row) = self.tables.partners.get(id.to_bytes())? else {
+        let Some(row) = self.base.get(Table::Partners, &id.to_bytes())? else {
             return Ok(None);
         };
-        let partner = Arc::new(decode::<Partner>(&row, "partner")?);
+        let partner = Arc::new(decode::<Partner>(row.as_ref(), "partner")?);
         self.state.partners.partners.insert(id, Arc::clone(&partner));
         Ok(Some(partner))
     }
@@ -152,15 +153,15 @@ impl Txn<'_> {
             statuses.map(|status| totals.of(status).sum_minor).sum()
         };
         let mut sum = 0;
-        for row in self.tables.totals.range(keys::totals_hours(merchant_id, period.from_hour, period.to_hour))
-        {
-            let (row_key, row) = row.into_inner()?;
-            let row_key = keys::read_totals(&row_key).ok_or(StoreError::Corrupt("totals key"))?;
+        let hours = keys::totals_hours(merchant_id, period.from_hour, period.to_hour);
+        self.base.scan(Table::Totals, &hours.start, &hours.end, |row_key, row| {
+            let row_key = keys::read_totals(row_key).ok_or(StoreError::Corrupt("totals key"))?;
             // Rows of this batch are counted below, as it leaves them.
             if ours(&row_key) && !self.touched_totals.contains(&(merchant_id, row_key)) {
-                sum += counted(&decode(&row, "totals")?);
+                sum += counted(&decode(row, "totals")?);
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         for touched in
             self.touched_totals.iter().filter(|touched| touched.0 == merchant_id && ours(&touched.1))
         {

@@ -4,24 +4,22 @@
 //! A command is staged whole or not at all: everything that can refuse it comes before the first
 //! change. If the batch itself cannot be written, the whole [`State`] is thrown away.
 
+use crate::batch::admin::Staged;
+use crate::batch::codec::{decode, encode};
+use crate::batch::erase::Erased;
+use crate::batch::volumes::Partners;
+use crate::batch::work::{Desk, Hints};
+use crate::batch::{Base, DAY_MS, Table, Window, WindowKey, keys, lists};
 use crate::commit::{Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply};
-use crate::embedded::admin::{AUDIT_HEAD, Staged};
-use crate::embedded::codec::{decode, encode};
-use crate::embedded::erase::Erased;
-use crate::embedded::tables::Tables;
-use crate::embedded::volumes::Partners;
-use crate::embedded::work::{Desk, Hints};
-use crate::embedded::{keys, risk};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use crate::query::RiskList;
 use crate::trail;
-use fjall::{Keyspace, OwnedWriteBatch};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tollgate_core::attempt::{Attempt, AttemptStatus};
-use tollgate_core::audit::Head;
+use tollgate_core::audit::AuditEntry;
 use tollgate_core::command::{Command, Policy, Refusal};
 use tollgate_core::currency::Currency;
 use tollgate_core::decide::{Situation, decide};
@@ -39,26 +37,23 @@ const HOT_ROWS_MAX: usize = 100_000;
 type BalanceKey = (MerchantId, Currency, Account);
 
 /// What the writer remembers between batches. Never ahead of the disk once a batch has ended.
-pub(super) struct State {
+pub(crate) struct State {
     /// The last event's sequence number.
-    pub(super) sequence: u64,
-    /// Where the audit log ends.
-    pub(super) audit: Head,
+    pub(crate) sequence: u64,
     /// Payments with something under way, and what is under way.
     payments: HashMap<PaymentId, Arc<Payment>>,
     attempts: HashMap<AttemptId, Attempt>,
     balances: HashMap<BalanceKey, Balance>,
-    pub(super) totals: HashMap<(MerchantId, TotalsKey), Totals>,
+    pub(crate) totals: HashMap<(MerchantId, TotalsKey), Totals>,
     /// The partners of merchants that had payments lately, and what those have taken.
-    pub(super) partners: Partners,
+    pub(crate) partners: Partners,
     hints: Hints,
 }
 
 impl State {
-    pub(super) fn new(sequence: u64, audit: Head) -> Self {
+    pub(crate) fn new(sequence: u64) -> Self {
         Self {
             sequence,
-            audit,
             payments: HashMap::new(),
             attempts: HashMap::new(),
             balances: HashMap::new(),
@@ -68,8 +63,9 @@ impl State {
         }
     }
 
-    /// Lets go of what the next batches will hardly need.
-    fn trim(&mut self) {
+    /// A batch is durable: what the next ones may begin with, less what they will hardly need.
+    pub(crate) fn written(&mut self, hints: Hints) {
+        self.hints = hints;
         self.payments.retain(|_, payment| payment.open_operation.is_some());
         self.attempts.retain(|_, attempt| attempt.status == AttemptStatus::Open);
         if self.payments.len() > HOT_ROWS_MAX {
@@ -89,34 +85,34 @@ impl State {
 }
 
 /// One batch in the making.
-pub(super) struct Txn<'a> {
-    pub(super) tables: &'a Tables,
-    pub(super) state: &'a mut State,
+pub(crate) struct Txn<'a, B: Base> {
+    pub(crate) base: &'a B,
+    pub(crate) state: &'a mut State,
     policy: Policy,
     run: u64,
-    pub(super) rows: OwnedWriteBatch,
-    touched_payments: HashSet<(MerchantId, PaymentId)>,
+    pub(crate) rows: B::Batch,
+    touched_payments: HashSet<PaymentId>,
     touched_attempts: HashSet<AttemptId>,
     touched_balances: HashSet<BalanceKey>,
-    pub(super) touched_totals: HashSet<(MerchantId, TotalsKey)>,
+    pub(crate) touched_totals: HashSet<(MerchantId, TotalsKey)>,
     /// Rows staged in this batch that are read again within it.
     refunds: HashMap<RefundId, Refund>,
-    idempotency: HashMap<[u8; 32], (Keyspace, IdempotencyRecord)>,
-    messages: HashSet<[u8; 32]>,
+    idempotency: HashMap<WindowKey, (u64, IdempotencyRecord)>,
+    messages: HashSet<WindowKey>,
     /// Administrative rows staged in this batch, by table and key; none: removed.
-    pub(super) staged: Staged,
-    /// Whether the audit log has grown.
-    pub(super) told: bool,
-    desk: Desk<'a>,
+    pub(crate) staged: Staged,
+    /// What the audit log is to say of it, in this order.
+    pub(crate) told: Vec<AuditEntry>,
+    desk: Desk<'a, B>,
     /// Half a command is staged: nothing of this batch may be written.
-    pub(super) broken: bool,
+    pub(crate) broken: bool,
 }
 
 /// What one event changes, worked out before anything is touched.
 struct Change {
     before: Option<PaymentStatus>,
     due_before_ms: Option<u64>,
-    listed_before: Option<[(RiskList, bool); risk::LISTS]>,
+    listed_before: Option<[(RiskList, bool); lists::LISTS]>,
     payment: Payment,
     attempts: Vec<Attempt>,
     refund: Option<Refund>,
@@ -125,12 +121,21 @@ struct Change {
     record: EventRecord,
 }
 
-impl<'a> Txn<'a> {
-    pub(super) fn new(tables: &'a Tables, state: &'a mut State, policy: Policy, run: u64) -> Self {
+/// A batch that is staged whole.
+pub(crate) struct Sealed<R> {
+    /// Its rows.
+    pub(crate) rows: R,
+    /// What the audit log is to say of it.
+    pub(crate) told: Vec<AuditEntry>,
+    /// What the next batch may begin with, once this one is durable.
+    pub(crate) hints: Hints,
+}
+
+impl<'a, B: Base> Txn<'a, B> {
+    pub(crate) fn new(base: &'a B, rows: B::Batch, state: &'a mut State, policy: Policy, run: u64) -> Self {
         let hints = std::mem::take(&mut state.hints);
-        let rows = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));
         Self {
-            tables,
+            base,
             state,
             policy,
             run,
@@ -143,42 +148,42 @@ impl<'a> Txn<'a> {
             idempotency: HashMap::new(),
             messages: HashSet::new(),
             staged: Staged::new(),
-            told: false,
-            desk: Desk::new(tables, hints),
+            told: Vec::new(),
+            desk: Desk::new(base, hints),
             broken: false,
         }
     }
 
     /// Stages changes of jobs and of what belongs to them.
-    pub(super) fn work(&mut self, mut work: Work) -> Result<Worked, CommitError> {
+    pub(crate) fn work(&mut self, mut work: Work) -> Result<Worked, CommitError> {
         let told = std::mem::take(&mut work.told);
-        let staged = self.desk.work(work).and_then(|worked| {
-            if worked == Worked::Done {
-                told.iter().try_for_each(|(told, by)| self.tell(trail::of_told(told, by)))?;
-            }
-            Ok(worked)
-        });
+        let staged = self.desk.work(work);
         self.broken |= staged.is_err();
-        Ok(staged?)
+        let worked = staged?;
+        if worked == Worked::Done {
+            self.told.extend(told.iter().map(|(told, by)| trail::of_told(told, by)));
+        }
+        Ok(worked)
     }
 
     /// Leases jobs.
-    pub(super) fn lease(&mut self, wish: &LeaseWish) -> Result<Leased, CommitError> {
+    pub(crate) fn lease(&mut self, wish: &LeaseWish) -> Result<Leased, CommitError> {
         let staged = self.desk.lease(wish);
         self.broken |= staged.is_err();
         Ok(staged?)
     }
 
     /// Decides and stages one unit of work.
-    pub(super) fn stage(&mut self, commit: Commit) -> Result<Committed, CommitError> {
+    pub(crate) fn stage(&mut self, commit: Commit) -> Result<Committed, CommitError> {
         let Commit { merchant_id, now_ms, event_id, command, idempotency, message } = commit;
-        let message_key = message.map(|message| digest(&[message.as_bytes()]));
+        let message_key =
+            message.map(|message| WindowKey { merchant_id, digest: digest(&[message.as_bytes()]) });
         // The key first: who repeats a request gets its reply, though its confirmation was used by it.
         if let Some(IdempotencyStep::Begin { key, fingerprint }) = &idempotency {
             self.require_free_key(merchant_id, key, fingerprint, now_ms)?;
         }
         if let Some(key) = &message_key
-            && (self.messages.contains(key) || self.tables.messages.find(key, now_ms)?.is_some())
+            && (self.messages.contains(key) || self.base.find(Window::Messages, key, now_ms)?.is_some())
         {
             return Err(CommitError::DuplicateMessage);
         }
@@ -206,7 +211,7 @@ impl<'a> Txn<'a> {
         };
         let staged = staged.and_then(|committed| {
             if let Some(entry) = told {
-                self.tell(entry.of(merchant_id))?;
+                self.told.push(entry.of(merchant_id));
             }
             self.finish((merchant_id, now_ms), subject.1, idempotency, message_key, committed)
         });
@@ -219,7 +224,7 @@ impl<'a> Txn<'a> {
         (merchant_id, now_ms): (MerchantId, u64),
         refund_id: Option<RefundId>,
         idempotency: Option<IdempotencyStep>,
-        message_key: Option<[u8; 32]>,
+        message_key: Option<WindowKey>,
         mut committed: Committed,
     ) -> Result<Committed, CommitError> {
         if let (None, Some(refund_id)) = (&committed.refund, refund_id) {
@@ -227,60 +232,48 @@ impl<'a> Txn<'a> {
         }
         self.remember(merchant_id, now_ms, idempotency, &mut committed)?;
         if let Some(key) = message_key {
-            let today = self.tables.messages.today(&self.tables.database, now_ms)?;
             self.messages.insert(key);
-            self.rows.insert(&today, key, []);
+            self.base.keep(&mut self.rows, Window::Messages, now_ms / DAY_MS, &key, &[])?;
         }
         Ok(committed)
     }
 
-    /// Writes everything staged, durably.
-    pub(super) fn write(mut self) -> Result<(), StoreError> {
+    /// Everything staged, as rows to be made durable together.
+    pub(crate) fn seal(mut self) -> Result<Sealed<B::Batch>, StoreError> {
         if self.broken {
             return Err(StoreError::Unavailable("a command could not be staged whole".to_owned()));
         }
-        for (merchant_id, payment_id) in &self.touched_payments {
+        let (base, rows) = (self.base, &mut self.rows);
+        for payment_id in &self.touched_payments {
             if let Some(payment) = self.state.payments.get(payment_id) {
-                let key = keys::owned(*merchant_id, payment_id.to_bytes());
-                self.rows.insert(&self.tables.payments, key, encode(payment.as_ref())?);
+                base.put_payment(rows, payment, &encode(payment.as_ref())?);
             }
         }
         for id in &self.touched_attempts {
             if let Some(attempt) = self.state.attempts.get(id) {
-                self.rows.insert(&self.tables.attempts, id.to_bytes(), encode(attempt)?);
-                if attempt.status.is_watched() {
-                    self.rows.insert(&self.tables.open_attempts, id.to_bytes(), []);
-                } else {
-                    self.rows.remove(&self.tables.open_attempts, id.to_bytes());
-                }
+                base.put_attempt(rows, attempt, &encode(attempt)?);
             }
         }
         for refund in self.refunds.values() {
             let key = keys::owned(refund.merchant_id, refund.id.to_bytes());
-            self.rows.insert(&self.tables.refunds, key, encode(refund)?);
+            base.put(rows, Table::Refunds, &key, &encode(refund)?);
         }
-        for (key, (keyspace, record)) in &self.idempotency {
-            self.rows.insert(keyspace, *key, encode(record)?);
+        for (key, (day, record)) in &self.idempotency {
+            base.keep(rows, Window::Idempotency, *day, key, &encode(record)?)?;
         }
         for key in &self.touched_balances {
             if let Some(balance) = self.state.balances.get(key) {
                 let row = encode(&(&key.2, balance))?;
-                self.rows.insert(&self.tables.balances, keys::balance(key.0, key.1, &key.2), row);
+                base.put(rows, Table::Balances, &keys::balance(key.0, key.1, &key.2), &row);
             }
         }
         for key in &self.touched_totals {
             if let Some(totals) = self.state.totals.get(key) {
-                self.rows.insert(&self.tables.totals, keys::totals(key.0, &key.1), encode(totals)?);
+                base.put(rows, Table::Totals, &keys::totals(key.0, &key.1), &encode(totals)?);
             }
         }
-        if self.told {
-            self.rows.insert(&self.tables.meta, AUDIT_HEAD, encode(&self.state.audit)?);
-        }
-        self.desk.drain(&mut self.rows);
-        self.rows.commit()?;
-        self.state.hints = self.desk.into_hints();
-        self.state.trim();
-        Ok(())
+        self.desk.drain(rows);
+        Ok(Sealed { rows: self.rows, told: self.told, hints: self.desk.into_hints() })
     }
 
     fn work_out(
@@ -343,7 +336,7 @@ impl<'a> Txn<'a> {
         Ok(Some(Change {
             before: before.map(|payment| payment.status),
             due_before_ms: before.and_then(Payment::deadline_ms),
-            listed_before: before.map(risk::lists),
+            listed_before: before.map(lists::lists),
             record: EventRecord {
                 sequence: self.state.sequence + 1,
                 id: event_id,
@@ -374,15 +367,12 @@ impl<'a> Txn<'a> {
             record,
         } = change;
         let (merchant_id, payment_id) = (payment.merchant_id, payment.id);
-        let sequence = record.sequence;
-        let event_key = keys::versioned(merchant_id, payment_id, record.version);
-        self.rows.insert(&self.tables.events, sequence.to_be_bytes(), encode(&record)?);
-        self.rows.insert(&self.tables.payment_events, event_key, sequence.to_be_bytes());
-        self.rows.insert(&self.tables.merchant_events, keys::merchant_event(merchant_id, sequence), []);
-        self.state.sequence = sequence;
+        let (base, rows) = (self.base, &mut self.rows);
+        base.put_event(rows, &record, &encode(&record)?);
+        self.state.sequence = record.sequence;
 
         if let Some(posting) = posting {
-            self.rows.insert(&self.tables.ledger, event_key, encode(&posting)?);
+            base.put_posting(rows, merchant_id, payment_id, &posting, &encode(&posting)?);
         }
         for (key, balance) in balances {
             self.touched_balances.insert(key.clone());
@@ -390,27 +380,27 @@ impl<'a> Txn<'a> {
         }
         if let (None, Some(user_id)) = (before, &payment.terms.user_id) {
             let key = keys::user_payment(merchant_id, user_digest(user_id), payment_id);
-            self.rows.insert(&self.tables.user_payments, key, []);
+            base.put(rows, Table::UserPayments, &key, &[]);
         }
         if let (None, Some(checkout)) = (before, payment.terms.checkout) {
             let key = keys::checkout_payment(checkout, payment_id);
-            self.rows.insert(&self.tables.checkout_payments, key, []);
+            base.put(rows, Table::CheckoutPayments, &key, &[]);
         }
-        for (place, (list, listed)) in risk::lists(&payment).into_iter().enumerate() {
+        for (place, (list, listed)) in lists::lists(&payment).into_iter().enumerate() {
             let key = keys::risk_list(merchant_id, list, payment_id.to_bytes());
             match (listed_before.is_some_and(|before| before[place].1), listed) {
-                (false, true) => self.rows.insert(&self.tables.risk_lists, key, []),
-                (true, false) => self.rows.remove(&self.tables.risk_lists, key),
+                (false, true) => base.put(rows, Table::RiskLists, &key, &[]),
+                (true, false) => base.remove(rows, Table::RiskLists, &key),
                 _ => {}
             }
         }
         if due_before_ms != payment.deadline_ms() {
             if let Some(at_ms) = due_before_ms {
-                self.rows.remove(&self.tables.deadlines, keys::deadline(at_ms, payment_id));
+                base.remove(rows, Table::Deadlines, &keys::deadline(at_ms, payment_id));
             }
             if let Some(at_ms) = payment.deadline_ms() {
                 let key = keys::deadline(at_ms, payment_id);
-                self.rows.insert(&self.tables.deadlines, key, merchant_id.to_bytes());
+                base.put(rows, Table::Deadlines, &key, &merchant_id.to_bytes());
             }
         }
         if before != Some(payment.status) {
@@ -425,7 +415,7 @@ impl<'a> Txn<'a> {
             self.refunds.insert(refund.id, refund.clone());
         }
         let payment = Arc::new(payment);
-        self.touched_payments.insert((merchant_id, payment_id));
+        self.touched_payments.insert(payment_id);
         self.state.payments.insert(payment_id, Arc::clone(&payment));
         Ok(Committed { payment, attempt, refund, event: Some(Arc::new(record)), reply: None })
     }
@@ -439,8 +429,8 @@ impl<'a> Txn<'a> {
         let key = (merchant_id, TotalsKey::of(payment));
         self.state.partners.count(merchant_id, before, payment);
         if !self.state.totals.contains_key(&key) {
-            let row = self.tables.totals.get(keys::totals(merchant_id, &key.1))?;
-            let totals = row.map_or_else(|| Ok(Totals::default()), |row| decode(&row, "totals"))?;
+            let row = self.base.get(Table::Totals, &keys::totals(merchant_id, &key.1))?;
+            let totals = row.map_or_else(|| Ok(Totals::default()), |row| decode(row.as_ref(), "totals"))?;
             self.state.totals.insert(key, totals);
         }
         if let Some(totals) = self.state.totals.get_mut(&key) {
@@ -495,7 +485,9 @@ impl<'a> Txn<'a> {
         }
         match record.reply {
             Some(reply) => Err(CommitError::Replay(reply)),
-            None if record.run == self.run => Err(CommitError::KeyInFlight),
+            None if record.run == self.run || self.base.is_at_work(record.run)? => {
+                Err(CommitError::KeyInFlight)
+            }
             None => {
                 Err(CommitError::KeyOrphaned { payment_id: record.payment_id, refund_id: record.refund_id })
             }
@@ -521,12 +513,11 @@ impl<'a> Txn<'a> {
                     refund_id: committed.refund.as_ref().map(|refund| refund.id),
                     reply: None,
                 };
-                let keyspace = self.tables.idempotency.today(&self.tables.database, now_ms)?;
-                self.idempotency.insert(idempotency_key(merchant_id, &key), (keyspace, record));
+                self.idempotency.insert(idempotency_key(merchant_id, &key), (now_ms / DAY_MS, record));
             }
             Some(IdempotencyStep::Finish { key, render, .. }) => {
                 let found = self.idempotency_record(merchant_id, &key, now_ms)?;
-                let Some((keyspace, mut record)) = found else {
+                let Some((day, mut record)) = found else {
                     committed.reply = Some(render(&committed.payment, committed.refund.as_ref()));
                     return Ok(());
                 };
@@ -536,7 +527,7 @@ impl<'a> Txn<'a> {
                 };
                 record.reply = Some(reply.clone());
                 committed.reply = Some(reply);
-                self.idempotency.insert(idempotency_key(merchant_id, &key), (keyspace, record));
+                self.idempotency.insert(idempotency_key(merchant_id, &key), (day, record));
             }
         }
         Ok(())
@@ -547,12 +538,12 @@ impl<'a> Txn<'a> {
         merchant_id: MerchantId,
         key: &str,
         now_ms: u64,
-    ) -> Result<Option<(Keyspace, IdempotencyRecord)>, StoreError> {
+    ) -> Result<Option<(u64, IdempotencyRecord)>, StoreError> {
         let hashed = idempotency_key(merchant_id, key);
         if let Some(found) = self.idempotency.get(&hashed) {
             return Ok(Some(found.clone()));
         }
-        find_idempotency(self.tables, &hashed, now_ms)
+        find_idempotency(self.base, &hashed, now_ms)
     }
 
     /// Whether this batch has changed a payment already: what it wrote of it cannot be read yet.
@@ -561,7 +552,7 @@ impl<'a> Txn<'a> {
     }
 
     /// Takes over what an erasure has worked out.
-    pub(super) fn take_erased(&mut self, erased: Erased) {
+    pub(super) fn take_erased(&mut self, erased: Erased) -> Result<(), StoreError> {
         for payment in erased.payments {
             self.touched_payments.insert((payment.merchant_id, payment.id));
             self.state.payments.insert(payment.id, payment);
@@ -573,12 +564,19 @@ impl<'a> Txn<'a> {
         for refund in erased.refunds {
             self.refunds.insert(refund.id, refund);
         }
+        for record in &erased.events {
+            self.base.put_event(&mut self.rows, record, &encode(record)?);
+        }
+        for (key, claim) in erased.claims {
+            self.idempotency.insert(key, claim);
+        }
         for (table, key, row) in erased.rows {
             match row {
-                Some(row) => self.rows.insert(&table, key, row),
-                None => self.rows.remove(&table, key),
+                Some(row) => self.base.put(&mut self.rows, table, &key, &row),
+                None => self.base.remove(&mut self.rows, table, &key),
             }
         }
+        Ok(())
     }
 
     pub(super) fn payment(
@@ -590,32 +588,32 @@ impl<'a> Txn<'a> {
             let owned = payment.merchant_id == merchant_id;
             return Ok(owned.then(|| Arc::clone(payment)));
         }
-        let row = self.tables.payments.get(keys::owned(merchant_id, id.to_bytes()))?;
-        row.map(|row| decode(&row, "payment").map(Arc::new)).transpose()
+        let row = self.base.get(Table::Payments, &keys::owned(merchant_id, id.to_bytes()))?;
+        row.map(|row| decode(row.as_ref(), "payment").map(Arc::new)).transpose()
     }
 
     pub(super) fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
         if let Some(attempt) = self.state.attempts.get(&id) {
             return Ok(Some(attempt.clone()));
         }
-        let row = self.tables.attempts.get(id.to_bytes())?;
-        row.map(|row| decode(&row, "attempt")).transpose()
+        let row = self.base.get(Table::Attempts, &id.to_bytes())?;
+        row.map(|row| decode(row.as_ref(), "attempt")).transpose()
     }
 
     pub(super) fn refund(&self, merchant_id: MerchantId, id: RefundId) -> Result<Option<Refund>, StoreError> {
         if let Some(refund) = self.refunds.get(&id) {
             return Ok(Some(refund.clone()));
         }
-        let row = self.tables.refunds.get(keys::owned(merchant_id, id.to_bytes()))?;
-        row.map(|row| decode(&row, "refund")).transpose()
+        let row = self.base.get(Table::Refunds, &keys::owned(merchant_id, id.to_bytes()))?;
+        row.map(|row| decode(row.as_ref(), "refund")).transpose()
     }
 
     fn balance(&mut self, key: &BalanceKey) -> Result<Balance, StoreError> {
         if let Some(balance) = self.state.balances.get(key) {
             return Ok(*balance);
         }
-        let row = self.tables.balances.get(keys::balance(key.0, key.1, &key.2))?;
-        let row = row.map(|row| decode::<(Account, Balance)>(&row, "balance")).transpose()?;
+        let row = self.base.get(Table::Balances, &keys::balance(key.0, key.1, &key.2))?;
+        let row = row.map(|row| decode::<(Account, Balance)>(row.as_ref(), "balance")).transpose()?;
         Ok(row.map(|(_, balance)| balance).unwrap_or_default())
     }
 }
@@ -718,26 +716,26 @@ fn broken(error: ApplyError) -> CommitError {
 }
 
 /// The row remembered under a hashed key, if it still lives.
-pub(super) fn find_idempotency(
-    tables: &Tables,
-    hashed: &[u8; 32],
+pub(crate) fn find_idempotency<B: Base>(
+    base: &B,
+    key: &WindowKey,
     now_ms: u64,
-) -> Result<Option<(Keyspace, IdempotencyRecord)>, StoreError> {
-    let Some((keyspace, row)) = tables.idempotency.find(hashed, now_ms)? else {
+) -> Result<Option<(u64, IdempotencyRecord)>, StoreError> {
+    let Some((day, row)) = base.find(Window::Idempotency, key, now_ms)? else {
         return Ok(None);
     };
-    let record: IdempotencyRecord = decode(&row, "idempotency record")?;
-    let alive = record.created_at_ms.saturating_add(tables.idempotency.retention_ms()) > now_ms;
-    Ok(alive.then_some((keyspace, record)))
+    let record: IdempotencyRecord = decode(row.as_ref(), "idempotency record")?;
+    let alive = record.created_at_ms.saturating_add(base.idempotency_ms()) > now_ms;
+    Ok(alive.then_some((day, record)))
 }
 
 /// Merchant and digest of the caller's key.
-pub(super) fn idempotency_key(merchant_id: MerchantId, key: &str) -> [u8; 32] {
-    digest(&[&merchant_id.to_bytes(), key.as_bytes()])
+pub(crate) fn idempotency_key(merchant_id: MerchantId, key: &str) -> WindowKey {
+    WindowKey { merchant_id, digest: digest(&[&merchant_id.to_bytes(), key.as_bytes()]) }
 }
 
 /// The first half of a digest of a user's id: the ids are of any length.
-pub(super) fn user_digest(user_id: &str) -> [u8; 16] {
+pub(crate) fn user_digest(user_id: &str) -> [u8; 16] {
     let full = digest(&[user_id.as_bytes()]);
     let mut half = [0; 16];
     half.copy_from_slice(&full[..16]);

@@ -1,0 +1,128 @@
+//! Units of work in the queue, their answers, and how they gather.
+
+use crate::batch::Base;
+use crate::batch::txn::Txn;
+use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
+use crate::error::StoreError;
+use crate::jobs::{LeaseWish, Leased, Work, Worked};
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tollgate_core::audit::By;
+use tollgate_core::command::Command;
+
+/// Most units of work in one batch: bounds the time one fsync makes the first of them wait.
+pub(crate) const BATCH_MAX: usize = 512;
+
+/// How long a batch waits for company: about one fsync.
+const COMPANY: Duration = Duration::from_micros(500);
+
+/// A unit of work and where its answer goes.
+pub(crate) enum Job {
+    Commit(Box<Commit>, oneshot::Sender<Result<Committed, CommitError>>),
+    Admin(Box<(Admin, By)>, oneshot::Sender<Result<(), CommitError>>),
+    Upkeep(Upkeep, oneshot::Sender<Result<(), CommitError>>),
+    Work(Box<Work>, oneshot::Sender<Result<Worked, CommitError>>),
+    Lease(LeaseWish, oneshot::Sender<Result<Leased, CommitError>>),
+}
+
+/// An answer that is held back until the batch is durable.
+#[expect(clippy::large_enum_variant, reason = "one short-lived value a job, in a reused vector")]
+pub(crate) enum Answer {
+    Commit(oneshot::Sender<Result<Committed, CommitError>>, Result<Committed, CommitError>),
+    Admin(oneshot::Sender<Result<(), CommitError>>, Result<(), CommitError>),
+    Work(oneshot::Sender<Result<Worked, CommitError>>, Result<Worked, CommitError>),
+    Lease(oneshot::Sender<Result<Leased, CommitError>>, Result<Leased, CommitError>),
+}
+
+impl<B: Base> Txn<'_, B> {
+    /// Stages a job.
+    pub(crate) fn take(&mut self, job: Job) -> Answer {
+        match job {
+            Job::Commit(commit, answer) => Answer::Commit(answer, self.stage(*commit)),
+            Job::Admin(change, answer) => {
+                let (change, by) = *change;
+                Answer::Admin(answer, self.administer(change, &by))
+            }
+            Job::Upkeep(change, answer) => Answer::Admin(answer, self.upkeep(&change)),
+            Job::Work(work, answer) => Answer::Work(answer, self.work(*work)),
+            Job::Lease(wish, answer) => Answer::Lease(answer, self.lease(&wish)),
+        }
+    }
+}
+
+impl Answer {
+    /// Sends the answer; a batch that is not durable turns every answer that claims a change, or
+    /// rests on one made in the batch, into the batch's failure.
+    pub(crate) fn send(self, failed: Option<&StoreError>) {
+        let failure = || {
+            CommitError::Store(StoreError::Unavailable(failed.map(ToString::to_string).unwrap_or_default()))
+        };
+        // The caller may have gone away; what was committed stays committed.
+        match self {
+            Self::Commit(to, result) => {
+                let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
+            }
+            Self::Admin(to, result) => {
+                let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
+            }
+            Self::Work(to, result) => {
+                let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
+            }
+            Self::Lease(to, result) => {
+                let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
+            }
+        }
+    }
+}
+
+/// Waits a moment for company when there was company last time, and takes what came: an fsync costs
+/// the same for one job as for hundreds, and takes a fifth of a busy machine's time if every two or
+/// three jobs have one of their own. A caller who is alone never waits.
+pub(crate) fn gather(queue: &mut mpsc::Receiver<Job>, jobs: &mut Vec<Job>, size_before: usize) {
+    if size_before > 1 || jobs.len() > 1 {
+        std::thread::sleep(COMPANY);
+    }
+    while jobs.len() < BATCH_MAX {
+        match queue.try_recv() {
+            Ok(job) => jobs.push(job),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Queues a job and waits for its answer. A job that begins something new is turned away when
+/// the queue is full; one that ends something under way waits for its place: there are never
+/// more of those than were let in.
+pub(crate) async fn submit<T>(
+    queue: Option<&mpsc::Sender<Job>>,
+    begins: bool,
+    job: impl FnOnce(oneshot::Sender<Result<T, CommitError>>) -> Job,
+) -> Result<T, CommitError> {
+    let stopped = || CommitError::Store(StoreError::Unavailable("the writer has stopped".to_owned()));
+    let (sender, receiver) = oneshot::channel();
+    let queue = queue.ok_or_else(stopped)?;
+    if begins {
+        queue.try_send(job(sender)).map_err(|error| match error {
+            TrySendError::Full(_) => CommitError::Overloaded,
+            TrySendError::Closed(_) => stopped(),
+        })?;
+    } else {
+        queue.send(job(sender)).await.map_err(|_| stopped())?;
+    }
+    receiver.await.map_err(|_| stopped())?
+}
+
+/// Whether a unit of work begins something new at a caller's wish.
+pub(crate) fn begins(commit: &Commit) -> bool {
+    matches!(
+        commit.command,
+        Some(
+            Command::Create { .. }
+                | Command::Block { .. }
+                | Command::Capture { .. }
+                | Command::Cancel { .. }
+                | Command::Refund { .. }
+        )
+    )
+}

@@ -1,0 +1,185 @@
+//! What a batch does, whatever it is kept in: deciding, booking, totals, idempotency, indexes, jobs and the
+//! audit log, one unit of work after the other, each on the rows the ones before it left.
+//!
+//! An engine lends the rows beneath a batch and takes its changes ([`Base`]); it decides nothing. So a rule is
+//! written once for every store, and the same tests hold them to it.
+
+pub(crate) mod admin;
+pub(crate) mod api_keys;
+pub(crate) mod codec;
+pub(crate) mod erase;
+pub(crate) mod job;
+pub(crate) mod keys;
+pub(crate) mod lists;
+pub(crate) mod overlay;
+pub(crate) mod txn;
+pub(crate) mod volumes;
+pub(crate) mod work;
+
+use crate::error::StoreError;
+use std::ops::ControlFlow;
+use tollgate_core::attempt::Attempt;
+use tollgate_core::event::EventRecord;
+use tollgate_core::id::{MerchantId, PaymentId};
+use tollgate_core::ledger::Posting;
+use tollgate_core::payment::Payment;
+
+/// The rows a batch is decided on, and the way its changes take to where they are kept.
+///
+/// Every call is static: an engine costs nothing that a batch written for it alone would not.
+pub(crate) trait Base {
+    /// A row's bytes.
+    type Bytes: AsRef<[u8]>;
+
+    /// Changes on their way, made durable together.
+    type Batch;
+
+    /// A row.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Self::Bytes>, StoreError>;
+
+    /// Shows rows from `from` on whose keys are below `to`, in the order of their keys, until it is told to stop.
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// The newest row of a window, and its day, where it may still be alive.
+    fn find(
+        &self,
+        window: Window,
+        key: &WindowKey,
+        now_ms: u64,
+    ) -> Result<Option<(u64, Self::Bytes)>, StoreError>;
+
+    /// How long idempotency records live.
+    fn idempotency_ms(&self) -> u64;
+
+    /// Whether another run of the program than this one is at work on the store.
+    fn is_at_work(&self, _run: u64) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// Writes a row.
+    fn put(&self, batch: &mut Self::Batch, table: Table, key: &[u8], row: &[u8]);
+
+    /// Removes a row.
+    fn remove(&self, batch: &mut Self::Batch, table: Table, key: &[u8]);
+
+    /// Writes a row of a window's day.
+    fn keep(
+        &self,
+        batch: &mut Self::Batch,
+        window: Window,
+        day: u64,
+        key: &WindowKey,
+        row: &[u8],
+    ) -> Result<(), StoreError>;
+
+    /// Writes a payment; `row` is its bytes.
+    fn put_payment(&self, batch: &mut Self::Batch, payment: &Payment, row: &[u8]) {
+        self.put(batch, Table::Payments, &keys::owned(payment.merchant_id, payment.id.to_bytes()), row);
+    }
+
+    /// Writes an attempt.
+    fn put_attempt(&self, batch: &mut Self::Batch, attempt: &Attempt, row: &[u8]) {
+        let id = attempt.id.to_bytes();
+        self.put(batch, Table::Attempts, &id, row);
+        if attempt.status.is_watched() {
+            self.put(batch, Table::OpenAttempts, &id, &[]);
+        } else {
+            self.remove(batch, Table::OpenAttempts, &id);
+        }
+    }
+
+    /// Writes a posting of a payment's version.
+    fn put_posting(
+        &self,
+        batch: &mut Self::Batch,
+        merchant_id: MerchantId,
+        payment_id: PaymentId,
+        posting: &Posting,
+        row: &[u8],
+    ) {
+        self.put(batch, Table::Ledger, &keys::versioned(merchant_id, payment_id, posting.version), row);
+    }
+
+    /// Adds an event to the log.
+    fn put_event(&self, batch: &mut Self::Batch, record: &EventRecord, row: &[u8]) {
+        let sequence = record.sequence.to_be_bytes();
+        let key = keys::versioned(record.merchant_id, record.payment_id, record.version);
+        self.put(batch, Table::Events, &sequence, row);
+        self.put(batch, Table::PaymentEvents, &key, &sequence);
+        let key = keys::merchant_event(record.merchant_id, record.sequence);
+        self.put(batch, Table::MerchantEvents, &key, &[]);
+    }
+}
+
+/// The tables a batch reads and writes. What their keys and rows are: `embedded::tables`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Table {
+    Merchants,
+    ApiKeys,
+    KeyUses,
+    Passkeys,
+    Payments,
+    Attempts,
+    OpenAttempts,
+    Refunds,
+    Ledger,
+    Balances,
+    Totals,
+    Events,
+    PaymentEvents,
+    MerchantEvents,
+    UserPayments,
+    Checkouts,
+    CheckoutPayments,
+    SavedCards,
+    UserCards,
+    ProcessorAccounts,
+    Policies,
+    RiskLists,
+    Notices,
+    Partners,
+    PartnerReferences,
+    MerchantPartners,
+    Deadlines,
+    Jobs,
+    JobDue,
+    JobTurns,
+    JobLeases,
+    JobEnded,
+    LogReaders,
+    WebhookEndpoints,
+    Deliveries,
+    EndpointDeliveries,
+    DeadDeliveries,
+    DeliveryTimes,
+}
+
+/// Rows of a limited life, kept by the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Window {
+    /// Idempotency records.
+    Idempotency,
+    /// Processors' messages and customers' confirmations that were seen.
+    Messages,
+}
+
+/// The key of a window's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct WindowKey {
+    /// Whose.
+    pub(crate) merchant_id: MerchantId,
+    /// Digest of what the caller named it by.
+    pub(crate) digest: [u8; 32],
+}
+
+/// Milliseconds of a window's day.
+pub(crate) const DAY_MS: u64 = 86_400_000;
+
+/// How long processors' messages are remembered: Razorpay, the longest known, repeats for 24 hours.
+pub(crate) const MESSAGES_MS: u64 = 3 * DAY_MS;

@@ -1,0 +1,150 @@
+//! The embedded store's rows beneath a batch.
+
+use crate::batch::{Base, Table, Window, WindowKey};
+use crate::embedded::tables::Tables;
+use crate::embedded::windows::Windows;
+use crate::error::StoreError;
+use fjall::{Keyspace, OwnedWriteBatch, Slice};
+use std::ops::ControlFlow;
+
+impl Tables {
+    const fn of(&self, table: Table) -> &Keyspace {
+        match table {
+            Table::Merchants => &self.merchants,
+            Table::ApiKeys => &self.api_keys,
+            Table::KeyUses => &self.key_uses,
+            Table::Passkeys => &self.passkeys,
+            Table::Payments => &self.payments,
+            Table::Attempts => &self.attempts,
+            Table::OpenAttempts => &self.open_attempts,
+            Table::Refunds => &self.refunds,
+            Table::Ledger => &self.ledger,
+            Table::Balances => &self.balances,
+            Table::Totals => &self.totals,
+            Table::Events => &self.events,
+            Table::PaymentEvents => &self.payment_events,
+            Table::MerchantEvents => &self.merchant_events,
+            Table::UserPayments => &self.user_payments,
+            Table::Checkouts => &self.checkouts,
+            Table::CheckoutPayments => &self.checkout_payments,
+            Table::SavedCards => &self.saved_cards,
+            Table::UserCards => &self.user_cards,
+            Table::ProcessorAccounts => &self.processor_accounts,
+            Table::Policies => &self.policies,
+            Table::RiskLists => &self.risk_lists,
+            Table::Notices => &self.notices,
+            Table::Partners => &self.partners,
+            Table::PartnerReferences => &self.partner_references,
+            Table::MerchantPartners => &self.merchant_partners,
+            Table::Deadlines => &self.deadlines,
+            Table::Jobs => &self.jobs,
+            Table::JobDue => &self.job_due,
+            Table::JobTurns => &self.job_turns,
+            Table::JobLeases => &self.job_leases,
+            Table::JobEnded => &self.job_ended,
+            Table::LogReaders => &self.log_readers,
+            Table::WebhookEndpoints => &self.webhook_endpoints,
+            Table::Deliveries => &self.deliveries,
+            Table::EndpointDeliveries => &self.endpoint_deliveries,
+            Table::DeadDeliveries => &self.dead_deliveries,
+            Table::DeliveryTimes => &self.delivery_times,
+        }
+    }
+
+    const fn window(&self, window: Window) -> &Windows {
+        match window {
+            Window::Idempotency => &self.idempotency,
+            Window::Messages => &self.messages,
+        }
+    }
+}
+
+impl Base for Tables {
+    type Bytes = Slice;
+    type Batch = OwnedWriteBatch;
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError> {
+        Ok(self.of(table).get(key)?)
+    }
+
+    fn scan(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        for row in self.of(table).range(from..to) {
+            let (key, value) = row.into_inner()?;
+            if each(&key, &value)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, window: Window, key: &WindowKey, now_ms: u64) -> Result<Option<(u64, Slice)>, StoreError> {
+        self.window(window).find(&key.digest, now_ms)
+    }
+
+    fn idempotency_ms(&self) -> u64 {
+        self.idempotency.retention_ms()
+    }
+
+    fn put(&self, batch: &mut OwnedWriteBatch, table: Table, key: &[u8], row: &[u8]) {
+        batch.insert(self.of(table), key, row);
+    }
+
+    fn remove(&self, batch: &mut OwnedWriteBatch, table: Table, key: &[u8]) {
+        batch.remove(self.of(table), key);
+    }
+
+    fn keep(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        window: Window,
+        day: u64,
+        key: &WindowKey,
+        row: &[u8],
+    ) -> Result<(), StoreError> {
+        let keyspace = self.window(window).of_day(&self.database, day)?;
+        batch.insert(&keyspace, key.digest, row);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::overlay::Overlay;
+    use fjall::Database;
+
+    #[test]
+    fn what_is_staged_lies_over_what_is_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::builder(folder.path()).open().unwrap();
+        let tables = Tables::open(database, 1).unwrap();
+        for key in ["b", "d"] {
+            tables.jobs.insert(key, "disk").unwrap();
+        }
+        let mut overlay = Overlay::new(&tables, Table::Jobs, "row");
+        let first = |overlay: &Overlay<'_, Tables>| {
+            overlay.first(b"a", b"z").unwrap().map(|(key, _)| String::from_utf8(key).unwrap())
+        };
+        assert_eq!(first(&overlay).as_deref(), Some("b"));
+        overlay.remove(b"b");
+        assert_eq!(first(&overlay).as_deref(), Some("d"));
+        overlay.put_bytes(b"c", b"staged");
+        assert_eq!(first(&overlay).as_deref(), Some("c"));
+        overlay.remove(b"c");
+        overlay.remove(b"d");
+        assert_eq!(first(&overlay), None);
+        overlay.put(b"b", &7_u32).unwrap();
+        assert_eq!(overlay.get::<u32>(b"b").unwrap(), Some(7));
+        assert_eq!(overlay.first(b"c", b"a").unwrap(), None);
+        let mut batch = tables.database.batch();
+        overlay.drain(&mut batch);
+        batch.commit().unwrap();
+        assert_eq!(tables.jobs.iter().count(), 1);
+    }
+}
