@@ -105,7 +105,9 @@ impl Live {
     pub fn view(&self, now_ms: u64, codes_max: usize) -> LiveView {
         let mut now = self.clone();
         now.turn(now_ms);
-        let sum = |count: fn(&Window) -> u32| now.windows.iter().map(|window| u64::from(count(window))).sum();
+        let sum = |count: fn(&Window) -> u32| -> u64 {
+            now.windows.iter().map(|window| u64::from(count(window))).sum()
+        };
         let mut took = [0_u64; BOUNDS_MS.len() + 1];
         let mut codes: Vec<(FailureCode, u64)> = CODES.iter().map(|code| (*code, 0)).collect();
         for window in &now.windows {

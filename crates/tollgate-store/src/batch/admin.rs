@@ -53,7 +53,9 @@ impl<B: Base> Txn<'_, B> {
         self.draft(&mut draft, change, by)?;
         self.stage_draft(draft.rows);
         for erased in draft.erased {
-            self.take_erased(erased)?;
+            let taken = self.take_erased(erased);
+            self.broken |= taken.is_err();
+            taken?;
         }
         for partner in draft.partners {
             self.state.partners.put(partner);
