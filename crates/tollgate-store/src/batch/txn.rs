@@ -548,13 +548,13 @@ impl<'a, B: Base> Txn<'a, B> {
 
     /// Whether this batch has changed a payment already: what it wrote of it cannot be read yet.
     pub(super) fn has_touched(&self, payment: &Payment) -> bool {
-        self.touched_payments.contains(&(payment.merchant_id, payment.id))
+        self.touched_payments.contains(&payment.id)
     }
 
     /// Takes over what an erasure has worked out.
     pub(super) fn take_erased(&mut self, erased: Erased) -> Result<(), StoreError> {
         for payment in erased.payments {
-            self.touched_payments.insert((payment.merchant_id, payment.id));
+            self.touched_payments.insert(payment.id);
             self.state.payments.insert(payment.id, payment);
         }
         for attempt in erased.attempts {
