@@ -71,6 +71,9 @@ BEYOND_THE_SCHEMA = {
     "forbidden",
     "too_many_api_keys",
     "api_key_ended",
+    # depends on the vault, and on the person's payments
+    "no_vault_key",
+    "subject_busy",
 }
 
 # The same for rules that have no code of their own: the field and what is said of it.
@@ -112,6 +115,24 @@ BEYOND_THE_SCHEMA_AT = {
     ("cursor", "is not a cursor of this list"),
     ("after", "is not a cursor of this list"),
     ("before", "is not a cursor of this list"),
+    # the credentials that a processor's accounts have depend on the processor, the mode on the key
+    ("/mode", "is not the key's"),
+    # texts that are more than a pattern can say
+    ("/contact_email", "must be an email address"),
+    ("/contact_email", "is required for a contact"),
+    ("/display_name", "has control characters"),
+    ("/contact_name", "has control characters"),
+    ("/display_name", "is longer than 512 bytes"),
+    ("/contact_name", "is longer than 512 bytes"),
+    ("/display_name", "shows a card number"),
+    ("/contact_name", "shows a card number"),
+    # a person needs one name at least, and not one of blanks
+    (None, "names nobody"),
+    ("/user_id", "must have 1 to 255 characters"),
+    ("/email", "must have 1 to 255 characters"),
+    ("/phone", "must have 1 to 255 characters"),
+    ("/vpa", "must have 1 to 255 characters"),
+    ("/device_id", "must have 1 to 255 characters"),
     # a URL is more than a pattern can say
     ("/url", "must be an absolute URL"),
     ("/url", "must have a host"),
@@ -142,6 +163,8 @@ BEYOND_THE_SCHEMA_IN = (
     "/maintenance/", "/weights", "/policy/rules/", "/policy/maintenance/", "/policy/weights",
     # Each once; networks and fingerprints are more than a pattern can say.
     "/permissions/", "/networks/", "/certificates_sha256/",
+    # Which there are depends on the processor.
+    "/credentials",
 )
 
 

@@ -97,10 +97,16 @@ codes! {
         "It was revoked, has expired or was rotated. Use another, or make a new one.";
     TOO_MANY_API_KEYS 409 "too_many_api_keys" "There are as many API keys as there may be"
         "Use the keys there are; rotate instead of making new ones.";
+    SUBJECT_BUSY 409 "subject_busy" "The person's data is needed still"
+        "`detail` names the payment and why. Repeat the request when it has ended.";
+    NO_VAULT_KEY 409 "no_vault_key" "This gateway's vault keeps nothing"
+        "Credentials need a vault with a master key: `[vault] master_key`.";
     TOO_MANY_ENDPOINTS 409 "too_many_endpoints" "The account has as many webhook endpoints as it may have"
         "Delete one first; an account may have 50.";
     API_VERSION_GONE 410 "api_version_gone" "This version of the API is no longer served"
         "Send `Tollgate-Version` with a version that is, or pin your account to one with `PUT /api/v1/api_version`.";
+    VERSION_CHANGED 412 "version_changed" "It is at another version than the one you named"
+        "Somebody changed it meanwhile. Read it again, and send `If-Match` with the version it has now.";
     PAYLOAD_TOO_LARGE 413 "payload_too_large" "The body is too large"
         "Most bodies may have 64 KiB.";
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported_media_type" "The body is not announced as JSON"

@@ -49,6 +49,7 @@ pub(crate) mod access;
 pub(crate) mod batch;
 pub(crate) mod fraud;
 pub(crate) mod methods;
+pub(crate) mod partners;
 pub(crate) mod routing;
 pub(crate) mod versions;
 pub(crate) mod webhook_endpoints;

@@ -3,6 +3,7 @@
 //! Everything from commit 1 on runs in a task of its own, so that a caller who hangs up cannot
 //! leave a charge half-done.
 
+use crate::accounts::Accounts;
 use crate::charge::Trip;
 use crate::clock::Clock;
 use crate::desk::CardDesk;
@@ -10,6 +11,7 @@ use crate::enquiry::Enquiries;
 use crate::error::EngineError;
 use crate::exchange::Http;
 use crate::ids;
+use crate::live::LiveStatistics;
 use crate::modes::Modes;
 use crate::pressure::Pressure;
 use crate::processors::{Processor, Processors};
@@ -29,6 +31,7 @@ use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::{PaymentEvent, PaymentTerms};
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{AttemptId, EventId, IdParts, MerchantId, PaymentId, RefundId};
+use tollgate_core::live::LiveView;
 use tollgate_core::merchant::{Merchant, Mode};
 use tollgate_core::method::{InstrumentSummary, MethodFamily, UpiFlow, upi_collect_allowed};
 use tollgate_core::money::Money;
@@ -78,6 +81,8 @@ pub struct Engine {
     pub(crate) public_url: String,
     pub(crate) watchers: Watchers,
     pub(crate) vault: Arc<dyn CardVault>,
+    pub(crate) accounts: Accounts,
+    pub(crate) live: LiveStatistics,
     pub(crate) desk: Option<Arc<dyn CardDesk>>,
     pub(crate) risk: Screener,
     pub(crate) router: Arc<Router>,
@@ -130,6 +135,8 @@ impl Engine {
             watchers: Watchers::default(),
             enquiries: Enquiries::new(options.enquiry),
             vault: options.vault,
+            accounts: Accounts::default(),
+            live: LiveStatistics::default(),
             desk: options.desk,
             risk: Screener::new(options.fraud),
             pressure: Arc::default(),
@@ -172,6 +179,12 @@ impl Engine {
     #[must_use]
     pub fn flows_under_way(&self) -> usize {
         self.flows.lock().taken()
+    }
+
+    /// How a merchant's payments do just now.
+    #[must_use]
+    pub fn live(&self, merchant_id: MerchantId) -> LiveView {
+        self.live.of(merchant_id, self.now_ms())
     }
 
     /// How long commits wait, and how many requests wait for processors.
@@ -530,6 +543,7 @@ impl Engine {
             let mode = self.modes.of(committed.payment.merchant_id);
             self.risk.hear(mode, &committed.payment, &record.event);
             self.router.hear(mode, &committed.payment, &record.event);
+            self.live.hear(&committed.payment, record);
         }
         Ok(committed)
     }

@@ -8,11 +8,14 @@ mod deliver;
 mod dispatch;
 mod endpoints;
 mod fan_out;
+mod jobs;
 mod lanes;
 mod manage;
 mod replay;
+mod secrets;
 mod send;
 
+pub use jobs::{Cancelled, cancel};
 pub use manage::{EndpointWish, ReplayWish, SentTest};
 pub use send::{Guard, GuardedClient, check_url, guarded_client, secret_text};
 
@@ -21,6 +24,7 @@ use crate::flow::Engine;
 use endpoints::Endpoints;
 use lanes::Lanes;
 use parking_lot::Mutex;
+use secrets::Secrets;
 use send::Sender;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -87,6 +91,7 @@ pub struct Webhooks {
     owner: u64,
     sender: Sender,
     endpoints: Endpoints,
+    secrets: Secrets,
     lanes: Mutex<Lanes>,
     wake: Notify,
     replay: Notify,
@@ -101,6 +106,7 @@ impl Webhooks {
         Arc::new(Self {
             sender: Sender::new(&options),
             endpoints: Endpoints::default(),
+            secrets: Secrets::default(),
             lanes: Mutex::new(Lanes::new(&options)),
             owner: rand::random(),
             wake: Notify::new(),

@@ -8,13 +8,15 @@ use tollgate_core::api_key::ApiKey;
 use tollgate_core::attempt::Attempt;
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::command::{Command, Refusal};
+use tollgate_core::erasure::Subject;
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{ApiKeyId, EventId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{ApiKeyId, CheckoutId, EventId, MerchantId, PaymentId, RefundId};
 use tollgate_core::merchant::Merchant;
 use tollgate_core::notice::Notice;
 use tollgate_core::partner::{NotAdmitted, Partner};
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
 
@@ -175,6 +177,12 @@ pub enum Admin {
         /// The policy.
         policy: Option<String>,
     },
+    /// Removes a customer's passkey.
+    RemovePasskey(Box<Passkey>),
+    /// Masks a person in payments that are at rest, or in none of them.
+    ErasePayments(Box<ErasePayments>),
+    /// Writes a merchant's own account at a processor; its version must be the next after the one that is there.
+    PutProcessorAccount(Box<ProcessorAccount>),
     /// Writes a card on file; it replaces the one of the same token.
     PutSavedCard(Box<SavedCard>),
     /// Removes a card on file.
@@ -184,6 +192,21 @@ pub enum Admin {
         /// Its token.
         token: [u8; 16],
     },
+}
+
+/// What a person is to be masked in.
+#[derive(Debug, Clone)]
+pub struct ErasePayments {
+    /// Whose payments.
+    pub merchant_id: MerchantId,
+    /// Who.
+    pub subject: Subject,
+    /// The payments; those that are not there are passed over.
+    pub payments: Vec<PaymentId>,
+    /// Checkout sessions.
+    pub checkouts: Vec<CheckoutId>,
+    /// Replies that are remembered, as [`crate::Store::remembered_replies`] names them.
+    pub replies: Vec<[u8; 32]>,
 }
 
 /// Something done that is no change of a row.

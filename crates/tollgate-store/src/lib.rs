@@ -25,6 +25,7 @@ use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
+use tollgate_core::erasure::Subject;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{
     ApiKeyId, AttemptId, CheckoutId, DeliveryId, EventId, JobId, MerchantId, PartnerId, PaymentId, RefundId,
@@ -37,6 +38,7 @@ use tollgate_core::notice::Notice;
 use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
 use tollgate_core::share::Weights;
@@ -169,6 +171,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         users: Vec<String>,
     ) -> Result<Vec<Option<Payment>>, StoreError>;
 
+    /// A merchant's own accounts at processors, in the order of the processors' names.
+    async fn processor_accounts(&self, merchant_id: MerchantId) -> Result<Vec<ProcessorAccount>, StoreError>;
+
     /// A merchant's policy, as JSON.
     async fn policy(&self, merchant_id: MerchantId, kind: PolicyKind) -> Result<Option<String>, StoreError>;
 
@@ -271,6 +276,22 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         day: u32,
         merchant_id: MerchantId,
     ) -> Result<Vec<EndpointCalls>, StoreError>;
+
+    /// The replies that are remembered of some payments, to be named in an erasure.
+    async fn remembered_replies(
+        &self,
+        payments: Vec<PaymentId>,
+    ) -> Result<Vec<(PaymentId, [u8; 32])>, StoreError>;
+
+    /// A merchant's checkout sessions of a person.
+    async fn checkouts_of(
+        &self,
+        merchant_id: MerchantId,
+        subject: Subject,
+    ) -> Result<Vec<CheckoutSession>, StoreError>;
+
+    /// Rewrites the files that personal data was in, so that what was masked or removed is gone from them. Takes long.
+    async fn purge(&self) -> Result<(), StoreError>;
 
     /// Whether the store answers: reads something and says how the writer does.
     async fn health(&self) -> Result<StoreHealth, StoreError>;

@@ -49,6 +49,10 @@ enum Command {
     Partner(commands::partner::Args),
     /// Makes API keys of those who run the gateway, in a store that no server has open.
     Admin(commands::admin::Args),
+    /// Lists and cancels jobs in a store that no server has open.
+    Jobs(commands::jobs::Args),
+    /// Exports and erases what is known of a person, in a store that no server has open.
+    DataSubject(commands::data_subject::Args),
     /// Reads the audit log of a store that no server has open, and finds what was done to it.
     Audit(commands::audit::Args),
     /// Tells who still calls which version of the API, from a store that no server has open.
@@ -88,6 +92,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Fraud(args) => commands::fraud::run(args).await,
             Command::Partner(args) => commands::partner::run(config, args).await,
             Command::Admin(args) => commands::admin::run(config, args).await,
+            Command::Jobs(args) => commands::jobs::run(config, args).await,
+            Command::DataSubject(args) => commands::data_subject::run(config, args).await,
             Command::Audit(args) => commands::audit::run(config, args).await,
             Command::ApiVersions(args) => commands::api_versions::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,

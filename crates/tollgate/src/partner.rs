@@ -12,7 +12,7 @@ use tollgate_core::id::MerchantId;
 use tollgate_core::merchant::{FeePlan, Merchant, Mode};
 use tollgate_core::network::Network;
 use tollgate_core::partner::input;
-use tollgate_core::partner::{Contract, KycState};
+use tollgate_core::partner::{Contract, KycState, Profile};
 use tollgate_core::risk::Policy;
 use tollgate_store::Store;
 use tollgate_store::commit::Admin;
@@ -37,21 +37,17 @@ pub(crate) async fn add(store: &dyn Store, new: NewPartner) -> Result<(MerchantI
         Mode::Live => (KycState::Verified, Sides::Live),
     };
     let partner = input::NewPartner {
-        reference: None,
-        legal_name: new.name.clone(),
-        display_name: new.name,
-        country: new.country,
-        mcc: new.mcc,
-        contacts: Vec::new(),
+        profile: Profile {
+            legal_name: new.name.clone(),
+            display_name: new.name,
+            country: new.country,
+            mcc: new.mcc,
+            fee: new.fee,
+            contracts: new.processors.iter().map(contract).collect(),
+            ..Profile::default()
+        },
         kyc,
         live: new.mode == Mode::Live,
-        settlement: None,
-        methods: Vec::new(),
-        currencies: Vec::new(),
-        countries: Vec::new(),
-        limits: Vec::new(),
-        fee: new.fee,
-        contracts: new.processors.iter().map(contract).collect(),
         parent_reference: None,
     };
     let Onboarding { keys, change, .. } = onboard(partner, None, sides);

@@ -105,8 +105,8 @@ impl Known {
             };
             after = Some(last.id);
             for partner in page.into_iter().filter(|partner| partner.state != PartnerState::Offboarded) {
-                known.names.insert((partner.legal_name.to_lowercase(), partner.country));
-                if let Some(reference) = partner.reference {
+                known.names.insert((partner.profile.legal_name.to_lowercase(), partner.profile.country));
+                if let Some(reference) = partner.profile.reference {
                     known.references.insert(reference, (partner.id, partner.parent.is_some()));
                 }
             }
@@ -115,14 +115,14 @@ impl Known {
 
     /// Takes a new partner in; gives the one above it, or what is wrong.
     fn admit(&mut self, new: &NewPartner) -> Result<Option<PartnerId>, FieldError> {
-        let name = (new.legal_name.to_lowercase(), new.country.clone());
+        let name = (new.profile.legal_name.to_lowercase(), new.profile.country.clone());
         if self.names.contains(&name) {
             return Err(FieldError::new(
                 "legal_name",
                 "is a duplicate: there is a partner of this name and country",
             ));
         }
-        if new.reference.as_ref().is_some_and(|reference| self.references.contains_key(reference)) {
+        if new.profile.reference.as_ref().is_some_and(|reference| self.references.contains_key(reference)) {
             return Err(FieldError::new("reference", "is a duplicate: another partner has it"));
         }
         let parent = match &new.parent_reference {
@@ -200,8 +200,8 @@ fn made((line, one): (u64, Onboarding)) -> Made {
     Made {
         line,
         partner_id: partner.id,
-        reference: partner.reference,
-        legal_name: partner.legal_name,
+        reference: partner.profile.reference,
+        legal_name: partner.profile.legal_name,
         keys: one.keys,
     }
 }
@@ -272,7 +272,7 @@ fn read(mut known: Known, csv: &[u8], report: &mut Report) -> Result<Vec<(u64, O
             Ok(parent) => {
                 let sides = if new.live { Sides::Both } else { Sides::Sandbox };
                 let one = onboard(new, parent, sides);
-                if let Some(reference) = &one.partner.reference {
+                if let Some(reference) = &one.partner.profile.reference {
                     known.references.insert(reference.clone(), (one.partner.id, parent.is_some()));
                 }
                 ready.push((line, one));

@@ -81,6 +81,8 @@ async fn shop() -> Api {
         merchants: Vec::new(),
         login: Default::default(),
         traits: Default::default(),
+        template: None,
+        own: None,
     }])
     .await
 }

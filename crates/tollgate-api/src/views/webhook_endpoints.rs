@@ -10,6 +10,7 @@ use tollgate_core::event::EventRecord;
 use tollgate_core::id::{DeliveryId, EventId, JobId, PaymentId, WebhookEndpointId};
 use tollgate_core::job::Job;
 use tollgate_core::payment::Payment;
+use tollgate_core::webhook::signing::SigningSecret;
 use tollgate_core::webhook::{Delivery, DeliveryAttempt, WebhookEndpoint};
 use tollgate_engine::webhooks::{Payloads, secret_text};
 use utoipa::ToSchema;
@@ -77,8 +78,8 @@ impl<'a> EndpointView<'a> {
     }
 
     /// With its secret, which was just made.
-    pub(crate) fn with_secret(endpoint: &'a WebhookEndpoint, now_ms: u64) -> Self {
-        let secret = Some(secret_text(&endpoint.secrets.current));
+    pub(crate) fn with_secret(endpoint: &'a WebhookEndpoint, secret: &SigningSecret, now_ms: u64) -> Self {
+        let secret = Some(secret_text(secret));
         Self { secret, ..Self::new(endpoint, now_ms) }
     }
 }

@@ -51,7 +51,13 @@ impl Webhooks {
         let at_ms = self.now_ms();
         let begun = Instant::now();
         let letter = Letter { message_id: delivery.id.message_id(), at_ms, version, body };
-        let answer = self.sender.send(endpoint, letter).await;
+        let answer = match self.live_secrets(endpoint, at_ms).await {
+            Ok(secrets) => self.sender.send(endpoint, &secrets, letter).await,
+            Err(error) => {
+                tracing::error!(endpoint = %endpoint.id, %error, "a signing secret cannot be opened");
+                Answer::lost("the signing secret cannot be opened right now")
+            }
+        };
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.write_down(job, &delivery, endpoint, answer, (at_ms, took_ms)).await
     }

@@ -57,7 +57,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn lost(why: impl Into<String>) -> Self {
+    pub(super) fn lost(why: impl Into<String>) -> Self {
         Self { error: Some(why.into()), ..Self::default() }
     }
 
@@ -113,14 +113,19 @@ impl Sender {
         Self { client, allow_private: options.allow_private, timeout: options.timeout }
     }
 
-    /// Sends a message, within the time there is.
-    pub(super) async fn send(&self, endpoint: &WebhookEndpoint, letter: Letter) -> Answer {
+    /// Sends a message signed with these secrets, within the time there is.
+    pub(super) async fn send(
+        &self,
+        endpoint: &WebhookEndpoint,
+        secrets: &[SigningSecret],
+        letter: Letter,
+    ) -> Answer {
         // What was let in once may not be let in any more.
         if let Err(why) = check_url(&endpoint.url, self.allow_private) {
             return Answer::lost(format!("the endpoint's URL {why}"));
         }
         let timestamp_s = letter.at_ms / 1_000;
-        let signature = signatures(endpoint, &letter, timestamp_s);
+        let signature = signatures(secrets, &letter, timestamp_s);
         let request = http::Request::post(&endpoint.url)
             .header("content-type", "application/json")
             .header("user-agent", USER_AGENT)
@@ -175,11 +180,11 @@ async fn read(mut body: hyper::body::Incoming) -> Vec<u8> {
     whole.to_vec()
 }
 
-/// One signature for each secret that is good now.
-fn signatures(endpoint: &WebhookEndpoint, letter: &Letter, timestamp_s: u64) -> String {
+/// One signature for each secret.
+fn signatures(secrets: &[SigningSecret], letter: &Letter, timestamp_s: u64) -> String {
     let bytes = signed_bytes(&letter.message_id, timestamp_s, &letter.body);
     let mut text = String::new();
-    for secret in endpoint.secrets.live(letter.at_ms) {
+    for secret in secrets {
         // HMAC takes keys of any length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose()) else {
             continue;

@@ -2,6 +2,7 @@
 
 use crate::query::{PolicyKind, RiskList};
 use std::ops::Range;
+use tollgate_core::attempt::ProcessorName;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::{CheckoutId, DeliveryId, JobId, MerchantId, PasskeyId, PaymentId, WebhookEndpointId};
 use tollgate_core::job::{JobKind, Lane};
@@ -98,6 +99,11 @@ pub(crate) fn calls(day: u32, merchant_id: MerchantId) -> [u8; 20] {
     key[..4].copy_from_slice(&day.to_be_bytes());
     key[4..].copy_from_slice(&merchant_id.to_bytes());
     key
+}
+
+/// Merchant and processor.
+pub(super) fn processor_account(merchant_id: MerchantId, processor: &ProcessorName) -> Vec<u8> {
+    [merchant_id.to_bytes().as_slice(), processor.as_str().as_bytes()].concat()
 }
 
 /// A time and a payment.

@@ -7,6 +7,7 @@
 pub(crate) mod admin;
 pub(crate) mod api_keys;
 pub(crate) mod codec;
+pub(crate) mod erase;
 pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod lists;
@@ -139,6 +140,7 @@ pub(crate) enum Table {
     CheckoutPayments,
     SavedCards,
     UserCards,
+    ProcessorAccounts,
     Policies,
     RiskLists,
     Notices,

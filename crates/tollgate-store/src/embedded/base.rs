@@ -29,6 +29,7 @@ impl Tables {
             Table::CheckoutPayments => &self.checkout_payments,
             Table::SavedCards => &self.saved_cards,
             Table::UserCards => &self.user_cards,
+            Table::ProcessorAccounts => &self.processor_accounts,
             Table::Policies => &self.policies,
             Table::RiskLists => &self.risk_lists,
             Table::Notices => &self.notices,

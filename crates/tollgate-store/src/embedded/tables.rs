@@ -22,6 +22,7 @@
 //! | `checkout_payments` | checkout session, payment | – |
 //! | `saved_cards` | merchant, token | `SavedCard` |
 //! | `user_cards` | merchant, user digest, token | – |
+//! | `processor_accounts` | merchant, processor | `ProcessorAccount` |
 //! | `policies` | merchant, kind | JSON |
 //! | `risk_lists` | merchant, list, payment | – |
 //! | `notices` | notice | `Notice` |
@@ -83,6 +84,7 @@ pub(super) struct Tables {
     pub(super) checkout_payments: Keyspace,
     pub(super) saved_cards: Keyspace,
     pub(super) user_cards: Keyspace,
+    pub(super) processor_accounts: Keyspace,
     pub(super) policies: Keyspace,
     pub(super) risk_lists: Keyspace,
     pub(super) notices: Keyspace,
@@ -135,6 +137,7 @@ impl Tables {
             checkout_payments: open("checkout_payments", SMALL)?,
             saved_cards: open("saved_cards", SMALL)?,
             user_cards: open("user_cards", SMALL)?,
+            processor_accounts: open("processor_accounts", SMALL)?,
             policies: open("policies", SMALL)?,
             risk_lists: open("risk_lists", SMALL)?,
             notices: open("notices", SMALL)?,

@@ -15,7 +15,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use tollgate_api::partners::change::{change_kyc, change_state, go_live};
+use tollgate_api::partners::change::{change_kyc, change_profile, change_state, go_live};
 use tollgate_api::partners::export::export;
 use tollgate_core::id::{ApiKeyId, MerchantId, PartnerId};
 use tollgate_core::merchant::{FeePlan, Mode};
@@ -68,6 +68,17 @@ enum Action {
     Show {
         /// Partner id, `par_…`, the id of one of its merchants, or its reference.
         partner: String,
+    },
+    /// Changes what a partner is and what was agreed with it.
+    Change {
+        /// Partner id, `par_…`, the id of one of its merchants, or its reference.
+        partner: String,
+        /// `field=text`, the fields being those of an import's columns; without a text the field is removed.
+        #[arg(required = true, value_parser = field)]
+        fields: Vec<(String, Option<String>)>,
+        /// Only if the partner is at this version.
+        #[arg(long)]
+        if_version: Option<u32>,
     },
     /// Stops new payments; refunds and reads go on.
     Suspend {
@@ -124,6 +135,11 @@ enum Action {
         /// Key id, `key_…`.
         key: ApiKeyId,
     },
+}
+
+fn field(text: &str) -> Result<(String, Option<String>), &'static str> {
+    let (name, text) = text.split_once('=').ok_or("must be like mcc=5411, or mcc= to remove it")?;
+    Ok((name.to_owned(), (!text.is_empty()).then(|| text.to_owned())))
 }
 
 fn mcc(text: &str) -> Result<String, &'static str> {
@@ -194,7 +210,7 @@ async fn shown(store: &dyn Store, partner: &Partner) -> Result<Value, Failure> {
 }
 
 fn say(partner: &Partner) {
-    println!("{} {} {}", partner.id, partner.state.as_str(), partner.legal_name);
+    println!("{} {} {}", partner.id, partner.state.as_str(), partner.profile.legal_name);
 }
 
 /// Runs it.
@@ -230,6 +246,12 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
             }
         }
         Action::Show { partner } => println!("{:#}", shown(&store, &find(&store, &partner).await?).await?),
+        Action::Change { partner, fields, if_version } => {
+            let partner = find(&store, &partner).await?;
+            let patch = fields.into_iter().collect();
+            let partner = change_profile(&store, partner, (&patch, if_version), by()).await?;
+            println!("{} version {}", partner.id, partner.version);
+        }
         Action::Suspend { partner } => {
             let partner = find(&store, &partner).await?;
             say(&change_state(&store, partner, PartnerState::Suspended, by()).await?);

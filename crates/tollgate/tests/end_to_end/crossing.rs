@@ -199,7 +199,10 @@ fn things_of(rig: &Rig, key: &str) -> BTreeMap<&'static str, String> {
     let endpoint = made("/api/v1/webhook_endpoints", hook, 201);
     let test = format!("/api/v1/webhook_endpoints/{}/test", id(&endpoint));
     let delivery = rig.call_as(key, "POST", &test, &[], None).json();
+    let replay = format!("/api/v1/webhook_endpoints/{}/replay", id(&endpoint));
+    let job = rig.call_as(key, "POST", &replay, &[], Some(&body_of("/replay"))).json();
     BTreeMap::from([
+        ("jobs", id(&job)),
         ("webhook_endpoints", id(&endpoint)),
         ("webhook_deliveries", id(&delivery)),
         ("payments", id(&payment)),
@@ -243,6 +246,9 @@ fn another_tenant_s_things_are_not_there() {
         assert_eq!(reply.status, 200, "{path}");
         let mut thing = reply.json();
         thing.as_object_mut().unwrap().remove("last_used_at");
+        if kind == "jobs" {
+            return thing["id"].clone();
+        }
         // Nobody listens there: it is tried again and again meanwhile.
         if kind == "webhook_deliveries" { thing["id"].clone() } else { thing }
     };
