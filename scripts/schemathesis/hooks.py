@@ -111,7 +111,6 @@ BEYOND_THE_SCHEMA_AT = {
     # made by the API alone: the pattern tells its shape, not which ones were given out
     ("cursor", "is not a cursor of this list"),
     ("after", "is not a cursor of this list"),
-    ("before", "is not a cursor of this list"),
     # a URL is more than a pattern can say
     ("/url", "must be an absolute URL"),
     ("/url", "must have a host"),
