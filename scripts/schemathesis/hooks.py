@@ -114,7 +114,6 @@ BEYOND_THE_SCHEMA_AT = {
     # made by the API alone: the pattern tells its shape, not which ones were given out
     ("cursor", "is not a cursor of this list"),
     ("after", "is not a cursor of this list"),
-    ("before", "is not a cursor of this list"),
     # the credentials that a processor's accounts have depend on the processor, the mode on the key
     ("/mode", "is not the key's"),
     # texts that are more than a pattern can say

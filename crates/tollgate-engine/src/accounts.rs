@@ -47,13 +47,16 @@ impl Own {
     }
 }
 
+/// All of one merchant's.
+pub(crate) type OwnAccounts = Arc<[Arc<Own>]>;
+
 /// The own accounts that are kept ready.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts(Mutex<Ready>);
 
 #[derive(Debug, Default)]
 struct Ready {
-    merchants: HashMap<MerchantId, (Arc<[Arc<Own>]>, u64)>,
+    merchants: HashMap<MerchantId, (OwnAccounts, u64)>,
     /// Counts changes: what was read from the store before a change is not kept after it.
     changes: u64,
 }
@@ -172,7 +175,7 @@ impl Engine {
     }
 
     /// All own accounts of a merchant.
-    pub(crate) async fn own_accounts(&self, merchant_id: MerchantId) -> Result<Arc<[Arc<Own>]>, EngineError> {
+    pub(crate) async fn own_accounts(&self, merchant_id: MerchantId) -> Result<OwnAccounts, EngineError> {
         let now_ms = self.now_ms();
         let (changes, before) = {
             let ready = self.accounts.0.lock();
@@ -187,7 +190,7 @@ impl Engine {
         // What has not changed is not opened again.
         let known =
             |row: &ProcessorAccount| before.as_ref()?.iter().find(|own| own.row == *row).map(Arc::clone);
-        let all: Arc<[Arc<Own>]> =
+        let all: OwnAccounts =
             rows.into_iter().map(|row| known(&row).unwrap_or_else(|| Arc::new(Own::new(row)))).collect();
         let mut ready = self.accounts.0.lock();
         if ready.changes == changes {
