@@ -224,6 +224,11 @@ def before_call(context, case, kwargs):
         case.body = reach_a_processor(case.body)
     if drawn and case.method == "PUT" and case.path in LENIENT and isinstance(case.body, dict):
         case.body = case.body | LENIENT[case.path]
+    if case.method == "PUT" and case.path == "/api/v1/api_version" and isinstance(case.body, dict):
+        # All calls share an account, and the document describes the newest version alone.
+        versions = case.operation.schema.raw_schema["components"]["schemas"]["ApiVersionName"]["enum"]
+        if case.body.get("version") in versions:
+            case.body = case.body | {"version": versions[-1]}
     if case.path in ENDS_A_KEY:
         # Not its own: everything after would be refused.
         case.path_parameters["id"] = "key_0000000000000000000001"

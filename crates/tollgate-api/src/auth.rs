@@ -13,6 +13,7 @@ use crate::server::Peer;
 use crate::state::AppState;
 use crate::tls::ClientCertificate;
 use crate::tokens::{Bearer, jws};
+use crate::versions::account::VersionedAccount;
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -162,6 +163,8 @@ pub struct Principal {
     pub permissions: Permissions,
     /// The key they hold, or the one behind their token.
     pub key: Option<Arc<ApiKey>>,
+    /// The version of the API that their account uses; none: they act for the platform.
+    pub(crate) account: Option<Arc<VersionedAccount>>,
     /// Whether they came with a token.
     pub by_token: bool,
 }
@@ -212,7 +215,7 @@ impl Door<'_> {
 
     async fn find(&self, id: ApiKeyId) -> Result<Option<Arc<KnownKey>>, Problem> {
         let store = self.state.engine().store().as_ref();
-        Ok(self.state.auth().find(store, self.state.limits(), id).await?)
+        Ok(self.state.auth().find(store, self.state.limits(), self.state.versions(), id).await?)
     }
 
     async fn with_key(&self, key: Option<ParsedKey<'_>>) -> Result<Entered, Problem> {
@@ -283,13 +286,15 @@ impl Door<'_> {
             Bearer::Key(id, permissions) => {
                 let known = self.find(id).await?.ok_or_else(refused)?;
                 self.let_in(&known)?;
-                let Principal { actor, owner, role, permissions: of_key, key, .. } = &*known.principal;
+                let Principal { actor, owner, role, permissions: of_key, key, account, .. } =
+                    &*known.principal;
                 let principal = Principal {
                     actor: actor.clone(),
                     owner: owner.clone(),
                     role: *role,
                     permissions: of_key.and(permissions),
                     key: key.clone(),
+                    account: account.clone(),
                     by_token: true,
                 };
                 return Ok(Entered { principal: Arc::new(principal), meters: known.meters.clone() });
@@ -297,15 +302,17 @@ impl Door<'_> {
             Bearer::Other { issuer, subject, owner, role } => (Actor::Token { issuer, subject }, owner, role),
         };
         let store = self.state.engine().store().as_ref();
-        let (owner, meters) = match owner {
-            KeyOwner::Platform => (Owner::Platform, None),
+        let (owner, meters, account) = match owner {
+            KeyOwner::Platform => (Owner::Platform, None, None),
             KeyOwner::Merchant(id) => {
                 let merchant = store.merchant(id).await?.ok_or_else(refused)?;
-                (Owner::Merchant(Arc::new(merchant)), self.state.limits().meters(store, id).await?)
+                let meters = self.state.limits().meters(store, id).await?;
+                let account = VersionedAccount::read(store, id, self.state.versions().of(id)).await?;
+                (Owner::Merchant(Arc::new(merchant)), meters, Some(Arc::new(account)))
             }
         };
         let permissions = role.permissions(owner.of_keys().reach());
-        let principal = Principal { actor, owner, role, permissions, key: None, by_token: true };
+        let principal = Principal { actor, owner, role, permissions, key: None, account, by_token: true };
         Ok(Entered { principal: Arc::new(principal), meters })
     }
 }

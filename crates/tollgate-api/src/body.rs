@@ -198,7 +198,7 @@ pub(crate) fn scrub(name: &str) -> String {
 }
 
 /// Whether JSON is nested at most `depth_max` levels deep. Looks at brackets outside of text only.
-fn is_depth_within(bytes: &[u8], depth_max: usize) -> bool {
+pub(crate) fn is_depth_within(bytes: &[u8], depth_max: usize) -> bool {
     let mut depth = 0_usize;
     let mut rest = bytes.iter();
     while let Some(byte) = rest.next() {

@@ -33,6 +33,8 @@ codes! {
         "Send UTF-8 JSON, nested at most 32 levels deep.";
     INVALID_HEADER 400 "invalid_header" "A header is not valid"
         "`Idempotency-Key` is sent once and is 1 to 255 visible ASCII characters; `Tollgate-Timeout-Ms` is sent once and is from 100 to 600000.";
+    API_VERSION_UNKNOWN 400 "api_version_unknown" "There is no such version of the API"
+        "Send `Tollgate-Version` once, with a version that `GET /api/v1/api_versions` names, or not at all.";
     WEBHOOK_MALFORMED 400 "webhook_malformed" "The webhook is not understood"
         "The signature holds, but the message is not one of this processor.";
     UNAUTHORIZED 401 "unauthorized" "The API key is missing or not valid"
@@ -97,6 +99,8 @@ codes! {
         "Use the keys there are; rotate instead of making new ones.";
     TOO_MANY_ENDPOINTS 409 "too_many_endpoints" "The account has as many webhook endpoints as it may have"
         "Delete one first; an account may have 50.";
+    API_VERSION_GONE 410 "api_version_gone" "This version of the API is no longer served"
+        "Send `Tollgate-Version` with a version that is, or pin your account to one with `PUT /api/v1/api_version`.";
     PAYLOAD_TOO_LARGE 413 "payload_too_large" "The body is too large"
         "Most bodies may have 64 KiB.";
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported_media_type" "The body is not announced as JSON"

@@ -28,6 +28,7 @@ pub mod state;
 pub mod telemetry;
 pub mod tls;
 pub mod tokens;
+pub mod versions;
 
 mod client;
 mod input;
@@ -55,11 +56,11 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use routes::{
-    analytics, api_keys, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
-    checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list,
-    mandate, metrics, openapi as openapi_route, partners as partner_routes, passkeys as passkey_routes,
-    payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing,
-    tokens as token_routes, webhook_endpoints, webhooks,
+    analytics, api_keys, api_versions, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions,
+    checkout, checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over,
+    health, list, mandate, metrics, openapi as openapi_route, partners as partner_routes,
+    passkeys as passkey_routes, payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds,
+    routing, tokens as token_routes, webhook_endpoints, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -136,6 +137,10 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/checkout/sessions/{id}", get(checkout::get_session))
         .route("/api/v1/balance", get(balance::get_balance))
         .route("/api/v1/api_keys", post(api_keys::create_key).get(api_keys::list_keys))
+        .route("/api/v1/api_version", get(api_versions::get_version).put(api_versions::put_version))
+        .route("/api/v1/api_version/usage", get(api_versions::get_usage))
+        .route("/api/v1/api_versions", get(api_versions::list_versions))
+        .route("/api/v1/platform/api_versions", get(api_versions::get_report))
         .route("/api/v1/tokens", post(token_routes::create_token))
         .route("/.well-known/jwks.json", get(token_routes::get_jwks))
         .route(

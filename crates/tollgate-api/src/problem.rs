@@ -322,6 +322,8 @@ documented_problems! {
     ChangeProblems [400, 401, 402, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of beginning a refund.
     RefundProblems [400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503];
+    /// Of every call that has a version.
+    VersionProblems [400, 410];
     /// Of a processor's webhook.
     WebhookProblems [400, 401, 404, 408, 413, 429, 500, 503];
     /// Of changing something that is no payment.

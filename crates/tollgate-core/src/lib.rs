@@ -41,6 +41,7 @@ pub mod refund;
 pub mod risk;
 pub mod routing;
 pub mod saved_card;
+pub mod share;
 pub mod scrub;
 pub mod totals;
 pub mod transition;

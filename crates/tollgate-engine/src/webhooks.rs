@@ -70,7 +70,12 @@ pub struct Payloads {
     pub event: fn(&EventRecord, &Payment) -> Vec<u8>,
     /// Of a test.
     pub test: fn(&Delivery, &WebhookEndpoint) -> Vec<u8>,
+    /// Gives a body the shape of a version of the API, the newest if none is named, and says which that is.
+    pub versioned: fn(Option<&str>, Vec<u8>) -> VersionedBody,
 }
+
+/// A body, and the name of the version of the API whose shape it has.
+pub type VersionedBody = (Vec<u8>, &'static str);
 
 /// Sends webhooks. Lives in an [`Arc`]; its background work is started by [`Webhooks::start`].
 #[derive(Debug)]

@@ -213,6 +213,43 @@ pub enum Upkeep {
     NoteKeyUses(Vec<(ApiKeyId, u64)>),
     /// Moves a passkey's signature counter on, after a confirmation with it.
     CountPasskey(Passkey),
+    /// Pins a merchant to a version of the API, unless it is pinned.
+    PinApiVersion {
+        /// Whose.
+        merchant_id: MerchantId,
+        /// The version's name.
+        version: String,
+    },
+    /// Adds to the numbers of calls of a day. Days older than [`CALLS_KEPT_DAYS`] make room for it.
+    CountCalls {
+        /// The day, counted from 1970-01-01.
+        day: u32,
+        /// What was counted.
+        accounts: Vec<AccountCalls>,
+    },
+}
+
+/// How many days the numbers of calls are kept.
+pub const CALLS_KEPT_DAYS: u32 = 92;
+
+/// How often a merchant called what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountCalls {
+    /// Who.
+    pub merchant_id: MerchantId,
+    /// What.
+    pub calls: Vec<EndpointCalls>,
+}
+
+/// How often an endpoint was called with a version of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointCalls {
+    /// The version's name.
+    pub version: String,
+    /// Method and path.
+    pub endpoint: String,
+    /// How often.
+    pub calls: u64,
 }
 
 /// Why an administrative change does not fit what is there.

@@ -15,10 +15,11 @@ mod batch;
 mod trail;
 
 use async_trait::async_trait;
-use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
+use commit::{AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep};
 use error::StoreError;
 use jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked};
 use query::{Deadline, PaymentFilter, PaymentPage, PolicyKind, RiskList};
+use std::sync::Arc;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::{AuditRecord, By, Head};
@@ -38,6 +39,7 @@ use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
+use tollgate_core::share::Weights;
 use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 
@@ -47,6 +49,9 @@ use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 /// another merchant's rows look absent.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+    /// The weights by which merchants take turns where there is a queue.
+    fn weights(&self) -> &Arc<Weights>;
+
     /// Decides, books and makes durable one unit of work. Returns after the data is on disk.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError>;
 
@@ -251,6 +256,21 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         key: &str,
         now_ms: u64,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
+
+    /// What merchants after one called on a day (counted from 1970-01-01), in the order of their ids.
+    async fn calls_of_day(
+        &self,
+        day: u32,
+        after: Option<MerchantId>,
+        limit: usize,
+    ) -> Result<Vec<AccountCalls>, StoreError>;
+
+    /// What a merchant called on a day.
+    async fn calls_of_account(
+        &self,
+        day: u32,
+        merchant_id: MerchantId,
+    ) -> Result<Vec<EndpointCalls>, StoreError>;
 
     /// Whether the store answers: reads something and says how the writer does.
     async fn health(&self) -> Result<StoreHealth, StoreError>;

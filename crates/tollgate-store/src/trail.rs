@@ -70,8 +70,12 @@ pub(crate) fn of_change(change: &Admin, rows: &Rows, by: &By) -> AuditEntry {
                 PolicyKind::Fraud => ("fraud", "fraud_policy.put", "fraud_policy.removed"),
                 PolicyKind::Routing => ("routing", "routing_policy.put", "routing_policy.removed"),
                 PolicyKind::Limits => ("rate_limits", "rate_limits.put", "rate_limits.removed"),
+                PolicyKind::ApiVersion => ("api_version", "api_version.put", "api_version.removed"),
             };
-            let read = |text: &String| serde_json::from_str(text).unwrap_or(Value::Null);
+            let read = |text: &String| match kind {
+                PolicyKind::ApiVersion => json!({"version": text}),
+                _ => serde_json::from_str(text).unwrap_or(Value::Null),
+            };
             let action = if policy.is_some() { put } else { removed };
             AuditEntry::new(by, action, "policy", name.to_owned())
                 .of(*merchant_id)

@@ -51,6 +51,8 @@ enum Command {
     Admin(commands::admin::Args),
     /// Reads the audit log of a store that no server has open, and finds what was done to it.
     Audit(commands::audit::Args),
+    /// Tells who still calls which version of the API, from a store that no server has open.
+    ApiVersions(commands::api_versions::Args),
     /// Looks after a card vault that no server has open.
     Vault(commands::vault::Args),
 }
@@ -87,6 +89,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Partner(args) => commands::partner::run(config, args).await,
             Command::Admin(args) => commands::admin::run(config, args).await,
             Command::Audit(args) => commands::audit::run(config, args).await,
+            Command::ApiVersions(args) => commands::api_versions::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,
         }
     })

@@ -107,6 +107,11 @@ endpoints! {
     GET "/api/v1/api_keys/{id}" KeysRead Admin;
     POST "/api/v1/api_keys/{id}/rotate" KeysManage Admin;
     POST "/api/v1/api_keys/{id}/revoke" KeysManage Admin;
+    GET "/api/v1/api_version" PartnerRead Ordinary;
+    PUT "/api/v1/api_version" VersionsManage Admin;
+    GET "/api/v1/api_version/usage" PartnerRead Bulk;
+    GET "/api/v1/api_versions" Nothing Ordinary;
+    GET "/api/v1/platform/api_versions" PartnersRead Bulk;
     POST "/api/v1/tokens" TokensCreate Admin;
     GET "/.well-known/jwks.json" Nothing Ordinary;
     GET "/api/v1/rate_limits" LimitsRead Admin;
@@ -159,6 +164,12 @@ pub fn endpoint(method: &Method, path: &str) -> Option<&'static Endpoint> {
     BY_PATH.get(path)?.iter().find(|endpoint| endpoint.method == *method).copied()
 }
 
+/// An endpoint's place in [`ENDPOINTS`].
+pub(crate) fn place(endpoint: &'static Endpoint) -> usize {
+    let begin = ENDPOINTS.as_ptr().addr();
+    std::ptr::from_ref(endpoint).addr().saturating_sub(begin) / size_of::<Endpoint>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +198,13 @@ mod tests {
             .collect();
         assert_eq!(known, documented);
         assert_eq!(known.len(), ENDPOINTS.len(), "an endpoint is there twice");
+    }
+
+    #[test]
+    fn places_are_those_of_the_table() {
+        for (at, endpoint) in ENDPOINTS.iter().enumerate() {
+            assert_eq!(place(endpoint), at);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod analytics;
 pub(crate) mod api_keys;
+pub(crate) mod api_versions;
 pub(crate) mod audit;
 pub(crate) mod balance;
 pub(crate) mod banks;

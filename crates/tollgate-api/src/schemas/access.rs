@@ -82,6 +82,9 @@ pub(crate) struct LimitsSchema {
     /// Requests of an address a minute; everybody's alone.
     #[schema(minimum = 1, maximum = 10_000_000)]
     address_per_minute: Option<u32>,
+    /// How much an account gets of what is scarce, in proportion to others' (1 if not given); one account's alone.
+    #[schema(minimum = 1, maximum = 100)]
+    weight: Option<u32>,
 }
 
 /// What a new token is to be.

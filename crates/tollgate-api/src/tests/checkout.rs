@@ -208,7 +208,7 @@ async fn a_session_is_opened_read_and_kept_apart() {
     let shop = shop().await;
     let body = json!({
         "payment_methods": ["upi_qr", "card"], "user_id": "u1", "metadata": { "order": "7001" },
-        "return_url": "https://shop.example/done?x=1", "expires_in": 600,
+        "return_url": "https://shop.example/done?x=1", "expires_in_s": 600,
     });
     let opened = shop.open_session(body).await;
     let json = &opened.json;
@@ -220,8 +220,8 @@ async fn a_session_is_opened_read_and_kept_apart() {
     for (field, value) in [
         ("/payment_methods/0", json!({ "payment_methods": ["upi_autopay"] })),
         ("/payment_methods/1", json!({ "payment_methods": ["card", "card"] })),
-        ("/expires_in", json!({ "expires_in": 4 })),
-        ("/expires_in", json!({ "expires_in": 82_801 })),
+        ("/expires_in_s", json!({ "expires_in_s": 4 })),
+        ("/expires_in_s", json!({ "expires_in_s": 82_801 })),
         ("/return_url", json!({ "return_url": "javascript:alert(1)" })),
         ("/cancel_url", json!({ "cancel_url": "/x" })),
         ("/description", json!({ "description": "x".repeat(501) })),

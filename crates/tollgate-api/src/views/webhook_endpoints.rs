@@ -3,6 +3,7 @@
 use super::event::EventView;
 use super::payment::PaymentView;
 use super::text::{At, Shown};
+use crate::versions::webhook_of_version;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tollgate_core::event::EventRecord;
@@ -258,7 +259,7 @@ struct TestData {
 /// The bodies that webhooks have.
 #[must_use]
 pub fn payloads() -> Payloads {
-    Payloads { event: event_payload, test: test_payload }
+    Payloads { event: event_payload, test: test_payload, versioned: webhook_of_version }
 }
 
 fn event_payload(record: &EventRecord, payment: &Payment) -> Vec<u8> {

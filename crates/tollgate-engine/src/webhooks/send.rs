@@ -43,6 +43,7 @@ const USER_AGENT: &str = concat!("Tollgate-Webhooks/", env!("CARGO_PKG_VERSION")
 pub(super) struct Letter {
     pub(super) message_id: String,
     pub(super) at_ms: u64,
+    pub(super) version: &'static str,
     pub(super) body: Vec<u8>,
 }
 
@@ -123,6 +124,7 @@ impl Sender {
         let request = http::Request::post(&endpoint.url)
             .header("content-type", "application/json")
             .header("user-agent", USER_AGENT)
+            .header("tollgate-version", letter.version)
             .header("webhook-id", &letter.message_id)
             .header("webhook-timestamp", timestamp_s)
             .header("webhook-signature", signature)

@@ -3,8 +3,11 @@
 use crate::batch::codec::{decode, encode};
 use crate::batch::txn::{Txn, user_digest};
 use crate::batch::{Base, Table, api_keys, keys};
-use crate::commit::{Admin, CommitError, Conflict, NOTICES_KEPT_MS, Upkeep};
+use crate::commit::{
+    AccountCalls, Admin, CALLS_KEPT_DAYS, CommitError, Conflict, EndpointCalls, NOTICES_KEPT_MS, Upkeep,
+};
 use crate::error::StoreError;
+use crate::query::PolicyKind;
 use crate::trail::{self, Rows};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +19,9 @@ use tollgate_core::notice::Notice;
 use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::saved_card::SavedCard;
+
+/// Most rows of old days that make room for what is counted.
+const CALLS_DROPPED_AT_ONCE: usize = 1_000;
 
 /// Most old notices that make room for a new one.
 const NOTICES_DROPPED_AT_ONCE: usize = 16;
@@ -230,7 +236,49 @@ impl<B: Base> Txn<'_, B> {
                 self.put_passkey(&mut draft, passkey)?;
                 self.stage_draft(draft.rows);
             }
+            Upkeep::PinApiVersion { merchant_id, version } => {
+                let key = keys::policy(*merchant_id, PolicyKind::ApiVersion);
+                let mut draft = Draft::default();
+                if self.row(&draft, Table::Policies, &key)?.is_none() {
+                    draft.put(Table::Policies, key, Some(version.as_bytes().to_vec()));
+                    self.stage_draft(draft.rows);
+                }
+            }
+            Upkeep::CountCalls { day, accounts } => self.count_calls(*day, accounts)?,
         }
+        Ok(())
+    }
+
+    fn count_calls(&mut self, day: u32, accounts: &[AccountCalls]) -> Result<(), StoreError> {
+        let oldest = keys::calls(day.saturating_sub(CALLS_KEPT_DAYS), MerchantId::from_u128(0));
+        let mut old = Vec::new();
+        self.base.scan(Table::Calls, &[], &oldest, |key, _| {
+            if old.len() >= CALLS_DROPPED_AT_ONCE {
+                return Ok(ControlFlow::Break(()));
+            }
+            old.push(key.to_vec());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for key in old {
+            self.base.remove(&mut self.rows, Table::Calls, &key);
+        }
+        let mut draft = Draft::default();
+        for account in accounts {
+            let key = keys::calls(day, account.merchant_id);
+            let counted = self.read(&draft, Table::Calls, &key, "calls")?;
+            let mut sums: Vec<EndpointCalls> = counted.unwrap_or_default();
+            for counted in &account.calls {
+                let same = |sum: &&mut EndpointCalls| {
+                    sum.version == counted.version && sum.endpoint == counted.endpoint
+                };
+                match sums.iter_mut().find(same) {
+                    Some(sum) => sum.calls = sum.calls.saturating_add(counted.calls),
+                    None => sums.push(counted.clone()),
+                }
+            }
+            draft.put(Table::Calls, key, Some(encode(&sums)?));
+        }
+        self.stage_draft(draft.rows);
         Ok(())
     }
 

@@ -87,7 +87,16 @@ pub(crate) fn policy(merchant_id: MerchantId, kind: PolicyKind) -> [u8; 17] {
         PolicyKind::Fraud => 1,
         PolicyKind::Routing => 2,
         PolicyKind::Limits => 3,
+        PolicyKind::ApiVersion => 4,
     };
+    key
+}
+
+/// A day and a merchant.
+pub(crate) fn calls(day: u32, merchant_id: MerchantId) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..4].copy_from_slice(&day.to_be_bytes());
+    key[4..].copy_from_slice(&merchant_id.to_bytes());
     key
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod lists;
 pub(crate) mod overlay;
+pub(crate) mod queue;
 pub(crate) mod txn;
 pub(crate) mod volumes;
 pub(crate) mod work;
@@ -156,6 +157,7 @@ pub(crate) enum Table {
     EndpointDeliveries,
     DeadDeliveries,
     DeliveryTimes,
+    Calls,
 }
 
 /// Rows of a limited life, kept by the day.

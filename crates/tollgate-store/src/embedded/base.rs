@@ -47,6 +47,7 @@ impl Tables {
             Table::EndpointDeliveries => &self.endpoint_deliveries,
             Table::DeadDeliveries => &self.dead_deliveries,
             Table::DeliveryTimes => &self.delivery_times,
+            Table::Calls => &self.calls,
         }
     }
 

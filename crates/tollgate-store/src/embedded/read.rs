@@ -3,7 +3,9 @@
 
 use crate::batch::codec::decode;
 use crate::batch::{api_keys, keys, txn};
-use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
+use crate::commit::{
+    AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep,
+};
 use crate::embedded::tables::{AUDIT_HEAD, Tables};
 use crate::embedded::{EmbeddedStore, backlog, risk};
 use crate::error::StoreError;
@@ -38,11 +40,16 @@ use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
+use tollgate_core::share::Weights;
 use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 
 #[async_trait]
 impl Store for EmbeddedStore {
+    fn weights(&self) -> &Arc<Weights> {
+        &self.weights
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         self.submit_commit(commit).await
     }
@@ -461,6 +468,38 @@ impl Store for EmbeddedStore {
         let found =
             txn::find_idempotency(self.tables.as_ref(), &txn::idempotency_key(merchant_id, key), now_ms)?;
         Ok(found.map(|(_, record)| record))
+    }
+
+    async fn calls_of_day(
+        &self,
+        day: u32,
+        after: Option<MerchantId>,
+        limit: usize,
+    ) -> Result<Vec<AccountCalls>, StoreError> {
+        let from = match after {
+            Some(after) => Bound::Excluded(keys::calls(day, after)),
+            None => Bound::Included(keys::calls(day, MerchantId::from_u128(0))),
+        };
+        let to = Bound::Included(keys::calls(day, MerchantId::from_u128(u128::MAX)));
+        self.scan(move |view| {
+            let mut found = Vec::new();
+            for row in view.snapshot.range(&view.tables.calls, (from, to)).take(limit) {
+                let (key, value) = row.into_inner()?;
+                let merchant = keys::bytes16(&key, 4).ok_or(StoreError::Corrupt("calls"))?;
+                let merchant_id = MerchantId::from_bytes(merchant);
+                found.push(AccountCalls { merchant_id, calls: decode(&value, "calls")? });
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn calls_of_account(
+        &self,
+        day: u32,
+        merchant_id: MerchantId,
+    ) -> Result<Vec<EndpointCalls>, StoreError> {
+        Ok(row(&self.tables.calls, &keys::calls(day, merchant_id), "calls")?.unwrap_or_default())
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {

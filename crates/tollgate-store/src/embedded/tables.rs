@@ -42,6 +42,7 @@
 //! | `endpoint_deliveries` | merchant, endpoint, delivery | – |
 //! | `dead_deliveries` | merchant, delivery | – |
 //! | `delivery_times` | delivery | merchant and endpoint |
+//! | `calls` | day, merchant | list of `EndpointCalls` |
 //! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
 //! | `messages_<day>` | digest | – |
 
@@ -102,6 +103,7 @@ pub(super) struct Tables {
     pub(super) endpoint_deliveries: Keyspace,
     pub(super) dead_deliveries: Keyspace,
     pub(super) delivery_times: Keyspace,
+    pub(super) calls: Keyspace,
     pub(super) idempotency: Windows,
     pub(super) messages: Windows,
 }
@@ -153,6 +155,7 @@ impl Tables {
             endpoint_deliveries: open("endpoint_deliveries", SMALL)?,
             dead_deliveries: open("dead_deliveries", SMALL)?,
             delivery_times: open("delivery_times", SMALL)?,
+            calls: open("calls", SMALL)?,
             idempotency: Windows::open(&database, "idempotency_", idempotency_ms)?,
             messages: Windows::open(&database, "messages_", MESSAGES_MS)?,
             database,

@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod admin;
+pub(crate) mod api_versions;
 pub(crate) mod audit;
 pub(crate) mod chaos;
 pub(crate) mod dev;

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::operator::by;
 use crate::partner::{NewPartner, add, add_key, put_fraud_policy};
 use clap::Subcommand;
+use serde_json::Value;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use tollgate_core::risk::Policy;
 use tollgate_engine::clock::Clock;
 use tollgate_store::Store;
 use tollgate_store::commit::{Admin, Told};
+use tollgate_store::query::PolicyKind;
 
 /// What to do.
 #[derive(Debug, clap::Args)]
@@ -177,6 +179,20 @@ async fn write_export(store: &dyn Store, partner: &Partner, path: &Path) -> Resu
     Ok(())
 }
 
+/// A partner with the versions of the API that its merchants are pinned to.
+async fn shown(store: &dyn Store, partner: &Partner) -> Result<Value, Failure> {
+    let mut versions = serde_json::Map::new();
+    for (_, merchant_id) in partner.merchants() {
+        let pinned = store.policy(merchant_id, PolicyKind::ApiVersion).await?;
+        versions.insert(merchant_id.to_string(), pinned.map_or(Value::Null, Value::from));
+    }
+    let mut shown = partner.as_json();
+    if let Some(members) = shown.as_object_mut() {
+        members.insert("api_versions".to_owned(), Value::Object(versions));
+    }
+    Ok(shown)
+}
+
 fn say(partner: &Partner) {
     println!("{} {} {}", partner.id, partner.state.as_str(), partner.legal_name);
 }
@@ -213,7 +229,7 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
                 );
             }
         }
-        Action::Show { partner } => println!("{:#}", find(&store, &partner).await?.as_json()),
+        Action::Show { partner } => println!("{:#}", shown(&store, &find(&store, &partner).await?).await?),
         Action::Suspend { partner } => {
             let partner = find(&store, &partner).await?;
             say(&change_state(&store, partner, PartnerState::Suspended, by()).await?);

@@ -25,4 +25,5 @@ mod scrubbing;
 mod support;
 mod threat_model;
 mod unknown;
+mod versions;
 mod webhooks_out;
