@@ -185,7 +185,6 @@ proptest! {
 
     /// No surrounding hides a number: letters, digits, signs, quotes, other scripts.
     #[test]
-    #[test]
     fn no_card_number_survives(
         number in card_number(),
         separator in proptest::sample::select(vec!["", " ", "-", "+", "%20"]),
@@ -203,7 +202,6 @@ proptest! {
 
     /// Whatever the text: no panic.
     #[test]
-    #[test]
     fn any_text_is_read(text in "\\PC{0,200}", digits in "[0-9eE.+ -]{0,60}") {
         for text in [&text, &digits] {
             let _ = (scrubbed(text), scrubbed_json(text));
@@ -211,7 +209,6 @@ proptest! {
     }
 
     /// What times and our own ids look like is never touched.
-    #[test]
     #[test]
     fn times_and_ids_survive(at_ms in 1_000_000_000_000_u64..2_000_000_000_000, id in any::<u128>()) {
         let mut base62 = String::new();
