@@ -5,7 +5,7 @@
 //! | 13 to 19 that stand alone, or in groups as numbers are printed (4-4-4-4, 4-6-5, 4-6-4) | with a right check digit |
 //! | as many inside of more digits, behind or before letters, or in other groups | with a right check digit, and the first digits and the length of a network's |
 //! | a time in milliseconds, microseconds or nanoseconds: 13, 16 or 19 that begin with 1, as no network's numbers do | never as a whole, nor two of them in a row |
-//! | a UUID | never |
+//! | inside of a UUID | never; what begins in one and goes on behind it may be |
 //!
 //! Groups are separated by one space or hyphen, or by what stands for a space in an address (`+`, `%20`). Of long identifiers of digits
 //! alone one in ten is masked for nothing; identifiers of letters and digits practically never are.
@@ -37,6 +37,8 @@ struct Digit {
     behind_letter: bool,
     /// Whether its group is a time.
     of_time: bool,
+    /// Where the UUID ends that it is in; 0: it is in none.
+    uuid_end: usize,
 }
 
 /// Digits with single separators between them.
@@ -70,16 +72,16 @@ pub(super) fn find(text: &[u8], digits_min: usize, found: &mut Vec<Span>) {
         if byte.is_ascii_hexdigit() && at >= uuid_end && is_uuid(text, at) {
             uuid_end = at + UUID_LENGTH;
         }
-        if !byte.is_ascii_digit() || at < uuid_end {
+        if !byte.is_ascii_digit() {
             // A separator goes on with the run if a digit follows at once; all else ends it.
             let separator = separator(text.get(at..).unwrap_or_default());
-            if separator == 0 || at < uuid_end || !text.get(at + separator).is_some_and(u8::is_ascii_digit) {
+            if separator == 0 || !text.get(at + separator).is_some_and(u8::is_ascii_digit) {
                 run.count = 0;
             }
             at += separator.max(1);
             continue;
         }
-        run.push(text, at, byte - b'0');
+        run.push(text, at, byte - b'0', if at < uuid_end { uuid_end } else { 0 });
         if let Some(mut span) = run.ending_here(text, digits_min) {
             // They end ever later: those that overlap are one.
             while let Some(known) = found.pop_if(|known| known.to > span.from) {
@@ -105,7 +107,7 @@ impl Run {
         &self.digits[index % RING]
     }
 
-    fn push(&mut self, text: &[u8], at: usize, value: u8) {
+    fn push(&mut self, text: &[u8], at: usize, value: u8, uuid_end: usize) {
         let before = at.checked_sub(1).and_then(|before| text.get(before));
         let first = self.count == 0 || !before.is_some_and(u8::is_ascii_digit);
         if self.count == 0 {
@@ -127,6 +129,7 @@ impl Run {
             first,
             behind_letter: before.is_some_and(u8::is_ascii_alphabetic),
             of_time: self.group_is_time,
+            uuid_end,
         };
         let odd = self.count % 2;
         for (parity, sum) in self.sums.iter_mut().enumerate() {
@@ -150,6 +153,9 @@ impl Run {
                 return None;
             }
             let end = self.digit(last);
+            if first.uuid_end != 0 && first.uuid_end == end.uuid_end {
+                return None;
+            }
             let is_whole = first.first && is_whole_end;
             let stands_alone = is_whole && !first.behind_letter && !before_letter;
             let is_one_group = first.group == end.group;

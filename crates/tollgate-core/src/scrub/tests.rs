@@ -31,12 +31,13 @@ fn card_numbers_are_masked_wherever_they_stand() {
             ("0.", ""),
             ("id_", "_"),
             ("abcdef01-", "abcdefab"),
+            ("550e8400-e29b-41d4-a716-44665544", "0000"),
+            ("", "00-e29b-41d4-a716-446655440000"),
         ] {
             let text = format!("{before}{number}{behind}");
             let shown = scrubbed(&text);
             assert!(shown.contains(MASK), "{text} → {shown}");
-            let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
-            assert!(digits(&shown) <= 8, "{text} → {shown}");
+            assert!(!shown.contains(number), "{text} → {shown}");
         }
     }
 }
@@ -184,7 +185,6 @@ proptest! {
 
     /// No surrounding hides a number: letters, digits, signs, quotes, other scripts.
     #[test]
-    #[test]
     fn no_card_number_survives(
         number in card_number(),
         separator in proptest::sample::select(vec!["", " ", "-", "+", "%20"]),
@@ -202,7 +202,6 @@ proptest! {
 
     /// Whatever the text: no panic.
     #[test]
-    #[test]
     fn any_text_is_read(text in "\\PC{0,200}", digits in "[0-9eE.+ -]{0,60}") {
         for text in [&text, &digits] {
             let _ = (scrubbed(text), scrubbed_json(text));
@@ -210,7 +209,6 @@ proptest! {
     }
 
     /// What times and our own ids look like is never touched.
-    #[test]
     #[test]
     fn times_and_ids_survive(at_ms in 1_000_000_000_000_u64..2_000_000_000_000, id in any::<u128>()) {
         let mut base62 = String::new();
