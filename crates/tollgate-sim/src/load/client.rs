@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
-use super::options::{LoadError, LoadOptions};
+use super::options::{ApiKey, LoadError, LoadOptions};
 use super::payment::Payment;
 use super::reply::{Failure, Reply};
 
@@ -38,6 +38,8 @@ pub(super) struct Target {
     port: u16,
     uri: Uri,
     headers: HeaderMap,
+    /// One for each partner.
+    bearers: Vec<HeaderValue>,
     pub(super) timeout: Duration,
 }
 
@@ -59,13 +61,10 @@ impl Target {
         let uri = path.parse().map_err(|_| refuse("has a path that cannot be sent"))?;
         let host_header = HeaderValue::from_str(authority.as_str())
             .map_err(|_| refuse("has a host that cannot be sent"))?;
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", options.api_key.reveal()))
-            .map_err(|_| LoadError::Options("api_key: cannot be sent in a header".to_owned()))?;
-        bearer.set_sensitive(true);
+        let bearers = options.keys().map(bearer).collect::<Result<_, _>>()?;
 
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(HOST, host_header);
-        headers.insert(AUTHORIZATION, bearer);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(
             USER_AGENT,
@@ -77,6 +76,7 @@ impl Target {
             port: authority.port_u16().unwrap_or(80),
             uri,
             headers,
+            bearers,
             timeout: Duration::from_millis(options.timeout_ms),
         }))
     }
@@ -88,9 +88,17 @@ impl Target {
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
+        headers.insert(AUTHORIZATION, self.bearers.get(payment.partner)?.clone());
         headers.insert(IDEMPOTENCY_KEY.clone(), key);
         Some(request)
     }
+}
+
+fn bearer(key: &ApiKey) -> Result<HeaderValue, LoadError> {
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.reveal()))
+        .map_err(|_| LoadError::Options("api_key: cannot be sent in a header".to_owned()))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
 }
 
 /// How a sending failed.
@@ -265,7 +273,6 @@ impl Deadline {
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::ApiKey;
     use super::*;
 
     fn target(url: &str) -> Result<Rc<Target>, LoadError> {
@@ -288,7 +295,7 @@ mod tests {
     #[test]
     fn the_bearer_header_is_marked_secret() {
         let target = target("http://x").unwrap();
-        assert_eq!(target.headers[AUTHORIZATION], "Bearer sk_test");
-        assert!(!format!("{:?}", target.headers).contains("sk_test"));
+        assert_eq!(target.bearers, ["Bearer sk_test"]);
+        assert!(!format!("{:?}", target.bearers).contains("sk_test"));
     }
 }

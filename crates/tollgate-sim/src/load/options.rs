@@ -16,6 +16,8 @@ pub(super) const CONNECTIONS_MAX: usize = 10_000;
 const QUEUED_MAX: usize = 1_000_000;
 /// Highest arrival rate one generator thread is allowed to be asked for, in payments per second.
 const RATE_MAX_PER_S: f64 = 200_000.0;
+/// Most partners.
+const KEYS_MAX: usize = 100_000;
 /// Longest run. A second costs one series point, so this bounds the report as well.
 const RUN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -123,6 +125,9 @@ pub struct LoadOptions {
     pub url: String,
     /// The partner's key, sent as `Authorization: Bearer`.
     pub api_key: ApiKey,
+    /// More partners' keys: payments are spread over all of them, the first the largest (Zipf's law: the n-th has
+    /// 1/n of the first's). Default none.
+    pub more_keys: Vec<ApiKey>,
     /// Open or closed loop. Default: open, 1,000 payments per second, constant.
     pub mode: Mode,
     /// Length of the measured part, after the warm-up. Default 30 s.
@@ -175,6 +180,7 @@ impl LoadOptions {
         Self {
             url: url.into(),
             api_key,
+            more_keys: Vec::new(),
             mode: Mode::OpenLoop { rate_per_s: 1_000.0, arrivals: Arrivals::Constant },
             duration: Duration::from_secs(30),
             warm_up: Duration::from_secs(3),
@@ -196,6 +202,11 @@ impl LoadOptions {
             retry_budget_ms: 60_000,
             stop: StopSignal::default(),
         }
+    }
+
+    /// All partners' keys, the largest partner's first.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ApiKey> {
+        std::iter::once(&self.api_key).chain(&self.more_keys)
     }
 
     /// Connections the run opens.
@@ -240,11 +251,9 @@ impl LoadOptions {
         check(self.users > 0, "users: must be above zero")?;
         check((1..=600_000).contains(&self.timeout_ms), "timeout_ms: must be between 1 and 600000")?;
         check(self.retry_budget_ms <= 3_600_000, "retry_budget_ms: must be at most 3600000")?;
-        let key = self.api_key.reveal();
-        check(
-            !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic()),
-            "api_key: must be visible ASCII and not empty",
-        )?;
+        let is_sendable = |key: &ApiKey| !key.0.is_empty() && key.0.bytes().all(|b| b.is_ascii_graphic());
+        check(self.keys().all(is_sendable), "api_key: must be visible ASCII and not empty")?;
+        check(self.more_keys.len() < KEYS_MAX, "api_key: at most 100000 keys")?;
         check(
             self.instruments.iter().all(|(weight, _)| *weight > 0),
             "instruments: every weight must be above zero",

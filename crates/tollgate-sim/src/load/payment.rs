@@ -16,6 +16,8 @@ pub(super) struct Payment {
     pub(super) body: Bytes,
     pub(super) idempotency_key: Bytes,
     pub(super) amount_minor: u64,
+    /// Whose it is, by the place of the key.
+    pub(super) partner: usize,
 }
 
 /// The part of a body between the amount and the user number, and the instrument's weight.
@@ -32,6 +34,8 @@ pub(super) struct PaymentMaker {
     amount_minor: std::ops::RangeInclusive<u64>,
     minor_digits: u8,
     users: u32,
+    /// For each partner the share of it and all before it.
+    partners: Vec<f64>,
     run_id: u64,
     next_number: u64,
 }
@@ -69,6 +73,7 @@ impl PaymentMaker {
             amount_minor: options.amount_minor.clone(),
             minor_digits: options.minor_digits,
             users: options.users,
+            partners: shares(options.keys().count()),
             run_id,
             next_number: 0,
         }
@@ -83,6 +88,13 @@ impl PaymentMaker {
         };
         let amount_minor = self.rng.random_range(self.amount_minor.clone());
         let user = self.rng.random_range(0..self.users);
+        let partner = match self.partners.as_slice() {
+            [_] => 0,
+            partners => {
+                let drawn: f64 = self.rng.random();
+                partners.partition_point(|share| *share <= drawn).min(partners.len().saturating_sub(1))
+            }
+        };
 
         let mut body = String::with_capacity(middle.len() + 48);
         body.push_str("{\"amount\":\"");
@@ -93,8 +105,21 @@ impl PaymentMaker {
         let mut key = String::with_capacity(40);
         let _ = write!(key, "load-{:016x}-{:010}", self.run_id, self.next_number);
         self.next_number += 1;
-        Payment { body: Bytes::from(body), idempotency_key: Bytes::from(key), amount_minor }
+        Payment { body: Bytes::from(body), idempotency_key: Bytes::from(key), amount_minor, partner }
     }
+}
+
+/// The shares of so many partners by Zipf's law, each with all before it.
+fn shares(count: usize) -> Vec<f64> {
+    let each = |place: usize| 1.0 / (place as f64 + 1.0);
+    let all: f64 = (0..count).map(each).sum();
+    let mut sum = 0.0;
+    (0..count)
+        .map(|place| {
+            sum += each(place);
+            sum / all
+        })
+        .collect()
 }
 
 fn pick_weighted<'a>(templates: &'a [Template], rng: &mut SmallRng) -> &'a str {
@@ -143,6 +168,18 @@ mod tests {
         assert_eq!(text(700, 0), "700");
         assert_eq!(text(1_050, 3), "1.050");
         assert_eq!(text(u64::MAX, 2), "184467440737095516.15");
+    }
+
+    #[test]
+    fn the_first_partner_is_the_largest() {
+        let more_keys = vec![ApiKey::new("k"); 99];
+        let mut maker = PaymentMaker::new(&LoadOptions { more_keys, ..options() }, 7);
+        let mut counts = [0_u32; 100];
+        (0..100_000).for_each(|_| counts[maker.next().partner] += 1);
+        // The hundredth harmonic number is 5.19.
+        assert!((18_700..19_900).contains(&counts[0]), "{}", counts[0]);
+        assert!((8_900..10_400).contains(&counts[1]), "{}", counts[1]);
+        assert!((120..280).contains(&counts[99]), "{}", counts[99]);
     }
 
     #[test]

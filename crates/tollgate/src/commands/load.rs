@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::commands::serve::stop_signal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tollgate_sim::load::{
@@ -18,6 +18,10 @@ pub(crate) struct Args {
     /// API key; default: that of the load test partner, which `tollgate dev` wrote to its folder.
     #[arg(long, env = "TOLLGATE_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// File with a key a line: payments are spread over these partners, the first the largest (Zipf's law). The last
+    /// word of a line counts, words being parted by commas or spaces; lines without a key are passed over.
+    #[arg(long, conflicts_with = "key")]
+    keys: Option<PathBuf>,
     /// Folder of `tollgate dev`.
     #[arg(long, default_value = "data")]
     folder: PathBuf,
@@ -73,15 +77,18 @@ pub(crate) struct Args {
 
 /// Runs it.
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let key = match args.key {
+    let mut keys = args.keys.as_deref().map(read_keys).transpose()?.unwrap_or_default().into_iter();
+    let key = match args.key.map(ApiKey::new).or_else(|| keys.next()) {
         Some(key) => key,
         None => {
             let file = args.folder.join("load.key");
             let read = std::fs::read_to_string(&file);
-            read.map_err(|error| format!("no --key, and {}: {error}", file.display()))?.trim().to_owned()
+            let key = read.map_err(|error| format!("no --key, and {}: {error}", file.display()))?;
+            ApiKey::new(key.trim())
         }
     };
-    let mut options = LoadOptions::new(args.url, ApiKey::new(key));
+    let mut options = LoadOptions::new(args.url, key);
+    options.more_keys = keys.collect();
     options.mode = match args.closed {
         Some(concurrency) => Mode::ClosedLoop { concurrency },
         None => Mode::OpenLoop { rate_per_s: args.rate, arrivals: args.arrivals },
@@ -117,6 +124,14 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
 
 fn seconds(value: f64) -> Result<Duration, Failure> {
     Duration::try_from_secs_f64(value).map_err(|_| "durations are seconds, zero or above".into())
+}
+
+fn read_keys(file: &Path) -> Result<Vec<ApiKey>, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let last = |line: &str| line.rsplit([',', ' ']).next().unwrap_or_default().trim().to_owned();
+    let keys: Vec<_> =
+        text.lines().map(last).filter(|word| word.starts_with("tg_")).map(ApiKey::new).collect();
+    if keys.is_empty() { Err(format!("{}: no key", file.display()).into()) } else { Ok(keys) }
 }
 
 fn read_instrument(text: &str) -> Result<(u32, Instrument), String> {
