@@ -175,8 +175,7 @@ impl<'a, B: Base> Txn<'a, B> {
     /// Decides and stages one unit of work.
     pub(crate) fn stage(&mut self, commit: Commit) -> Result<Committed, CommitError> {
         let Commit { merchant_id, now_ms, event_id, command, idempotency, message } = commit;
-        let message_key =
-            message.map(|message| WindowKey { merchant_id, digest: digest(&[message.as_bytes()]) });
+        let message_key = message.map(|message| message_key(merchant_id, &message));
         // The key first: who repeats a request gets its reply, though its confirmation was used by it.
         if let Some(IdempotencyStep::Begin { key, fingerprint }) = &idempotency {
             self.require_free_key(merchant_id, key, fingerprint, now_ms)?;
@@ -693,6 +692,11 @@ pub(crate) fn find_idempotency<B: Base>(
     let record: IdempotencyRecord = decode(row.as_ref(), "idempotency record")?;
     let alive = record.created_at_ms.saturating_add(base.idempotency_ms()) > now_ms;
     Ok(alive.then_some((day, record)))
+}
+
+/// The key of a processor's message or a customer's confirmation.
+pub(crate) fn message_key(merchant_id: MerchantId, message: &str) -> WindowKey {
+    WindowKey { merchant_id, digest: digest(&[message.as_bytes()]) }
 }
 
 /// Merchant and digest of the caller's key.

@@ -31,7 +31,7 @@ pub(super) fn run(
     let mut forgotten_at_ms = 0_u64;
     let mut size_before = 0;
     while queue.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
-        gather(&mut queue, &mut jobs, size_before);
+        gather(&mut queue, &mut jobs, size_before, BATCH_MAX);
         size_before = jobs.len();
         let begun = Instant::now();
         let size = jobs.len();
