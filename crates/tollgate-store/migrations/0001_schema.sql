@@ -88,6 +88,17 @@ CREATE TABLE events_default PARTITION OF events DEFAULT;
 CREATE INDEX events_sequence ON events (sequence);
 CREATE INDEX events_merchant ON events (merchant_id, sequence);
 
+-- What a merchant has taken in a day or a month, for its limits: kept by every commit, as the totals are too many
+-- to be added up in each. From one hour since 1970 up to before another.
+CREATE TABLE volumes (
+    merchant_id uuid    NOT NULL,
+    currency    text    NOT NULL,
+    from_hour   bigint  NOT NULL,
+    to_hour     bigint  NOT NULL,
+    taken_minor numeric NOT NULL,
+    PRIMARY KEY (merchant_id, currency, from_hour, to_hour)
+) WITH (fillfactor = 50);
+
 CREATE TABLE audit (
     sequence    bigint PRIMARY KEY,
     merchant_id uuid,

@@ -425,7 +425,7 @@ impl<'a, B: Base> Txn<'a, B> {
         payment: &Payment,
     ) -> Result<(), StoreError> {
         let key = (merchant_id, TotalsKey::of(payment));
-        self.state.partners.count(merchant_id, before, payment);
+        self.state.partners.count((self.base, &mut self.rows), before, payment);
         if !self.state.totals.contains_key(&key) {
             let row = self.base.get(Table::Totals, &keys::totals(merchant_id, &key.1))?;
             let totals = row.map_or_else(|| Ok(Totals::default()), |row| decode(row.as_ref(), "totals"))?;

@@ -4,15 +4,18 @@
 use crate::batch::codec::decode;
 use crate::batch::job::Unit;
 use crate::batch::txn::{idempotency_key, message_key};
-use crate::batch::{Table, Window, WindowKey, keys};
+use crate::batch::work::read_due;
+use crate::batch::{Table, VolumeKey, Window, WindowKey, keys};
 use crate::commit::{Commit, IdempotencyStep};
 use crate::error::StoreError;
-use crate::jobs::{JobStep, Record, Work};
+use crate::jobs::{JobStep, LeaseWish, Record, Work};
 use crate::postgres::base::{Ground, payment_key};
 use std::collections::{HashMap, HashSet};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::command::Command;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId, PartnerId, RefundId};
+use tollgate_core::job::Lane;
+use tollgate_core::partner::period::Period;
 use tollgate_core::payment::Payment;
 use tollgate_core::totals::{TotalsKey, hour_of};
 
@@ -23,6 +26,7 @@ struct Wanted {
     idempotency: HashSet<WindowKey>,
     messages: HashSet<WindowKey>,
     balances_of: HashSet<MerchantId>,
+    volumes: HashSet<VolumeKey>,
     oldest_ms: Option<u64>,
 }
 
@@ -33,18 +37,37 @@ pub(super) async fn read_ahead(ground: &Ground<'_>, units: &[Unit]) -> Result<()
         match unit {
             Unit::Commit(commit) => first.of_commit(commit),
             Unit::Work(work) => first.of_work(work),
+            Unit::Lease(wish) => read_due_jobs(ground, wish).await?,
             // Few, and little of each.
-            Unit::Admin(_) | Unit::Upkeep(_) | Unit::Lease(_) => {}
+            Unit::Admin(_) | Unit::Upkeep(_) => {}
         }
     }
     first.read(ground).await?;
     let mut second = Wanted::default();
     for unit in units {
-        if let Unit::Commit(commit) = unit {
-            second.after_commit(ground, commit)?;
+        match unit {
+            Unit::Commit(commit) => second.after_commit(ground, commit)?,
+            Unit::Lease(wish) => second.after_due_jobs(ground, wish)?,
+            Unit::Admin(_) | Unit::Upkeep(_) | Unit::Work(_) => {}
         }
     }
     second.read(ground).await
+}
+
+/// Reads the jobs' times of the lanes that are wanted.
+async fn read_due_jobs(ground: &Ground<'_>, wish: &LeaseWish) -> Result<(), StoreError> {
+    let reads = wish.lanes.iter().map(|(lane, count)| async move {
+        let limit = i64::try_from(*count).unwrap_or(i64::MAX).clamp(1, 1_024) + 1;
+        let from = keys::due(wish.kind, *lane, 0, [0; 16]);
+        ground.load_page(Table::JobDue, &from, &lane_end(wish, *lane), limit).await
+    });
+    futures_util::future::try_join_all(reads).await?;
+    Ok(())
+}
+
+/// Behind all jobs of a lane.
+fn lane_end(wish: &LeaseWish, lane: Lane) -> [u8; 41] {
+    keys::due(wish.kind, lane, u64::MAX, [u8::MAX; 16])
 }
 
 impl Wanted {
@@ -55,14 +78,16 @@ impl Wanted {
     async fn read(self, ground: &Ground<'_>) -> Result<(), StoreError> {
         let now_ms = self.oldest_ms.unwrap_or(0);
         let rows = self.rows.into_iter().map(|(table, keys)| ground.load(table, keys));
-        let (rows, balances, idempotency, messages) = tokio::join!(
+        let (rows, balances, volumes, idempotency, messages) = tokio::join!(
             futures_util::future::try_join_all(rows),
             ground.load_balances(self.balances_of),
+            ground.load_volumes(self.volumes),
             ground.load_window(Window::Idempotency, self.idempotency, now_ms),
             ground.load_window(Window::Messages, self.messages, now_ms),
         );
         rows?;
         balances?;
+        volumes?;
         idempotency?;
         messages
     }
@@ -134,8 +159,28 @@ impl Wanted {
         if let Some(row) = ground.known(Table::MerchantPartners, &merchant_id.to_bytes()) {
             let id: PartnerId = decode(&row, "merchant's partner")?;
             self.want(Table::Partners, id.to_bytes());
+            if let Command::Create { terms, .. } | Command::Block { terms, .. } = command {
+                for period in [Period::day_of(commit.now_ms), Period::month_of(commit.now_ms)] {
+                    self.volumes.insert((merchant_id, terms.amount.currency, period));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The jobs that are due.
+    fn after_due_jobs(&mut self, ground: &Ground<'_>, wish: &LeaseWish) -> Result<(), StoreError> {
+        let mut failed = None;
+        for (lane, _) in &wish.lanes {
+            ground.paged(Table::JobDue, &lane_end(wish, *lane), |key, merchant| {
+                match read_due(key, merchant) {
+                    Ok((at_ms, id, merchant_id)) if at_ms <= wish.now_ms => self.job(merchant_id, id),
+                    Ok(_) => {}
+                    Err(error) => failed = Some(error),
+                }
+            });
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     fn of_work(&mut self, work: &Work) {

@@ -4,9 +4,9 @@
 //! (`lane`). So the deciding code is the embedded store's, and what it looks up is a map.
 
 use crate::batch::keys;
-use crate::batch::{Base, DAY_MS, MESSAGES_MS, Table, Window, WindowKey};
+use crate::batch::{Base, DAY_MS, MESSAGES_MS, Table, VolumeKey, Window, WindowKey};
 use crate::error::StoreError;
-use crate::postgres::changes::Changes;
+use crate::postgres::changes::{Changes, VolumeColumns};
 use crate::postgres::link::{Id, Link, Param, Query, big, column, natural};
 use crate::postgres::places::{Place, place};
 use std::cell::RefCell;
@@ -18,6 +18,7 @@ use tollgate_core::attempt::Attempt;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::ledger::Posting;
+use tollgate_core::partner::period::Period;
 use tollgate_core::payment::Payment;
 
 /// Rows a scan reads first; each further page is twice as long.
@@ -40,6 +41,24 @@ pub(super) struct Ground<'a> {
     windows: RefCell<HashMap<(Window, WindowKey), Option<(u64, Bytes)>>>,
     /// Merchants all of whose balances were read.
     balances_of: RefCell<HashSet<MerchantId>>,
+    volumes: RefCell<HashMap<VolumeKey, i128>>,
+    /// The last page of each range that was read.
+    pages: RefCell<HashMap<(Table, Vec<u8>), Arc<Page>>>,
+}
+
+/// Rows of a range in the order of their keys.
+struct Page {
+    /// Where they begin.
+    from: Vec<u8>,
+    rows: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How many were wanted.
+    limit: i64,
+}
+
+impl Page {
+    fn is_last(&self) -> bool {
+        big(u64::try_from(self.rows.len()).unwrap_or(0)) < self.limit
+    }
 }
 
 impl<'a> Ground<'a> {
@@ -51,6 +70,8 @@ impl<'a> Ground<'a> {
             rows: RefCell::default(),
             windows: RefCell::default(),
             balances_of: RefCell::default(),
+            volumes: RefCell::default(),
+            pages: RefCell::default(),
         }
     }
 
@@ -92,6 +113,54 @@ impl<'a> Ground<'a> {
         }
         self.balances_of.borrow_mut().extend(of);
         Ok(())
+    }
+
+    /// Reads what merchants have taken.
+    pub(super) async fn load_volumes(&self, of: HashSet<VolumeKey>) -> Result<(), StoreError> {
+        if of.is_empty() {
+            return Ok(());
+        }
+        let columns = VolumeColumns::of(of.iter());
+        let VolumeColumns { merchants, currencies, from, to } = &columns;
+        let query = Query::Fixed(include_str!("sql/volumes_get.sql"));
+        let found = self.link.query(query, &[merchants, currencies, from, to]).await?;
+        let mut volumes = self.volumes.borrow_mut();
+        volumes.extend(of.into_iter().map(|key| (key, 0)));
+        for row in &found {
+            let corrupt = || StoreError::Corrupt("volume");
+            let merchant: Id = column(row, 0, "volume")?;
+            let currency = column::<&str>(row, 1, "volume")?.parse().map_err(|_| corrupt())?;
+            let hour = |place| {
+                let hour: i64 = column(row, place, "volume")?;
+                u32::try_from(hour).map_err(|_| corrupt())
+            };
+            let period = Period { from_hour: hour(2)?, to_hour: hour(3)? };
+            let taken = column::<&str>(row, 4, "volume")?.parse().map_err(|_| corrupt())?;
+            volumes.insert((MerchantId::from_bytes(merchant.0), currency, period), taken);
+        }
+        Ok(())
+    }
+
+    /// Reads a page of a range.
+    pub(super) async fn load_page(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        limit: i64,
+    ) -> Result<(), StoreError> {
+        let rows = page(self.link, table, from, to, limit).await?;
+        let read = Page { from: from.to_vec(), rows, limit };
+        self.pages.borrow_mut().insert((table, to.to_vec()), Arc::new(read));
+        Ok(())
+    }
+
+    /// The rows of the last page that was read of a range.
+    pub(super) fn paged(&self, table: Table, to: &[u8], mut each: impl FnMut(&[u8], &[u8])) {
+        let read = self.pages.borrow().get(&(table, to.to_vec())).cloned();
+        for (key, row) in read.iter().flat_map(|read| &read.rows) {
+            each(key, row);
+        }
     }
 
     /// Reads rows of a window: the newest of each key.
@@ -251,6 +320,8 @@ impl Base for Ground<'_> {
     type Bytes = Bytes;
     type Batch = Changes;
 
+    const KEEPS_VOLUMES: bool = true;
+
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let named = (table, key.to_vec());
         if let Some(row) = self.rows.borrow().get(&named) {
@@ -274,21 +345,34 @@ impl Base for Ground<'_> {
         to: &[u8],
         mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        // Whoever takes a queue's rows one by one comes back again and again, each time a little further on.
+        let named = (table, to.to_vec());
         let (mut from, mut limit) = (from.to_vec(), PAGE);
         loop {
-            let rows = self.runtime.block_on(page(self.link, table, &from, to, limit))?;
-            for (key, row) in &rows {
+            let read = self.pages.borrow().get(&named).filter(|read| read.from <= from).cloned();
+            let read = match read {
+                Some(read) => read,
+                None => {
+                    self.runtime.block_on(self.load_page(table, &from, to, limit))?;
+                    let read = self.pages.borrow().get(&named).cloned();
+                    read.ok_or(StoreError::Corrupt("range"))?
+                }
+            };
+            for (key, row) in read.rows.iter().filter(|(key, _)| *key >= from) {
                 if each(key, row)?.is_break() {
                     return Ok(());
                 }
             }
-            let is_last = big(u64::try_from(rows.len()).unwrap_or(0)) < limit;
-            let Some((last, _)) = rows.into_iter().last().filter(|_| !is_last) else {
+            let Some((last, _)) = read.rows.last().filter(|_| !read.is_last()) else {
                 return Ok(());
             };
-            from = last;
-            from.push(0);
-            limit = (limit * 2).min(PAGE_MAX);
+            let next = [last.as_slice(), &[0]].concat();
+            from = from.max(next);
+            limit = (read.limit * 2).min(PAGE_MAX);
+            self.runtime.block_on(self.load_page(table, &from, to, limit))?;
         }
     }
 
@@ -310,6 +394,23 @@ impl Base for Ground<'_> {
         );
         let found = self.runtime.block_on(self.link.query_opt(query, &[&run.cast_signed(), &SILENCE_S]))?;
         Ok(found.is_some())
+    }
+
+    fn volume(&self, of: &VolumeKey) -> Result<Option<i128>, StoreError> {
+        let known = self.volumes.borrow().get(of).copied();
+        if known.is_some() {
+            return Ok(known);
+        }
+        self.runtime.block_on(self.load_volumes(HashSet::from([*of])))?;
+        Ok(self.volumes.borrow().get(of).copied())
+    }
+
+    fn volume_change(&self, batch: &Changes, of: &VolumeKey) -> i128 {
+        batch.volumes.get(of).copied().unwrap_or(0)
+    }
+
+    fn add_volume(&self, batch: &mut Changes, of: VolumeKey, change: i128) {
+        *batch.volumes.entry(of).or_default() += change;
     }
 
     fn put(&self, batch: &mut Changes, table: Table, key: &[u8], row: &[u8]) {

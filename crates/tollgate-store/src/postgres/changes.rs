@@ -2,13 +2,13 @@
 
 use crate::batch::codec::encode;
 use crate::batch::txn::user_digest;
-use crate::batch::{Table, Window, WindowKey};
+use crate::batch::{Table, VolumeKey, Window, WindowKey};
 use crate::error::StoreError;
 use crate::postgres::base::split;
 use crate::postgres::link::{Id, Link, Query, big, column, natural};
 use crate::postgres::places::{Place, place};
 use futures_util::future::{LocalBoxFuture, try_join_all};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::{AuditEntry, Head};
 use tollgate_core::event::EventRecord;
@@ -22,6 +22,8 @@ pub(super) struct Changes {
     /// The last word about each row; none: removed.
     rows: BTreeMap<Table, BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
     windows: BTreeMap<Window, BTreeMap<(WindowKey, u64), Vec<u8>>>,
+    /// By how much merchants have taken more.
+    pub(super) volumes: HashMap<VolumeKey, i128>,
     pub(super) payments: Payments,
     pub(super) attempts: Attempts,
     pub(super) postings: Postings,
@@ -250,6 +252,9 @@ impl Changes {
         if !self.postings.payment_id.is_empty() {
             writes.push(Box::pin(self.postings.write(link)));
         }
+        if !self.volumes.is_empty() {
+            writes.push(Box::pin(write_volumes(link, &self.volumes)));
+        }
         for (table, rows) in &self.rows {
             writes.push(Box::pin(write_rows(link, *table, rows)));
         }
@@ -344,6 +349,36 @@ async fn write_rows(
         link.execute(Query::Of(include_str!("sql/keyed_remove.sql"), name), &[&gone]).await?;
     }
     Ok(())
+}
+
+async fn write_volumes(link: &Link, volumes: &HashMap<VolumeKey, i128>) -> Result<(), StoreError> {
+    let columns = VolumeColumns::of(volumes.keys());
+    let changes: Vec<String> = volumes.values().map(ToString::to_string).collect();
+    let VolumeColumns { merchants, currencies, from, to } = &columns;
+    let query = Query::Fixed(include_str!("sql/volumes_add.sql"));
+    link.execute(query, &[merchants, currencies, from, to, &changes]).await?;
+    Ok(())
+}
+
+/// Keys of volumes, column by column.
+pub(super) struct VolumeColumns {
+    pub(super) merchants: Vec<Id>,
+    pub(super) currencies: Vec<String>,
+    pub(super) from: Vec<i64>,
+    pub(super) to: Vec<i64>,
+}
+
+impl VolumeColumns {
+    pub(super) fn of<'a>(keys: impl Iterator<Item = &'a VolumeKey>) -> Self {
+        let mut columns = Self { merchants: vec![], currencies: vec![], from: vec![], to: vec![] };
+        for (merchant_id, currency, period) in keys {
+            columns.merchants.push(Id(merchant_id.to_bytes()));
+            columns.currencies.push(currency.code().to_owned());
+            columns.from.push(i64::from(period.from_hour));
+            columns.to.push(i64::from(period.to_hour));
+        }
+        columns
+    }
 }
 
 async fn write_window(

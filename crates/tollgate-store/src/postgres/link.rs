@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 
@@ -40,6 +40,8 @@ impl Query {
 pub(super) struct Link {
     client: Client,
     statements: Mutex<HashMap<Query, Statement>>,
+    /// When it was last asked something.
+    asked: Mutex<Instant>,
 }
 
 impl Link {
@@ -54,12 +56,17 @@ impl Link {
                 tracing::debug!(error = %StoreError::from(error), "a connection to PostgreSQL has ended");
             }
         });
-        Ok(Self { client, statements: Mutex::new(HashMap::new()) })
+        Ok(Self { client, statements: Mutex::default(), asked: Mutex::new(Instant::now()) })
     }
 
     /// Whether nothing can be asked any more.
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+
+    /// How long nothing was asked.
+    pub(super) fn silence(&self) -> Duration {
+        self.asked.lock().elapsed()
     }
 
     /// Asks for nothing and waits for the answer.
@@ -95,6 +102,7 @@ impl Link {
     }
 
     async fn statement(&self, query: Query) -> Result<Statement, StoreError> {
+        *self.asked.lock() = Instant::now();
         if let Some(statement) = self.statements.lock().get(&query) {
             return Ok(statement.clone());
         }

@@ -29,7 +29,7 @@ const FILL: &str = "
     SELECT merchant_id, id, id, processor, 'open', deadline_ms IS NOT NULL, amount_minor, created_at_ms, record
     FROM payments;
     INSERT INTO events
-    SELECT merchant_id, id, 1, row_number() OVER (ORDER BY id), id, created_at_ms, 'payment.created', record
+    SELECT lpad(to_hex(amount_minor % 500 + 1), 32, '0')::uuid, id, 1, row_number() OVER (ORDER BY id), id, created_at_ms, 'payment.created', record
     FROM payments;
     INSERT INTO audit
     SELECT n, lpad(to_hex(n % 500), 32, '0')::uuid, decode(repeat('00', 200), 'hex')
@@ -99,14 +99,15 @@ async fn listed_queries_use_their_indexes() {
         let made = payments_query(mer, &filter);
         let (text, used) = plan(&link, made.text(), &made.params()).await;
         assert_eq!(used, [index], "{filter:?}\n{text}");
-        assert!(!text.contains("Sort"), "{text}");
+        assert!(!text.contains("Seq Scan on payments_202609"), "{text}");
         if filter.created_from_ms.is_some() {
             // A range of time is a range of ids: other months are not looked at.
             assert!(text.contains("payments_202609") && !text.contains("payments_202610"), "{text}");
         }
     }
 
-    let (merchant, one, later) = (Id(mer.to_bytes()), Id([1; 16]), 1_790_000_000_500_i64);
+    let (merchant, one, later) =
+        (Id(mer.to_bytes()), Id((u128::from(NOW_MS + 50_000) << 80).to_be_bytes()), 1_790_000_000_500_i64);
     let ids = vec![one];
     let key = [1_u8; 41];
     let (key, end) = (key.as_slice(), [1_u8, 255].as_slice());
@@ -128,6 +129,7 @@ async fn listed_queries_use_their_indexes() {
     for (statement, params, index) in others {
         let (text, used) = plan(&link, statement, params).await;
         assert_eq!(used, [index], "{statement}\n{text}");
+        assert!(!text.lines().any(|line| line.contains("Seq Scan") && line.contains("_202609")), "{text}");
     }
     link.run("DROP SCHEMA plans CASCADE").await.unwrap();
 }
