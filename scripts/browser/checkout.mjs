@@ -410,7 +410,7 @@ test("no scripts: a bank and a QR code", async () => {
 
 test("time that is over", async (context) => {
   const page = await context.newPage();
-  const { id, url } = await session({ expires_in: 5 });
+  const { id, url } = await session({ expires_in_s: 5 });
   await page.goto(url);
   await page.waitForTimeout(5_500);
   await page.click("button:has-text('Show a QR code')");

@@ -11,7 +11,9 @@ use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::server::Peer;
 use crate::state::AppState;
+use crate::tls::ClientCertificate;
 use crate::tokens::{Bearer, jws};
+use crate::versions::account::VersionedAccount;
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -25,6 +27,7 @@ use tollgate_core::actor::{Actor, Origin};
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::audit::By;
 use tollgate_core::base62;
+use tollgate_core::certificate::CertificateFingerprint;
 use tollgate_core::id::{ApiKeyId, MerchantId};
 use tollgate_core::merchant::{Merchant, Mode};
 use tollgate_core::network::Network;
@@ -160,6 +163,8 @@ pub struct Principal {
     pub permissions: Permissions,
     /// The key they hold, or the one behind their token.
     pub key: Option<Arc<ApiKey>>,
+    /// The version of the API that their account uses; none: they act for the platform.
+    pub(crate) account: Option<Arc<VersionedAccount>>,
     /// Whether they came with a token.
     pub by_token: bool,
 }
@@ -175,14 +180,15 @@ pub(crate) struct Entered {
 /// Finds out who sent a request, from an address if it is known.
 ///
 /// # Errors
-/// `unauthorized`; `address_not_allowed` for a right key from a wrong place; `too_many_failures` for somebody who has failed
+/// `unauthorized`; `certificate_mismatch` and `address_not_allowed` for a right key over a wrong connection; `too_many_failures` for somebody who has failed
 /// too often.
 pub(crate) async fn authenticate(
     state: &AppState,
     headers: &HeaderMap,
     address: Option<IpAddr>,
+    certificate: Option<ClientCertificate>,
 ) -> Result<Entered, Problem> {
-    let door = Door { state, address, now_ms: state.engine().now_ms() };
+    let door = Door { state, address, certificate, now_ms: state.engine().now_ms() };
     let mut sent = headers.get_all(AUTHORIZATION).iter();
     let credential =
         sent.next().filter(|_| sent.next().is_none()).and_then(|value| bearer(value.to_str().ok()?));
@@ -196,6 +202,7 @@ pub(crate) async fn authenticate(
 struct Door<'a> {
     state: &'a AppState,
     address: Option<IpAddr>,
+    certificate: Option<ClientCertificate>,
     now_ms: u64,
 }
 
@@ -208,7 +215,7 @@ impl Door<'_> {
 
     async fn find(&self, id: ApiKeyId) -> Result<Option<Arc<KnownKey>>, Problem> {
         let store = self.state.engine().store().as_ref();
-        Ok(self.state.auth().find(store, self.state.limits(), id).await?)
+        Ok(self.state.auth().find(store, self.state.limits(), self.state.versions(), id).await?)
     }
 
     async fn with_key(&self, key: Option<ParsedKey<'_>>) -> Result<Entered, Problem> {
@@ -243,6 +250,13 @@ impl Door<'_> {
         if !known.key.works_at(self.now_ms) {
             return Err(refused());
         }
+        // A token is as good as its key's secret: it is bound to the same certificates.
+        let is_shown = |own: &CertificateFingerprint| {
+            self.certificate.is_some_and(|ClientCertificate(shown)| shown == *own)
+        };
+        if !known.key.certificates.is_empty() && !known.key.certificates.iter().any(is_shown) {
+            return Err(Problem::new(&codes::CERTIFICATE_MISMATCH));
+        }
         // An address that nobody can tell is on no list.
         let is_listed = |own: &Network| self.address.is_some_and(|address| own.contains(address));
         if !known.key.networks.is_empty() && !known.key.networks.iter().any(is_listed) {
@@ -253,7 +267,11 @@ impl Door<'_> {
     }
 
     async fn with_token(&self, token: &str) -> Result<Entered, Problem> {
-        let bearer = match self.state.tokens().map(|tokens| tokens.check(token, self.now_ms)) {
+        let taken = match self.state.tokens() {
+            Some(tokens) => Some(tokens.admit(token, self.now_ms).await),
+            None => None,
+        };
+        let bearer = match taken {
             Some(Ok(bearer)) => bearer,
             taken => {
                 if let Some(Err(error)) = taken {
@@ -268,13 +286,15 @@ impl Door<'_> {
             Bearer::Key(id, permissions) => {
                 let known = self.find(id).await?.ok_or_else(refused)?;
                 self.let_in(&known)?;
-                let Principal { actor, owner, role, permissions: of_key, key, .. } = &*known.principal;
+                let Principal { actor, owner, role, permissions: of_key, key, account, .. } =
+                    &*known.principal;
                 let principal = Principal {
                     actor: actor.clone(),
                     owner: owner.clone(),
                     role: *role,
                     permissions: of_key.and(permissions),
                     key: key.clone(),
+                    account: account.clone(),
                     by_token: true,
                 };
                 return Ok(Entered { principal: Arc::new(principal), meters: known.meters.clone() });
@@ -282,15 +302,17 @@ impl Door<'_> {
             Bearer::Other { issuer, subject, owner, role } => (Actor::Token { issuer, subject }, owner, role),
         };
         let store = self.state.engine().store().as_ref();
-        let (owner, meters) = match owner {
-            KeyOwner::Platform => (Owner::Platform, None),
+        let (owner, meters, account) = match owner {
+            KeyOwner::Platform => (Owner::Platform, None, None),
             KeyOwner::Merchant(id) => {
                 let merchant = store.merchant(id).await?.ok_or_else(refused)?;
-                (Owner::Merchant(Arc::new(merchant)), self.state.limits().meters(store, id).await?)
+                let meters = self.state.limits().meters(store, id).await?;
+                let account = VersionedAccount::read(store, id, self.state.versions().of(id)).await?;
+                (Owner::Merchant(Arc::new(merchant)), meters, Some(Arc::new(account)))
             }
         };
         let permissions = role.permissions(owner.of_keys().reach());
-        let principal = Principal { actor, owner, role, permissions, key: None, by_token: true };
+        let principal = Principal { actor, owner, role, permissions, key: None, account, by_token: true };
         Ok(Entered { principal: Arc::new(principal), meters })
     }
 }

@@ -6,6 +6,8 @@
 use crate::auth::{Owner, Principal};
 use crate::guard::limits::{Meters, RateLimits};
 use crate::state::AppState;
+use crate::versions::Counts;
+use crate::versions::account::VersionedAccount;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -61,10 +63,11 @@ impl AuthCache {
     ///
     /// # Errors
     /// The store could not be read.
-    pub async fn find(
+    pub(crate) async fn find(
         &self,
         store: &dyn Store,
         limits: &RateLimits,
+        counts: &Counts,
         id: ApiKeyId,
     ) -> Result<Option<Arc<KnownKey>>, StoreError> {
         if let Some(known) = fresh(&self.known, id) {
@@ -74,7 +77,7 @@ impl AuthCache {
             return Ok(None);
         }
         let generation = self.generation.load(Ordering::Acquire);
-        let found = Self::read(store, limits, id).await?;
+        let found = Self::read(store, limits, counts, id).await?;
         match &found {
             Some(known) => self.keep(&self.known, generation, id, Arc::clone(known)),
             None => self.keep(&self.unknown, generation, id, ()),
@@ -90,6 +93,7 @@ impl AuthCache {
     async fn read(
         store: &dyn Store,
         limits: &RateLimits,
+        counts: &Counts,
         id: ApiKeyId,
     ) -> Result<Option<Arc<KnownKey>>, StoreError> {
         let Some(key) = store.api_key(id).await? else {
@@ -105,6 +109,10 @@ impl AuthCache {
                 None => return Ok(None),
             },
         };
+        let account = match key.owner {
+            KeyOwner::Merchant(id) => Some(Arc::new(VersionedAccount::read(store, id, counts.of(id)).await?)),
+            KeyOwner::Platform => None,
+        };
         let key = Arc::new(key);
         let principal = Principal {
             actor: Actor::ApiKey(id),
@@ -112,6 +120,7 @@ impl AuthCache {
             role: key.role,
             permissions: key.permissions(),
             key: Some(Arc::clone(&key)),
+            account,
             by_token: false,
         };
         let meters = match key.owner {
@@ -181,16 +190,20 @@ impl AuthCache {
     }
 }
 
-/// Tells the store once a minute when keys were used, and looks after the keys for tokens, for as long as the API lives.
+/// Tells the store once a minute when keys were used and what was called, and looks after the keys for tokens, for as long as the API lives.
 pub(crate) async fn upkeep(state: AppState) {
+    fetch_keys(&state).await;
     let state = state.downgrade();
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
         let Some(state) = state.upgrade() else {
             return;
         };
-        state.auth().store_uses(state.engine().store().as_ref()).await;
+        fetch_keys(&state).await;
+        let store = state.engine().store().as_ref();
         let now_ms = state.engine().now_ms();
+        state.auth().store_uses(store).await;
+        state.versions().store(store, now_ms).await;
         // It reads files.
         let looked_after = tokio::task::spawn_blocking(move || {
             if let Some(tokens) = state.tokens() {
@@ -200,6 +213,12 @@ pub(crate) async fn upkeep(state: AppState) {
         if let Err(error) = looked_after.await {
             tracing::error!(%error, "the keys for tokens could not be looked after");
         }
+    }
+}
+
+async fn fetch_keys(state: &AppState) {
+    if let Some(tokens) = state.tokens() {
+        tokens.fetch_due(state.engine().now_ms()).await;
     }
 }
 

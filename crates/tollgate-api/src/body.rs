@@ -93,11 +93,23 @@ fn too_large(bytes_max: usize) -> Problem {
 /// # Errors
 /// `unsupported_media_type`.
 pub fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    require(headers, &["application/json"])
+}
+
+/// Checks that a body is announced as a JSON merge patch (RFC 7396), or simply as JSON.
+///
+/// # Errors
+/// `unsupported_media_type`.
+pub fn require_patch(headers: &HeaderMap) -> Result<(), Problem> {
+    require(headers, &["application/merge-patch+json", "application/json"])
+}
+
+fn require(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem> {
     let announced = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
+        .is_some_and(|essence| types.iter().any(|known| essence.trim().eq_ignore_ascii_case(known)));
     if announced { Ok(()) } else { Err(Problem::new(&codes::UNSUPPORTED_MEDIA_TYPE).at("Content-Type")) }
 }
 
@@ -198,7 +210,7 @@ pub(crate) fn scrub(name: &str) -> String {
 }
 
 /// Whether JSON is nested at most `depth_max` levels deep. Looks at brackets outside of text only.
-fn is_depth_within(bytes: &[u8], depth_max: usize) -> bool {
+pub(crate) fn is_depth_within(bytes: &[u8], depth_max: usize) -> bool {
     let mut depth = 0_usize;
     let mut rest = bytes.iter();
     while let Some(byte) = rest.next() {

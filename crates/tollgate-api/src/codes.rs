@@ -33,10 +33,14 @@ codes! {
         "Send UTF-8 JSON, nested at most 32 levels deep.";
     INVALID_HEADER 400 "invalid_header" "A header is not valid"
         "`Idempotency-Key` is sent once and is 1 to 255 visible ASCII characters; `Tollgate-Timeout-Ms` is sent once and is from 100 to 600000.";
+    API_VERSION_UNKNOWN 400 "api_version_unknown" "There is no such version of the API"
+        "Send `Tollgate-Version` once, with a version that `GET /api/v1/api_versions` names, or not at all.";
     WEBHOOK_MALFORMED 400 "webhook_malformed" "The webhook is not understood"
         "The signature holds, but the message is not one of this processor.";
     UNAUTHORIZED 401 "unauthorized" "The API key is missing or not valid"
         "Send `Authorization: Bearer <key>` with a key, or a token, that is neither revoked nor expired.";
+    CERTIFICATE_MISMATCH 401 "certificate_mismatch" "The key is bound to another client certificate"
+        "Connect with the client certificate whose fingerprint the key names.";
     WEBHOOK_SIGNATURE_INVALID 401 "webhook_signature_invalid" "The webhook's signature does not hold"
         "Check that the processor signs with the secret that is configured here.";
     CAPTURE_FAILED 402 "capture_failed" "The processor did not capture the payment"
@@ -93,8 +97,16 @@ codes! {
         "It was revoked, has expired or was rotated. Use another, or make a new one.";
     TOO_MANY_API_KEYS 409 "too_many_api_keys" "There are as many API keys as there may be"
         "Use the keys there are; rotate instead of making new ones.";
+    SUBJECT_BUSY 409 "subject_busy" "The person's data is needed still"
+        "`detail` names the payment and why. Repeat the request when it has ended.";
+    NO_VAULT_KEY 409 "no_vault_key" "This gateway's vault keeps nothing"
+        "Credentials need a vault with a master key: `[vault] master_key`.";
     TOO_MANY_ENDPOINTS 409 "too_many_endpoints" "The account has as many webhook endpoints as it may have"
         "Delete one first; an account may have 50.";
+    API_VERSION_GONE 410 "api_version_gone" "This version of the API is no longer served"
+        "Send `Tollgate-Version` with a version that is, or pin your account to one with `PUT /api/v1/api_version`.";
+    VERSION_CHANGED 412 "version_changed" "It is at another version than the one you named"
+        "Somebody changed it meanwhile. Read it again, and send `If-Match` with the version it has now.";
     PAYLOAD_TOO_LARGE 413 "payload_too_large" "The body is too large"
         "Most bodies may have 64 KiB.";
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported_media_type" "The body is not announced as JSON"
@@ -161,6 +173,8 @@ codes! {
         "Nothing was done. Repeat the request after `Retry-After` seconds; `RateLimit` tells what is left.";
     TOO_MANY_FAILURES 429 "too_many_failures" "There were too many requests with a wrong key"
         "Wait `Retry-After` seconds, and send a right key.";
+    HEADERS_TOO_LARGE 431 "headers_too_large" "The request has too many headers"
+        "Send at most 64.";
     CARD_UNREADABLE 500 "card_unreadable" "The card cannot be decrypted"
         "Quote `request_id` to support; the vault's audit has the cause.";
     INTERNAL 500 "internal_error" "Something went wrong on our side"

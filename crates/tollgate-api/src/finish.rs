@@ -7,6 +7,7 @@ use crate::codes;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::state::AppState;
+use crate::versions::layer::ProblemShape;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -71,7 +72,10 @@ pub(crate) async fn plainly(request: Request, next: Next) -> Response {
 }
 
 fn write_problem(response: &mut Response, problem: &Problem, id: RequestId, method: &Method) {
-    let body = problem.to_json(Some(id.as_str()));
+    let mut body = problem.to_json(Some(id.as_str()));
+    if let Some(shape) = response.extensions_mut().remove::<ProblemShape>() {
+        body = shape.apply(body);
+    }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(crate::problem::MEDIA_TYPE));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));

@@ -399,7 +399,7 @@ pub(crate) struct CheckoutBody<'a> {
     pub(crate) mandate: Option<MandateBody<'a>>,
     #[serde(borrow)]
     pub(crate) metadata: Option<Pairs<'a>>,
-    pub(crate) expires_in: Option<Whole<u32>>,
+    pub(crate) expires_in_s: Option<Whole<u32>>,
 }
 
 /// `POST /vault/cards`: a card from the customer's browser.

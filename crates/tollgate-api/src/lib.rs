@@ -19,13 +19,16 @@ pub mod openapi;
 pub mod partners;
 pub mod passkeys;
 pub mod problem;
+pub mod readers;
 pub mod render;
 pub mod request_id;
+pub mod security_headers;
 pub mod server;
 pub mod state;
 pub mod telemetry;
 pub mod tls;
 pub mod tokens;
+pub mod versions;
 
 mod client;
 mod input;
@@ -44,19 +47,21 @@ pub use guard::limits::RateLimitOptions;
 pub use guard::rate::Rate;
 pub use load::{LimiterOptions, Load};
 pub use routes::batch::BatchOptions;
+pub use routes::data_subjects::{export_page, forgotten_json};
+pub use security_headers::SecurityHeaders;
 pub use server::{ServerOptions, serve};
 pub use state::{ApiOptions, AppState, Lifecycle};
 pub use views::webhook_endpoints::payloads as webhook_payloads;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use routes::{
-    analytics, api_keys, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
-    checkout_page, come_back, confirmations, create, demo, docs, emi, events, fraud, hand_over, health, list,
-    mandate, metrics, openapi as openapi_route, partners as partner_routes, passkeys as passkey_routes,
-    payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing,
-    tokens as token_routes, webhook_endpoints, webhooks,
+    analytics, api_keys, api_versions, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions,
+    checkout, checkout_page, come_back, confirmations, create, data_subjects, demo, docs, emi, events, fraud,
+    hand_over, health, jobs, list, mandate, metrics, openapi as openapi_route, partners as partner_routes,
+    passkeys as passkey_routes, payment, payment_methods, payment_qr, processor_accounts, qr_codes,
+    rate_limits, recent, refunds, routing, statistics, tokens as token_routes, webhook_endpoints, webhooks,
 };
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -121,18 +126,48 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/qr_codes", post(qr_codes::make_qr_code))
         .route("/api/v1/analytics/payments", get(analytics::payment_analytics))
         .route("/api/v1/audit", get(audit::list_audit))
+        .route("/api/v1/jobs", get(jobs::list_jobs))
+        .route("/api/v1/jobs/{id}", get(jobs::get_job))
+        .route("/api/v1/jobs/{id}/cancel", post(jobs::cancel_job))
+        .route("/api/v1/partners/{id}/export", get(partner_routes::export::export_partner))
+        .route("/api/v1/partners/{id}/jobs", get(jobs::list_partner_jobs))
+        .route("/api/v1/partners/{id}/jobs/{job}/cancel", post(jobs::cancel_partner_job))
+        .route("/api/v1/data_subjects/export", post(data_subjects::export_subject))
+        .route("/api/v1/data_subjects/erase", post(data_subjects::erase_subject))
         .route("/api/v1/partners", post(partner_routes::create_partner).get(partner_routes::list_partners))
         .route("/api/v1/partners/import", post(partner_routes::import_partners))
-        .route("/api/v1/partners/{id}", get(partner_routes::get_partner))
+        .route(
+            "/api/v1/partners/{id}",
+            get(partner_routes::get_partner).patch(partner_routes::profile::change_partner),
+        )
+        .route(
+            "/api/v1/partner",
+            get(partner_routes::profile::get_own_partner).patch(partner_routes::profile::change_own_partner),
+        )
+        .route("/api/v1/partners/{id}/processors", get(processor_accounts::list_accounts))
+        .route(
+            "/api/v1/partners/{id}/processors/{processor}",
+            put(processor_accounts::put_account).delete(processor_accounts::end_account),
+        )
+        .route("/api/v1/partner/statistics", get(statistics::get_own_statistics))
+        .route("/api/v1/partner/processors", get(processor_accounts::list_own))
+        .route(
+            "/api/v1/partner/processors/{processor}",
+            put(processor_accounts::put_own).delete(processor_accounts::end_own),
+        )
         .route("/api/v1/partners/{id}/suspend", post(partner_routes::suspend_partner))
         .route("/api/v1/partners/{id}/resume", post(partner_routes::resume_partner))
         .route("/api/v1/partners/{id}/offboard", post(partner_routes::offboard_partner))
-        .route("/api/v1/partners/{id}/statistics", get(partner_routes::get_statistics))
+        .route("/api/v1/partners/{id}/statistics", get(statistics::get_statistics))
         .route("/api/v1/events", get(events::list_events))
         .route("/api/v1/checkout/sessions", post(checkout::create_session))
         .route("/api/v1/checkout/sessions/{id}", get(checkout::get_session))
         .route("/api/v1/balance", get(balance::get_balance))
         .route("/api/v1/api_keys", post(api_keys::create_key).get(api_keys::list_keys))
+        .route("/api/v1/api_version", get(api_versions::get_version).put(api_versions::put_version))
+        .route("/api/v1/api_version/usage", get(api_versions::get_usage))
+        .route("/api/v1/api_versions", get(api_versions::list_versions))
+        .route("/api/v1/platform/api_versions", get(api_versions::get_report))
         .route("/api/v1/tokens", post(token_routes::create_token))
         .route("/.well-known/jwks.json", get(token_routes::get_jwks))
         .route(
@@ -169,6 +204,7 @@ pub fn app(state: AppState) -> Router {
         .route("/api/v1/webhook_deliveries/{id}", get(webhook_endpoints::deliveries::get_delivery))
         .route("/api/v1/webhook_deliveries/{id}/retry", post(webhook_endpoints::deliveries::retry_delivery))
         .route("/api/v1/webhooks/{processor}", post(webhooks::receive_webhook))
+        .route("/api/v1/webhooks/{processor}/{merchant}", post(webhooks::receive_own_webhook))
         .route("/health", get(health::health))
         .route("/health/detailed", get(health::health_detailed))
         .route("/ready", get(health::ready))

@@ -4,18 +4,21 @@
 
 use crate::codes;
 use crate::guard::table::{Demand, ENDPOINTS};
-use crate::problem::ProblemBody;
+use crate::problem::{ProblemBody, VersionProblems};
 use crate::routes::{
-    analytics, api_keys, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions, checkout,
-    confirmations, create, docs, emi, events, fraud, health, list, mandate, metrics, openapi, partners,
-    passkeys, payment, payment_methods, payment_qr, qr_codes, rate_limits, recent, refunds, routing, tokens,
-    webhook_endpoints, webhooks,
+    analytics, api_keys, api_versions, audit, balance, banks, batch, bnpl, cancel, capture, card_sessions,
+    checkout, confirmations, create, data_subjects, docs, emi, events, fraud, health, jobs, list, mandate,
+    metrics, openapi, partners, passkeys, payment, payment_methods, payment_qr, processor_accounts, qr_codes,
+    rate_limits, recent, refunds, routing, statistics, tokens, webhook_endpoints, webhooks,
 };
+use crate::versions::VersionId;
 use std::fmt::Write as _;
-use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::openapi::{OpenApi as Document, RefOr, Required};
+use utoipa::{IntoResponses, Modify, OpenApi};
 
 /// Everything this API can do.
 #[derive(Debug, OpenApi)]
@@ -52,15 +55,38 @@ use utoipa::{Modify, OpenApi};
         confirmations::confirmation_options,
         analytics::payment_analytics,
         audit::list_audit,
+        jobs::list_jobs,
+        jobs::get_job,
+        jobs::cancel_job,
+        jobs::list_partner_jobs,
+        jobs::cancel_partner_job,
+        data_subjects::export_subject,
+        data_subjects::erase_subject,
         partners::create_partner,
         partners::list_partners,
         partners::get_partner,
         partners::import_partners,
+        partners::export::export_partner,
+        partners::profile::change_partner,
+        partners::profile::get_own_partner,
+        partners::profile::change_own_partner,
+        processor_accounts::list_accounts,
+        processor_accounts::put_account,
+        processor_accounts::end_account,
+        processor_accounts::list_own,
+        processor_accounts::put_own,
+        processor_accounts::end_own,
         partners::suspend_partner,
         partners::resume_partner,
         partners::offboard_partner,
-        partners::get_statistics,
+        statistics::get_statistics,
+        statistics::get_own_statistics,
         balance::get_balance,
+        api_versions::get_version,
+        api_versions::put_version,
+        api_versions::get_usage,
+        api_versions::list_versions,
+        api_versions::get_report,
         tokens::create_token,
         tokens::get_jwks,
         rate_limits::get_limits,
@@ -103,6 +129,7 @@ use utoipa::{Modify, OpenApi};
         webhook_endpoints::deliveries::get_delivery,
         webhook_endpoints::deliveries::retry_delivery,
         webhooks::receive_webhook,
+        webhooks::receive_own_webhook,
         health::health,
         health::health_detailed,
         health::ready,
@@ -126,6 +153,7 @@ use utoipa::{Modify, OpenApi};
         (name = "Webhooks", description = "What processors tell"),
         (name = "Platform", description = "For those who run the gateway"),
         (name = "Access", description = "Who may do what"),
+        (name = "Versions", description = "How the API changes, and what your account uses of it"),
         (name = "Partners", description = "For the platform: looking after partners"),
         (name = "Operation", description = "Running the service")
     ),
@@ -168,8 +196,27 @@ fn demand_permissions(document: &mut Document) {
         if let Some(operation) = operation {
             let extension = ExtensionsBuilder::new().add("x-permission", permission.name()).build();
             operation.extensions.get_or_insert_default().merge(extension);
+            operation.parameters.get_or_insert_default().push(RefOr::T(version_header()));
+            for (status, refusal) in VersionProblems::responses() {
+                operation.responses.responses.entry(status).or_insert(refusal);
+            }
         }
     }
+}
+
+/// `Tollgate-Version`. Only the newest is documented: the document describes the shapes of that one.
+fn version_header() -> Parameter {
+    let newest = VersionId::NEWEST.version().date;
+    ParameterBuilder::new()
+        .name("Tollgate-Version")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The version of the API that this call has, instead of the one that your account is pinned to. This document \
+             describes the newest; `GET /api/v1/api_versions` names the others and what they changed.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some([newest])).build()))
+        .build()
 }
 
 /// The document.
@@ -187,7 +234,8 @@ fn introduction() -> String {
          **Every reply** carries `X-Request-Id`; a W3C `traceparent` sets it. **Idempotency:** send `Idempotency-Key` with \
          whatever changes something. The same key with the same request gets the first reply, to the byte, with \
          `Idempotent-Replayed: true`; with another request 422; while the first is under way 409. Unknown fields and \
-         parameters are refused.\n\n\
+         parameters are refused. **Versions:** your account is pinned to the newest version at its first call; `Tollgate-Version` \
+         asks for another, and every reply says which it has. This document describes the newest.\n\n\
          | code | status | meaning | what to do |\n|---|---|---|---|\n",
     );
     for code in codes::ALL {
@@ -240,6 +288,7 @@ mod tests {
             "/openapi.json",
             "/docs",
             "/.well-known/jwks.json",
+            "/api/v1/api_versions",
         ];
         for (path, item) in json["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {

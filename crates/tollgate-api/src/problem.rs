@@ -247,6 +247,11 @@ impl From<EngineError> for Problem {
                 .because("the fraud check wants this customer to confirm it with a passkey"),
             EngineError::PolicyUnreadable => Self::new(&codes::INTERNAL),
             EngineError::UnknownProcessor => Self::new(&codes::NOT_FOUND),
+            EngineError::AccountUnavailable => Self::new(&codes::VAULT_UNAVAILABLE).retry_after_s(1),
+            EngineError::TooManyEnds => Self::new(&codes::CONFLICT)
+                .because("the account was ended and taken up again as often as it may be"),
+            EngineError::NoVaultKey => Self::new(&codes::NO_VAULT_KEY),
+            EngineError::Credentials(error) => Self::field("/credentials", error.to_string()),
             EngineError::WebhookSignature => Self::new(&codes::WEBHOOK_SIGNATURE_INVALID),
             EngineError::WebhookMalformed => Self::new(&codes::WEBHOOK_MALFORMED),
             EngineError::ProcessorsClosed { retry_after_ms } => Self::new(&codes::PROCESSORS_CLOSED)
@@ -322,6 +327,8 @@ documented_problems! {
     ChangeProblems [400, 401, 402, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503];
     /// Of beginning a refund.
     RefundProblems [400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503];
+    /// Of every call that has a version.
+    VersionProblems [400, 410];
     /// Of a processor's webhook.
     WebhookProblems [400, 401, 404, 408, 413, 429, 500, 503];
     /// Of changing something that is no payment.

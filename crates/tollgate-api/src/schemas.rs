@@ -49,7 +49,9 @@ pub(crate) mod access;
 pub(crate) mod batch;
 pub(crate) mod fraud;
 pub(crate) mod methods;
+pub(crate) mod partners;
 pub(crate) mod routing;
+pub(crate) mod versions;
 pub(crate) mod webhook_endpoints;
 
 fn one_of_names(description: &str, names: impl IntoIterator<Item = String>) -> Schema {
@@ -243,7 +245,7 @@ pub(crate) struct NewCheckoutSchema {
     metadata: Option<MetadataSchema>,
     /// How long a payment can be begun, in seconds; an hour if not given.
     #[schema(minimum = 5, maximum = 82800, example = 3600)]
-    expires_in: Option<u32>,
+    expires_in_s: Option<u32>,
 }
 
 schema_type!(

@@ -7,10 +7,14 @@
 //! | sends its body slowly | the handler's body timeout ([`crate::body`]) |
 //! | reads its reply slowly, or idles | `idle_timeout` without a request; streams of events may go on |
 //! | opens very many connections | `connections_max`; more wait in the kernel's queue |
-//! | sends huge heads | `head_bytes_max` and `headers_max` |
+//! | sends huge heads | `head_bytes_max` and `headers_max`, over HTTP/2 as over HTTP/1.1 |
+//!
+//! Every reply that leaves carries the server's [`SecurityHeaders`].
 
 use axum::Router;
-use http::Request;
+use axum::response::Response;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -27,9 +31,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
+use crate::codes;
+use crate::finish::REQUEST_ID_HEADER;
 use crate::load::{Load, Watched};
+use crate::problem::{MEDIA_TYPE, Problem};
+use crate::request_id::RequestId;
+use crate::security_headers::SecurityHeaders;
 use crate::state::Lifecycle;
-use crate::tls::Tls;
+use crate::tls::{ClientCertificate, Tls};
 
 /// The bounds of the server loop.
 #[derive(Debug, Clone)]
@@ -55,6 +64,8 @@ pub struct ServerOptions {
     pub load: Load,
     /// What the server proves itself with; none: it speaks plainly, behind something that does.
     pub tls: Option<Arc<Tls>>,
+    /// What every reply carries.
+    pub security_headers: SecurityHeaders,
 }
 
 impl Default for ServerOptions {
@@ -70,6 +81,7 @@ impl Default for ServerOptions {
             lifecycle: Lifecycle::default(),
             load: Load::default(),
             tls: None,
+            security_headers: SecurityHeaders::default(),
         }
     }
 }
@@ -117,6 +129,8 @@ pub async fn serve(
                     stopping: stopping.clone(),
                     load: options.load.clone(),
                     tls: options.tls.clone(),
+                    headers_max: options.headers_max,
+                    security_headers: options.security_headers.clone(),
                     head_timeout: options.head_timeout,
                     idle_timeout: options.idle_timeout,
                 };
@@ -173,6 +187,8 @@ struct Connection {
     stopping: watch::Receiver<bool>,
     load: Load,
     tls: Option<Arc<Tls>>,
+    headers_max: usize,
+    security_headers: SecurityHeaders,
     head_timeout: Duration,
     idle_timeout: Duration,
 }
@@ -213,31 +229,49 @@ impl Connection {
             tracing::debug!(%error, "TCP_NODELAY");
         }
         let Some(tls) = self.tls.take() else {
-            return self.speak(stream, peer).await;
+            return self.speak(stream, peer, None).await;
         };
         match tokio::time::timeout(self.head_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream, peer).await,
+            Ok(Ok(stream)) => {
+                let shown = ClientCertificate::of(&stream);
+                self.speak(stream, peer, shown).await;
+            }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn speak(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+    async fn speak(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        certificate: Option<ClientCertificate>,
+    ) {
         let activity = Activity::default();
         let inner = TowerToHyperService::new(self.app);
         let counted = activity.clone();
         let load = self.load;
+        let (headers_max, security_headers) = (self.headers_max, self.security_headers);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let under_way = counted.hold();
             request.extensions_mut().insert(counted.clone());
             request.extensions_mut().insert(peer);
+            if let Some(certificate) = certificate {
+                request.extensions_mut().insert(certificate);
+            }
             // Before the router: a refusal costs next to nothing.
-            let reply = load.admit(&request).map(|admitted| {
+            let admitted = if request.headers().len() > headers_max {
+                Err(Box::new(too_many_headers(&request)))
+            } else {
+                load.admit(&request)
+            };
+            let reply = admitted.map(|admitted| {
                 let request = request.map(|body| Watched::new(body, &load));
                 (inner.call(request), admitted)
             });
+            let security_headers = security_headers.clone();
             async move {
-                let reply = match reply {
+                let mut reply = match reply {
                     Ok((reply, admitted)) => {
                         let reply = reply.await;
                         drop(admitted);
@@ -245,6 +279,9 @@ impl Connection {
                     }
                     Err(refusal) => Ok(*refusal),
                 };
+                if let Ok(reply) = &mut reply {
+                    security_headers.write(reply.headers_mut());
+                }
                 drop(under_way);
                 reply
             }
@@ -278,6 +315,20 @@ impl Connection {
             }
         }
     }
+}
+
+/// The refusal of a request with more headers than there may be. HTTP/2 bounds their bytes alone; HTTP/1.1 has
+/// refused it before.
+fn too_many_headers<B>(request: &Request<B>) -> Response {
+    let id = RequestId::of(request.headers());
+    let body = Problem::new(&codes::HEADERS_TOO_LARGE).to_json(Some(id.as_str()));
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    headers.insert(REQUEST_ID_HEADER, id.to_header());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 #[cfg(test)]

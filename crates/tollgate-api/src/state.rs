@@ -11,6 +11,7 @@ use crate::routes::batch::{BatchOptions, Places};
 use crate::routes::health::ProbeCache;
 use crate::telemetry::HttpMetrics;
 use crate::tokens::Tokens;
+use crate::versions::Counts;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
@@ -130,6 +131,7 @@ struct Inner {
     engine: Arc<Engine>,
     auth: AuthCache,
     limits: RateLimits,
+    versions: Counts,
     lockout: Lockout,
     lifecycle: Lifecycle,
     prometheus: PrometheusHandle,
@@ -165,6 +167,7 @@ impl AppState {
             engine,
             auth: AuthCache::default(),
             limits: RateLimits::new(options.rate_limits),
+            versions: Counts::new(),
             lockout: Lockout::new(options.lockout),
             lifecycle,
             prometheus,
@@ -185,7 +188,9 @@ impl AppState {
 
     /// Writes down what is kept in memory until the next occasion. Call it when nothing is under way any more.
     pub async fn finish(&self) {
-        self.0.auth.store_uses(self.0.engine.store().as_ref()).await;
+        let store = self.0.engine.store().as_ref();
+        self.0.auth.store_uses(store).await;
+        self.0.versions.store(store, self.0.engine.now_ms()).await;
     }
 
     pub(crate) fn downgrade(&self) -> WeakState {
@@ -207,6 +212,11 @@ impl AppState {
     /// How often callers may call.
     pub(crate) fn limits(&self) -> &RateLimits {
         &self.0.limits
+    }
+
+    /// Counts which versions are called.
+    pub(crate) fn versions(&self) -> &Counts {
+        &self.0.versions
     }
 
     /// Issues and checks tokens.

@@ -54,8 +54,8 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// Statuses that have a counter of their own; all others share one.
-const STATUSES: [u16; 20] =
-    [200, 201, 202, 204, 304, 400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503, 0];
+const STATUSES: [u16; 21] =
+    [200, 201, 202, 204, 304, 400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429, 500, 503, 0];
 
 /// The handles of one route and method.
 #[derive(Debug)]

@@ -3,6 +3,8 @@
 mod checkout;
 mod methods;
 mod passkeys;
+mod security;
+mod versions;
 
 use super::*;
 use axum::body::Body;
@@ -38,6 +40,10 @@ async fn api() -> Api {
 }
 
 async fn api_with(processors: Vec<Processor>) -> Api {
+    api_at(processors, Clock::System).await
+}
+
+async fn api_at(processors: Vec<Processor>, clock: Clock) -> Api {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 1)).unwrap());
     let merchant = Merchant {
@@ -63,7 +69,7 @@ async fn api_with(processors: Vec<Processor>) -> Api {
         vault: Arc::new(MemoryVault::new(20, 60_000)),
         desk: None,
         processors: Processors::new(processors),
-        clock: Clock::System,
+        clock,
         public_url: "https://pay.example".to_owned(),
         connect_timeout: Duration::from_secs(1),
         flows_max: 10,

@@ -6,6 +6,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tollgate_core::certificate::CertificateFingerprint;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -26,6 +28,8 @@ pub struct TlsOptions {
     pub key: PathBuf,
     /// The authorities that clients' certificates must come from; none: clients need none.
     pub client_authority: Option<PathBuf>,
+    /// Whether clients may come without a certificate all the same; keys that are bound to one are then good for nothing.
+    pub client_optional: bool,
 }
 
 /// Certificates that cannot be used.
@@ -101,6 +105,22 @@ impl Tls {
     }
 }
 
+/// The certificate that a client has shown: the SHA-256 of its bytes. Requests over its connection carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClientCertificate(pub(crate) CertificateFingerprint);
+
+impl ClientCertificate {
+    fn new(certificate: &CertificateDer<'_>) -> Self {
+        Self(CertificateFingerprint::new(Sha256::digest(certificate).into()))
+    }
+
+    /// What the client at the other end has shown, if anything.
+    pub(crate) fn of(stream: &TlsStream<TcpStream>) -> Option<Self> {
+        let (_, session) = stream.get_ref();
+        session.peer_certificates()?.first().map(Self::new)
+    }
+}
+
 impl TlsOptions {
     fn files(&self) -> impl Iterator<Item = &PathBuf> {
         [&self.certificate, &self.key].into_iter().chain(&self.client_authority)
@@ -126,6 +146,7 @@ impl TlsOptions {
                     roots.add(authority).map_err(unfit)?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier = if self.client_optional { verifier.allow_unauthenticated() } else { verifier };
                 builder.with_client_cert_verifier(verifier.build().map_err(unfit)?)
             }
         };
@@ -135,7 +156,7 @@ impl TlsOptions {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |why: String| TlsError::File(path.to_owned(), why);
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -148,4 +169,4 @@ fn unfit(error: impl ToString) -> TlsError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,6 +9,7 @@ mod aes_cbc;
 mod answer;
 pub mod capability;
 pub mod ccavenue;
+pub mod credentials;
 pub mod custom;
 mod digest;
 mod form;

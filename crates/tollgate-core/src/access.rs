@@ -115,6 +115,8 @@ pub enum Permission {
     LimitsRead,
     /// Change rate limits.
     LimitsManage,
+    /// Change the version of the API that an account uses.
+    VersionsManage,
 }
 
 /// One row of the matrix.
@@ -230,6 +232,13 @@ pub const MATRIX: &[Rule] = &[
     ),
     rule(Permission::LimitsRead, "limits.read", "p", "ODSRA", "See rate limits"),
     rule(Permission::LimitsManage, "limits.manage", "p", "OD", "Change rate limits"),
+    rule(
+        Permission::VersionsManage,
+        "versions.manage",
+        "a",
+        "OD",
+        "Change the version of the API that the account uses",
+    ),
 ];
 
 impl Permission {

@@ -1,6 +1,7 @@
 //! API keys: whose they are, what they may do, from where and for how long.
 
 use crate::access::{Permission, Permissions, Reach, Role};
+use crate::certificate::CertificateFingerprint;
 use crate::id::{ApiKeyId, MerchantId};
 use crate::network::Network;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,9 @@ pub const NAME_LENGTH_MAX: usize = 100;
 /// Most networks of a key.
 pub const NETWORKS_MAX: usize = 32;
 
+/// Most client certificates of a key.
+pub const CERTIFICATES_MAX: usize = 8;
+
 /// An API key: its secret is known to its holder alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
@@ -69,6 +73,8 @@ pub struct ApiKey {
     pub scopes: Option<Vec<Permission>>,
     /// From where it may be used; empty: from anywhere.
     pub networks: Vec<Network>,
+    /// Over connections of which clients' certificates it may be used; empty: over any.
+    pub certificates: Vec<CertificateFingerprint>,
     /// When it was made.
     pub created_at_ms: u64,
     /// From when on it no longer works.
@@ -96,6 +102,7 @@ impl ApiKey {
             role: Role::Owner,
             scopes: None,
             networks: Vec::new(),
+            certificates: Vec::new(),
             created_at_ms,
             expires_at_ms: None,
             revoked_at_ms: None,
@@ -142,6 +149,8 @@ pub struct Means<'a> {
     pub expires_at_ms: Option<u64>,
     /// From where; empty: from anywhere.
     pub networks: &'a [Network],
+    /// With which certificates; empty: with any.
+    pub certificates: &'a [CertificateFingerprint],
 }
 
 /// A key that its maker may not make.
@@ -156,6 +165,9 @@ pub enum TooStrong {
     /// It could be used from where its maker's cannot.
     #[error("the key could be used from networks that yours cannot be used from")]
     Networks,
+    /// It could be used with certificates that its maker's cannot.
+    #[error("the key could be used with client certificates that yours cannot be used with")]
+    Certificates,
 }
 
 impl Means<'_> {
@@ -175,6 +187,11 @@ impl Means<'_> {
         let within = |network: &Network| self.networks.iter().any(|own| own.covers(network));
         if !self.networks.is_empty() && (key.networks.is_empty() || !key.networks.iter().all(within)) {
             return Err(TooStrong::Networks);
+        }
+        let own = |certificate: &CertificateFingerprint| self.certificates.contains(certificate);
+        if !self.certificates.is_empty() && (key.certificates.is_empty() || !key.certificates.iter().all(own))
+        {
+            return Err(TooStrong::Certificates);
         }
         Ok(())
     }
@@ -228,6 +245,7 @@ mod tests {
             permissions: Role::Developer.permissions(Reach::Account),
             expires_at_ms: Some(100),
             networks: &networks,
+            certificates: &[],
         };
         let right = ApiKey {
             role: Role::Developer,
@@ -248,5 +266,13 @@ mod tests {
             let wrong = ApiKey { networks, ..right.clone() };
             assert_eq!(means.allow(&wrong), Err(TooStrong::Networks));
         }
+        let (ours, theirs) = (CertificateFingerprint::new([1; 32]), CertificateFingerprint::new([2; 32]));
+        let bound = Means { certificates: &[ours], ..means };
+        for certificates in [vec![], vec![theirs], vec![ours, theirs]] {
+            let wrong = ApiKey { certificates, ..right.clone() };
+            assert_eq!(bound.allow(&wrong), Err(TooStrong::Certificates));
+            assert_eq!(means.allow(&wrong), Ok(()), "whoever is not bound may bind");
+        }
+        assert_eq!(bound.allow(&ApiKey { certificates: vec![ours], ..right }), Ok(()));
     }
 }

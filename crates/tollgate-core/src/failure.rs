@@ -38,6 +38,8 @@ pub enum FailureCode {
     FraudDetected,
     /// The card vault could not be reached; nothing was sent to a processor.
     VaultUnavailable,
+    /// The processor says the partner's own account there is wrong, or may not do this.
+    AccountRejected,
 }
 
 impl FailureCode {
@@ -61,6 +63,7 @@ impl FailureCode {
             Self::NoProcessor => "no_processor",
             Self::FraudDetected => "FRAUD_DETECTED",
             Self::VaultUnavailable => "vault_unavailable",
+            Self::AccountRejected => "account_rejected",
         }
     }
 
@@ -78,7 +81,9 @@ impl FailureCode {
             | Self::LimitExceeded
             | Self::ProcessorRiskDeclined
             | Self::IssuerUnavailable => FailureClass::SoftDecline,
-            Self::ProcessorRejected | Self::NoProcessor | Self::VaultUnavailable => FailureClass::OurFault,
+            Self::ProcessorRejected | Self::NoProcessor | Self::VaultUnavailable | Self::AccountRejected => {
+                FailureClass::OurFault
+            }
             Self::ProcessorRateLimited | Self::ProcessorUnavailable => FailureClass::Retryable,
             Self::OutcomeUnknown => FailureClass::Unknown,
         }

@@ -31,6 +31,12 @@ impl JobKind {
             Self::WebhookReplay => "webhook_replay",
         }
     }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::WebhookDelivery, Self::WebhookReplay].into_iter().find(|kind| kind.as_str() == text)
+    }
 }
 
 /// Where a job stands. The order is stored: append, never reorder.
@@ -49,6 +55,27 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// All.
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Leased, Self::Done, Self::Dead, Self::Cancelled];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Leased => "leased",
+            Self::Done => "done",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The state of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
     /// Whether nothing is to be done any more.
     #[must_use]
     pub const fn is_end(self) -> bool {

@@ -9,7 +9,7 @@ pub mod signing;
 use crate::id::{DeliveryId, EventId, MerchantId, PaymentId, WebhookEndpointId};
 use filter::EventFilter;
 use serde::{Deserialize, Serialize};
-use signing::{SecretPair, SigningSecret};
+use signing::{KeptSecret, SecretPair};
 
 /// Most endpoints of a merchant.
 pub const ENDPOINTS_MAX: usize = 50;
@@ -81,7 +81,7 @@ impl WebhookEndpoint {
     }
 
     /// Takes a new secret; the one before is good until `overlap_ms` from now.
-    pub fn rotate(&mut self, secret: SigningSecret, now_ms: u64, overlap_ms: u64) {
+    pub fn rotate(&mut self, secret: KeptSecret, now_ms: u64, overlap_ms: u64) {
         let before = std::mem::replace(&mut self.secrets.current, secret);
         self.secrets.previous = (overlap_ms > 0).then(|| (before, now_ms.saturating_add(overlap_ms)));
         self.updated_at_ms = now_ms;
@@ -213,7 +213,7 @@ mod tests {
             events: EventFilter::read(["refund.*"]).unwrap(),
             disabled: None,
             is_ordered: false,
-            secrets: SecretPair::new(SigningSecret::from_bytes([1; 32])),
+            secrets: SecretPair::new(signing::KeptSecret::Sealed(vec![1; 32])),
             failing_since_ms: None,
             created_at_ms: 100,
             updated_at_ms: 100,

@@ -154,7 +154,7 @@ impl Engine {
         });
         let elsewhere = |rest: &mut VecDeque<ProcessorName>| {
             while let Some(name) = rest.pop_front() {
-                if let Some(guard) = self.router.admit(&name, method) {
+                if let Some(guard) = self.router.admit(payment.merchant_id, &name, method) {
                     return Some((name, guard));
                 }
             }
@@ -175,7 +175,7 @@ impl Engine {
                 drop(away);
                 tries.repeats += 1;
                 // Its breaker may have opened meanwhile, and another's closed.
-                match self.router.admit(&payment.processor, method) {
+                match self.router.admit(payment.merchant_id, &payment.processor, method) {
                     Some(guard) => Some((payment.processor.clone(), guard)),
                     None => elsewhere(rest),
                 }

@@ -4,12 +4,15 @@
 //! a process of its own, the engine hands the whole order to it: that process withdraws the card, builds
 //! and sends the processor's request, and tells the outcome. No clear card comes here then.
 
+use crate::accounts::{self, not_opened};
 use crate::clock::Clock;
 use crate::exchange::{Http, Performed};
-use crate::processors::Processors;
+use crate::processors::{Processor, Processors};
 use crate::send::{ChargeView, no_card};
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +21,7 @@ use tollgate_core::event::PaymentTerms;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::outcome::Outcome;
-use tollgate_vault::{CardToken, CardVault, Fingerprint, ProofToken, Purpose};
+use tollgate_vault::{CardToken, CardVault, Fingerprint, ProofToken, Purpose, VaultError};
 
 /// The longest any order may take, in milliseconds.
 const TIME_MS_MAX: u64 = 600_000;
@@ -53,6 +56,8 @@ pub struct CardOrder {
     pub ip: Option<String>,
     /// The customer's browser.
     pub user_agent: Option<String>,
+    /// The merchant's own credentials at the processor, sealed; none: the configured account's.
+    pub account: Option<Vec<u8>>,
     /// How long it may take, in milliseconds.
     pub time_ms: u64,
 }
@@ -73,7 +78,15 @@ pub struct Desk {
     http: Http,
     clock: Clock,
     public_url: String,
+    /// Own accounts, with the sealed credentials they were opened from.
+    own: Mutex<HashMap<(MerchantId, ProcessorName), OwnAtDesk>>,
 }
+
+/// An own account as the desk keeps it: from which sealed credentials, and ready.
+type OwnAtDesk = (Vec<u8>, Arc<Processor>);
+
+/// Most own accounts a desk keeps ready; beyond that all are opened anew.
+const OWN_MAX: usize = 10_000;
 
 impl Desk {
     /// Puts a desk together. `public_url` is the gateway's.
@@ -86,7 +99,31 @@ impl Desk {
         public_url: &str,
     ) -> Self {
         let public_url = public_url.trim_end_matches('/').to_owned();
-        Self { vault, processors, http: Http::new(connect_timeout), clock, public_url }
+        let http = Http::new(connect_timeout);
+        Self { vault, processors, http, clock, public_url, own: Mutex::default() }
+    }
+
+    /// The merchant's own account at a processor.
+    async fn own(
+        &self,
+        processor: &Processor,
+        merchant_id: MerchantId,
+        sealed: &[u8],
+    ) -> Result<Arc<Processor>, VaultError> {
+        let key = (merchant_id, processor.name.clone());
+        if let Some((from, ready)) = self.own.lock().get(&key)
+            && from == sealed
+        {
+            return Ok(Arc::clone(ready));
+        }
+        let now_ms = self.clock.now_ms();
+        let opened = accounts::open(self.vault.as_ref(), processor, (merchant_id, sealed), now_ms).await?;
+        let mut own = self.own.lock();
+        if own.len() >= OWN_MAX && !own.contains_key(&key) {
+            own.clear();
+        }
+        own.insert(key, (sealed.to_vec(), Arc::clone(&opened)));
+        Ok(opened)
     }
 }
 
@@ -97,6 +134,17 @@ impl CardDesk for Desk {
         let Some(processor) = self.processors.get(order.processor.as_str()) else {
             let why = "the vault's process does not know the processor";
             return Performed::unsent(Outcome::NotTaken(Failure::new(FailureCode::NoProcessor, why)));
+        };
+        let opened;
+        let processor = match &order.account {
+            None => processor,
+            Some(sealed) => match self.own(processor, order.merchant_id, sealed).await {
+                Ok(own) => {
+                    opened = own;
+                    &*opened
+                }
+                Err(_) => return Performed::unsent(not_opened()),
+            },
         };
         let CardInHand { token, proof, .. } = order.card;
         let purpose = Purpose::Charge(order.payment_id);

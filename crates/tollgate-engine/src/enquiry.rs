@@ -281,7 +281,7 @@ impl Engine {
     }
 
     async fn ask(&self, payment: &Payment, attempt: &Attempt) -> Result<Outcome, EngineError> {
-        let processor = self.processor(&attempt.processor)?;
+        let processor = self.through(self.processor(&attempt.processor)?, payment).await?;
         let origin = Origin::of(payment, attempt);
         let charge = origin.handle(payment);
         let reference = attempt.id.reference();
@@ -295,7 +295,7 @@ impl Engine {
                 amount: payment.money(attempt.amount_minor),
             },
         };
-        let outcome = self.ask_hedged(processor, &operation).await;
+        let outcome = self.ask_hedged(&processor, &operation).await;
         let age_ms = self.now_ms().saturating_sub(attempt.created_at_ms);
         Ok(self.read_for(attempt.kind, outcome, age_ms))
     }

@@ -1,5 +1,6 @@
 //! Why the engine did not do what was asked.
 
+use tollgate_connectors::credentials::CredentialError;
 use tollgate_core::command::Refusal;
 use tollgate_core::money::AmountError;
 use tollgate_core::partner::NotAdmitted;
@@ -68,6 +69,18 @@ pub enum EngineError {
     /// The webhook is not understood.
     #[error("the webhook is not understood")]
     WebhookMalformed,
+    /// The merchant's own credentials cannot be sealed or opened right now.
+    #[error("the account's own credentials cannot be used right now")]
+    AccountUnavailable,
+    /// There is no master key to seal credentials with.
+    #[error("there is no vault that can keep credentials")]
+    NoVaultKey,
+    /// The account was ended and taken up again as often as it may be.
+    #[error("the account was ended and taken up again as often as it may be")]
+    TooManyEnds,
+    /// The credentials are not taken.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
     /// Every processor that takes it is out of order or busy just now.
     #[error("every processor that takes this payment is out of order or busy just now")]
     ProcessorsClosed {

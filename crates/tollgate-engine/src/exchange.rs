@@ -69,6 +69,8 @@ impl Performed {
 struct Heard {
     retry_after_ms: Option<u64>,
     blameless: bool,
+    /// Whether the processor's last answer was that the caller is not known, or may not do this.
+    refused_caller: bool,
 }
 
 impl Http {
@@ -104,6 +106,7 @@ impl Http {
         let begun = Instant::now();
         let mut heard = Heard::default();
         let outcome = self.run(processor, operation, until, &mut heard).await;
+        let outcome = if processor.own.is_some() { of_own_account(outcome, &mut heard) } else { outcome };
         let took = begun.elapsed();
         let labels = [
             ("processor", processor.name.as_str().to_owned()),
@@ -134,7 +137,7 @@ impl Http {
             let needs_login = call.needs_login;
             let mut request = call.request;
             if needs_login {
-                match self.log_in(processor, until).await {
+                match self.log_in(processor, until, heard).await {
                     Ok(login) => request = request.header("authorization", login.expose()),
                     // Not a byte of the exchange itself was sent.
                     Err(why) if asks || money_may_move => return unknown(why),
@@ -153,6 +156,7 @@ impl Http {
             };
             money_may_move |= moves_money;
             heard.retry_after_ms = answer.retry_after_ms;
+            heard.refused_caller = matches!(answer.status, 401 | 403);
             if needs_login && answer.status == 401 {
                 processor.login.forget().await;
             }
@@ -169,11 +173,17 @@ impl Http {
     }
 
     /// The processor's login: the one kept, or a new one.
-    async fn log_in(&self, processor: &Processor, until: Option<Instant>) -> Result<Secret, &'static str> {
+    async fn log_in(
+        &self,
+        processor: &Processor,
+        until: Option<Instant>,
+        heard: &mut Heard,
+    ) -> Result<Secret, &'static str> {
         let ask = async {
             let request = processor.connector.login().ok_or("the processor knows no login")?;
             let answer = self.send(request, processor.timeout, until).await;
             let answer = answer.map_err(|_| "the processor's login could not be reached")?;
+            heard.refused_caller = (400..500).contains(&answer.status);
             let response = HttpResponse { status: answer.status, body: &answer.body };
             processor.connector.read_login(&response).ok_or("the processor's login was refused")
         };
@@ -266,6 +276,24 @@ async fn read_bounded(mut body: hyper::body::Incoming) -> Result<Bytes, Lost> {
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+/// A processor that finds fault with a merchant's own account is not out of order, and does not do badly: neither
+/// breakers nor estimates, which all merchants share, hear of it.
+fn of_own_account(outcome: Outcome, heard: &mut Heard) -> Outcome {
+    let rejected = |failure: &Failure| failure.code == FailureCode::ProcessorRejected;
+    let as_account_s = |failure| Failure { code: FailureCode::AccountRejected, ..failure };
+    match outcome {
+        Outcome::NotTaken(failure) if heard.refused_caller || rejected(&failure) => {
+            heard.blameless = true;
+            Outcome::NotTaken(as_account_s(failure))
+        }
+        Outcome::Declined(failure) if heard.refused_caller || rejected(&failure) => {
+            heard.blameless = true;
+            Outcome::Declined(as_account_s(failure))
+        }
+        other => other,
+    }
 }
 
 fn not_taken(why: &str) -> Outcome {

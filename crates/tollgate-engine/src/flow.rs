@@ -3,6 +3,7 @@
 //! Everything from commit 1 on runs in a task of its own, so that a caller who hangs up cannot
 //! leave a charge half-done.
 
+use crate::accounts::Accounts;
 use crate::charge::Trip;
 use crate::clock::Clock;
 use crate::desk::CardDesk;
@@ -10,6 +11,7 @@ use crate::enquiry::Enquiries;
 use crate::error::EngineError;
 use crate::exchange::Http;
 use crate::ids;
+use crate::live::LiveStatistics;
 use crate::modes::Modes;
 use crate::pressure::Pressure;
 use crate::processors::{Processor, Processors};
@@ -19,9 +21,9 @@ use crate::routing::{CallGuard, Plan, Router, RoutingOptions};
 use crate::sandbox;
 use crate::send::{CardSource, ChargeSecrets, ms};
 use crate::watch::Watchers;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
@@ -29,11 +31,13 @@ use tollgate_core::command::{Command, Refusal};
 use tollgate_core::event::{PaymentEvent, PaymentTerms};
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{AttemptId, EventId, IdParts, MerchantId, PaymentId, RefundId};
+use tollgate_core::live::LiveView;
 use tollgate_core::merchant::{Merchant, Mode};
 use tollgate_core::method::{InstrumentSummary, MethodFamily, UpiFlow, upi_collect_allowed};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
+use tollgate_core::share::{Full, Places};
 use tollgate_store::Store;
 use tollgate_store::commit::{Commit, CommitError, Committed, IdempotencyStep, Render, StoredReply};
 use tollgate_store::error::StoreError;
@@ -77,6 +81,8 @@ pub struct Engine {
     pub(crate) public_url: String,
     pub(crate) watchers: Watchers,
     pub(crate) vault: Arc<dyn CardVault>,
+    pub(crate) accounts: Accounts,
+    pub(crate) live: LiveStatistics,
     pub(crate) desk: Option<Arc<dyn CardDesk>>,
     pub(crate) risk: Screener,
     pub(crate) router: Arc<Router>,
@@ -84,8 +90,7 @@ pub struct Engine {
     pub(crate) pressure: Arc<Pressure>,
     /// Rings with every event that was committed.
     pub(crate) news: Arc<Notify>,
-    flows: AtomicUsize,
-    flows_max: usize,
+    flows: Mutex<Places>,
 }
 
 /// What the caller is answered.
@@ -102,8 +107,7 @@ struct Flow(Arc<Engine>, MerchantId);
 
 impl Drop for Flow {
     fn drop(&mut self) {
-        self.0.flows.fetch_sub(1, Ordering::AcqRel);
-        self.0.router.leave(self.1);
+        self.0.flows.lock().leave(self.1);
     }
 }
 
@@ -118,7 +122,8 @@ impl Engine {
     /// Puts an engine together.
     #[must_use]
     pub fn new(options: EngineOptions) -> Arc<Self> {
-        let router = Router::new(options.routing, &options.processors, options.clock.clone());
+        let weights = Arc::clone(options.store.weights());
+        let router = Router::new(options.routing, &options.processors, weights, options.clock.clone());
         Arc::new(Self {
             router: Arc::new(router),
             modes: Modes::default(),
@@ -130,12 +135,13 @@ impl Engine {
             watchers: Watchers::default(),
             enquiries: Enquiries::new(options.enquiry),
             vault: options.vault,
+            accounts: Accounts::default(),
+            live: LiveStatistics::default(),
             desk: options.desk,
             risk: Screener::new(options.fraud),
             pressure: Arc::default(),
             news: Arc::default(),
-            flows: AtomicUsize::new(0),
-            flows_max: options.flows_max,
+            flows: Mutex::new(Places::new(options.flows_max, options.routing.merchant_flows_max)),
         })
     }
 
@@ -172,7 +178,13 @@ impl Engine {
     /// Payments, captures and refunds under way.
     #[must_use]
     pub fn flows_under_way(&self) -> usize {
-        self.flows.load(Ordering::Acquire)
+        self.flows.lock().taken()
+    }
+
+    /// How a merchant's payments do just now.
+    #[must_use]
+    pub fn live(&self, merchant_id: MerchantId) -> LiveView {
+        self.live.of(merchant_id, self.now_ms())
     }
 
     /// How long commits wait, and how many requests wait for processors.
@@ -279,7 +291,7 @@ impl Engine {
             }
         };
         let time = new.time_max.map_or(self.router.deadline(), |wanted| wanted.min(self.router.deadline()));
-        let (first, call, rest) = self.first_call(&plan, terms.instrument.family())?;
+        let (first, call, rest) = self.first_call(&plan, merchant.id, terms.instrument.family())?;
         terms.routing = Some(Box::new(plan.record(ms(time))));
         let terms = Box::new(terms);
         let card = match in_hand {
@@ -303,11 +315,12 @@ impl Engine {
     fn first_call(
         &self,
         plan: &Plan,
+        merchant_id: MerchantId,
         method: MethodFamily,
     ) -> Result<(ProcessorName, CallGuard, VecDeque<ProcessorName>), EngineError> {
         let mut names: VecDeque<_> = plan.names().collect();
         while let Some(name) = names.pop_front() {
-            if let Some(call) = self.router.admit(&name, method) {
+            if let Some(call) = self.router.admit(merchant_id, &name, method) {
                 return Ok((name, call, names));
             }
         }
@@ -530,6 +543,7 @@ impl Engine {
             let mode = self.modes.of(committed.payment.merchant_id);
             self.risk.hear(mode, &committed.payment, &record.event);
             self.router.hear(mode, &committed.payment, &record.event);
+            self.live.hear(&committed.payment, record);
         }
         Ok(committed)
     }
@@ -597,12 +611,12 @@ impl Engine {
     }
 
     fn begin_flow(self: &Arc<Self>, merchant_id: MerchantId) -> Result<Flow, EngineError> {
-        if !self.router.enter(merchant_id) {
-            return Err(EngineError::TooManyUnderWay);
-        }
-        let before = self.flows.fetch_add(1, Ordering::AcqRel);
-        let flow = Flow(Arc::clone(self), merchant_id);
-        if before >= self.flows_max { Err(EngineError::Overloaded) } else { Ok(flow) }
+        let weight = self.store.weights().of(merchant_id);
+        self.flows.lock().enter(merchant_id, weight).map_err(|full| match full {
+            Full::All => EngineError::Overloaded,
+            Full::Own => EngineError::TooManyUnderWay,
+        })?;
+        Ok(Flow(Arc::clone(self), merchant_id))
     }
 }
 

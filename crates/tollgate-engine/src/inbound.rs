@@ -2,12 +2,13 @@
 
 use crate::error::EngineError;
 use crate::flow::Engine;
+use crate::processors::Processor;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate_connectors::webhook::{Callback, CallbackRequest, WebhookError, WebhookRequest};
 use tollgate_core::attempt::{Attempt, AttemptKind, AttemptStatus};
 use tollgate_core::command::{Command, Refusal};
-use tollgate_core::id::AttemptId;
+use tollgate_core::id::{AttemptId, MerchantId};
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
 use tollgate_store::commit::CommitError;
@@ -44,12 +45,26 @@ impl Engine {
     /// [`EngineError::WebhookMalformed`], or a store's fault: the processor will send it again.
     pub async fn webhook<'a>(
         self: &Arc<Self>,
-        processor: &str,
+        (processor, own): (&str, Option<MerchantId>),
         header: &'a (dyn Fn(&str) -> Option<&'a str> + Sync),
         body: &'a [u8],
     ) -> Result<WebhookReceipt, EngineError> {
         let processor = self.processors.get(processor).ok_or(EngineError::UnknownProcessor)?;
-        let message = processor.connector.webhook(&WebhookRequest { header, body }).map_err(refused)?;
+        let proving = match own {
+            None => None,
+            Some(merchant_id) => {
+                let all = self.own_accounts(merchant_id).await?;
+                let own = all.iter().find(|own| own.row.processor == processor.name);
+                let own = own.ok_or(EngineError::UnknownProcessor)?;
+                Some(self.proving(own, processor).await?)
+            }
+        };
+        let message = match &proving {
+            None => processor.connector.webhook(&WebhookRequest { header, body }).map_err(refused)?,
+            Some(accounts) => {
+                first_proved(accounts, |one| one.connector.webhook(&WebhookRequest { header, body }))?
+            }
+        };
         let Some(subject) = message.subject else {
             return Ok(WebhookReceipt::Ignored);
         };
@@ -61,6 +76,13 @@ impl Engine {
             return Ok(WebhookReceipt::Ignored);
         };
         let payment = self.store.payment(attempt.merchant_id, attempt.payment_id).await?;
+        if let Some(payment) = &payment {
+            // Each account speaks of what went through it, and of nothing else.
+            let through = self.own_account(payment, &processor.name).await?;
+            if through.map(|own| own.row.merchant_id) != own {
+                return Ok(WebhookReceipt::Ignored);
+            }
+        }
         let attempt_id = payment.map_or(id, |payment| meant(&payment, &attempt, &subject.outcome));
         let key = format!("{}:{}", processor.name, message.dedupe_key);
         // Processors that sign too little say by this that there is something to ask about.
@@ -103,7 +125,16 @@ impl Engine {
         let attempt = known
             .filter(|attempt| attempt.processor == processor.name && attempt.kind == AttemptKind::Charge)
             .ok_or(Refusal::NotFound)?;
-        match processor.connector.callback(request).map_err(refused)? {
+        let payment = self.store.payment(attempt.merchant_id, attempt.payment_id).await?;
+        let payment = payment.ok_or(Refusal::NotFound)?;
+        let said = match self.own_account(&payment, &processor.name).await? {
+            None => processor.connector.callback(request).map_err(refused)?,
+            Some(own) => {
+                let proving = self.proving(&own, processor).await?;
+                first_proved(&proving, |one| one.connector.callback(request))?
+            }
+        };
+        match said {
             Callback::Says(outcome) => {
                 let subject = (attempt.merchant_id, attempt.payment_id, id);
                 self.settle(subject, outcome, None, None).await?;
@@ -135,6 +166,24 @@ impl Engine {
         }
         probes
     }
+}
+
+/// What the first account says whose credentials prove it.
+fn first_proved<T>(
+    accounts: &[Arc<Processor>],
+    ask: impl Fn(&Processor) -> Result<T, WebhookError>,
+) -> Result<T, EngineError> {
+    let mut why = WebhookError::Signature;
+    for account in accounts {
+        match ask(account) {
+            Ok(said) => return Ok(said),
+            Err(error) => why = error,
+        }
+        if matches!(why, WebhookError::Malformed) {
+            break;
+        }
+    }
+    Err(refused(why))
 }
 
 fn refused(error: WebhookError) -> EngineError {

@@ -3,6 +3,7 @@
 //! One way through: commit 1 makes the attempt durable, the connector's request is sent, commit 2
 //! books what came of it. Whatever stays unknown is settled by [`enquiry`], never by sending again.
 
+pub mod accounts;
 mod charge;
 pub mod checkout;
 pub mod clock;
@@ -13,6 +14,7 @@ pub mod exchange;
 pub mod flow;
 pub mod ids;
 pub mod inbound;
+mod live;
 pub mod login;
 mod mandates;
 pub mod methods;
@@ -27,6 +29,7 @@ pub mod risk;
 pub mod routing;
 mod sandbox;
 mod send;
+pub mod subjects;
 pub mod watch;
 pub mod webhooks;
 

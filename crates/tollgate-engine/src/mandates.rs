@@ -74,8 +74,8 @@ impl Engine {
             processor_payment_id: payment.processor_payment_id.as_deref(),
             amount: payment.terms.amount,
         };
-        let processor = self.processor(&payment.processor)?;
-        match self.http.perform(processor, &Operation::RevokeMandate { setup }, None).await.outcome {
+        let processor = self.through(self.processor(&payment.processor)?, &payment).await?;
+        match self.http.perform(&processor, &Operation::RevokeMandate { setup }, None).await.outcome {
             Outcome::Voided => {}
             Outcome::Declined(failure) => return Err(EngineError::ProcessorRefused(failure.message)),
             _ => return Err(EngineError::ProcessorUnavailable),

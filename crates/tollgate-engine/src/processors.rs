@@ -3,6 +3,7 @@
 use crate::login::LoginCache;
 use std::time::Duration;
 use tollgate_connectors::Connector;
+use tollgate_connectors::credentials::Template;
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::MerchantId;
@@ -30,6 +31,10 @@ pub struct Processor {
     pub login: LoginCache,
     /// What routing has to know of it.
     pub traits: RoutingTraits,
+    /// The same account without its credentials, for merchants who bring their own.
+    pub template: Option<Template>,
+    /// Whose own account it is; none: the gateway's.
+    pub own: Option<MerchantId>,
 }
 
 /// What routing has to know of a processor account that its wire format does not tell.
@@ -71,6 +76,22 @@ pub struct FeeLine {
 }
 
 impl Processor {
+    /// The same processor as a merchant's own account.
+    #[must_use]
+    pub fn of_merchant(&self, merchant_id: MerchantId, connector: Box<dyn Connector>) -> Self {
+        Self {
+            name: self.name.clone(),
+            connector,
+            timeout: self.timeout,
+            probe_address: self.probe_address.clone(),
+            merchants: vec![merchant_id],
+            login: LoginCache::default(),
+            traits: self.traits.clone(),
+            template: None,
+            own: Some(merchant_id),
+        }
+    }
+
     /// Whether a merchant may use this account.
     #[must_use]
     pub fn serves(&self, merchant_id: MerchantId) -> bool {

@@ -1,6 +1,7 @@
 //! What is sent to processors: the operation of an attempt, put together from what is stored and
 //! what is secret.
 
+use crate::accounts::not_opened;
 use crate::desk::{CardInHand, CardOrder};
 use crate::exchange::{Http, Performed};
 use crate::flow::Engine;
@@ -58,7 +59,12 @@ impl ChargeView<'_> {
             return Performed::unsent(Outcome::NotTaken(failure));
         };
         let return_url = format!("{}/return/{}/{}", self.public_url, processor.name, self.reference);
-        let webhook_url = format!("{}/api/v1/webhooks/{}", self.public_url, processor.name);
+        let webhook_url = match processor.own {
+            None => format!("{}/api/v1/webhooks/{}", self.public_url, processor.name),
+            Some(merchant_id) => {
+                format!("{}/api/v1/webhooks/{}/{merchant_id}", self.public_url, processor.name)
+            }
+        };
         let operation = Operation::Charge(Charge {
             reference: self.reference,
             amount: terms.amount,
@@ -112,7 +118,9 @@ fn must_challenge(terms: &PaymentTerms) -> bool {
 /// The outcome when the vault gave no card: nothing was sent.
 pub(crate) fn no_card(error: VaultError) -> Outcome {
     let code = match error {
-        VaultError::Full | VaultError::Unavailable | VaultError::Apart => FailureCode::VaultUnavailable,
+        VaultError::Full | VaultError::Unavailable | VaultError::Apart | VaultError::NoKey => {
+            FailureCode::VaultUnavailable
+        }
         VaultError::NotFound | VaultError::Unreadable | VaultError::Shredded => {
             FailureCode::InstrumentInvalid
         }
@@ -133,6 +141,10 @@ impl Engine {
             let failure = Failure::new(FailureCode::NoProcessor, "the processor is not configured");
             return Performed::unsent(Outcome::NotTaken(failure));
         };
+        let own = match self.own_account(payment, &processor.name).await {
+            Ok(own) => own,
+            Err(_) => return Performed::unsent(not_opened()),
+        };
         let reference = payment.charge_attempt_id.reference();
         let withdrawn;
         let card = match (&secrets.card, &self.desk) {
@@ -148,6 +160,7 @@ impl Engine {
                     card: *card,
                     ip: secrets.ip.clone(),
                     user_agent: secrets.user_agent.clone(),
+                    account: own.map(|own| own.row.current.sealed.clone()),
                     time_ms: ms(until.saturating_duration_since(Instant::now())),
                 };
                 return desk.charge(order).await;
@@ -175,7 +188,10 @@ impl Engine {
             user_agent: secrets.user_agent.as_deref(),
             setup: secrets.setup.as_ref(),
         };
-        view.send(&self.http, processor, Some(until)).await
+        match self.through(processor, payment).await {
+            Ok(through) => view.send(&self.http, &through, Some(until)).await,
+            Err(_) => Performed::unsent(not_opened()),
+        }
     }
 
     /// Sends a capture, void, refund or return.
@@ -186,6 +202,9 @@ impl Engine {
                 FailureCode::NoProcessor,
                 "the processor is not configured",
             ));
+        };
+        let Ok(processor) = self.through(processor, payment).await else {
+            return not_opened();
         };
         let reference = attempt.id.reference();
         let amount = payment.money(attempt.amount_minor);
@@ -198,7 +217,7 @@ impl Engine {
             AttemptKind::Refund | AttemptKind::Return => Operation::Refund { charge, reference, amount },
             AttemptKind::Charge => Operation::EnquireCharge { charge },
         };
-        let done = self.http.perform(processor, &operation, None).await;
+        let done = self.http.perform(&processor, &operation, None).await;
         self.router.answered(&processor.name, payment.terms.instrument.family(), &done, self.now_ms());
         done.outcome
     }

@@ -8,19 +8,23 @@ mod deliver;
 mod dispatch;
 mod endpoints;
 mod fan_out;
+mod jobs;
 mod lanes;
 mod manage;
 mod replay;
+mod secrets;
 mod send;
 
+pub use jobs::{Cancelled, cancel};
 pub use manage::{EndpointWish, ReplayWish, SentTest};
-pub use send::{check_url, secret_text};
+pub use send::{Guard, GuardedClient, check_url, guarded_client, secret_text};
 
 use crate::error::EngineError;
 use crate::flow::Engine;
 use endpoints::Endpoints;
 use lanes::Lanes;
 use parking_lot::Mutex;
+use secrets::Secrets;
 use send::Sender;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -70,7 +74,12 @@ pub struct Payloads {
     pub event: fn(&EventRecord, &Payment) -> Vec<u8>,
     /// Of a test.
     pub test: fn(&Delivery, &WebhookEndpoint) -> Vec<u8>,
+    /// Gives a body the shape of a version of the API, the newest if none is named, and says which that is.
+    pub versioned: fn(Option<&str>, Vec<u8>) -> VersionedBody,
 }
+
+/// A body, and the name of the version of the API whose shape it has.
+pub type VersionedBody = (Vec<u8>, &'static str);
 
 /// Sends webhooks. Lives in an [`Arc`]; its background work is started by [`Webhooks::start`].
 #[derive(Debug)]
@@ -82,6 +91,7 @@ pub struct Webhooks {
     owner: u64,
     sender: Sender,
     endpoints: Endpoints,
+    secrets: Secrets,
     lanes: Mutex<Lanes>,
     wake: Notify,
     replay: Notify,
@@ -96,6 +106,7 @@ impl Webhooks {
         Arc::new(Self {
             sender: Sender::new(&options),
             endpoints: Endpoints::default(),
+            secrets: Secrets::default(),
             lanes: Mutex::new(Lanes::new(&options)),
             owner: rand::random(),
             wake: Notify::new(),

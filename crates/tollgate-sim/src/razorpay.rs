@@ -37,11 +37,23 @@ pub(crate) const IDS: IdStyle =
 
 const NO_SUCH_URL: Refused = refused("The requested URL was not found on the server.", "NA", "");
 
+/// Most further accounts.
+const KEYS_MAX: usize = 1_000;
+
+/// What a key's holder sends to authenticate (RFC 7617).
+fn basic(id: &str, secret: &str) -> String {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}")))
+}
+
 /// The simulator.
 #[derive(Debug)]
 pub(crate) struct RazorpaySim {
     desk: Desk,
     authorization: String,
+    /// What the keys of more accounts send, and their secrets; `PUT /sim/keys` replaces them.
+    more: Mutex<Vec<(String, Vec<u8>)>>,
+    /// The secrets of those accounts' orders, by the orders' numbers.
+    secrets: Mutex<HashMap<u64, Vec<u8>>>,
     signature_key: Vec<u8>,
     webhook_key: Vec<u8>,
     /// The mandates that orders set up, by the order's number.
@@ -50,11 +62,11 @@ pub(crate) struct RazorpaySim {
 
 impl RazorpaySim {
     pub(crate) fn new(desk: Desk, options: &RazorpayOptions) -> Self {
-        let pair = format!("{}:{}", options.key_id, options.key_secret.expose());
-        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
         Self {
             desk,
-            authorization: format!("Basic {encoded}"),
+            authorization: basic(&options.key_id, options.key_secret.expose()),
+            more: Mutex::default(),
+            secrets: Mutex::default(),
             signature_key: options.key_secret.expose().as_bytes().to_vec(),
             webhook_key: options.webhook_secret.expose().as_bytes().to_vec(),
             mandates: Mutex::default(),
@@ -83,7 +95,9 @@ impl RazorpaySim {
         }
         let given = head.headers.get(http::header::AUTHORIZATION);
         let given = given.map_or(&b""[..], http::HeaderValue::as_bytes);
-        if !bool::from(given.ct_eq(self.authorization.as_bytes())) {
+        let known = |authorization: &str| bool::from(given.ct_eq(authorization.as_bytes()));
+        let other = self.more.lock().iter().find(|(it, _)| known(it)).map(|(_, secret)| secret.clone());
+        if !known(&self.authorization) && other.is_none() {
             let refused =
                 Refused { status: 401, description: "Authentication failed", reason: "NA", field: "" };
             return Ok(refused.reply());
@@ -109,7 +123,9 @@ impl RazorpaySim {
             (false, ["v1", "customers"]) => {
                 self.act("customer", &profile, || self.create_customer(&body)).await
             }
-            (false, ["v1", "orders"]) => self.act("order", &profile, || self.create_order(&body)).await,
+            (false, ["v1", "orders"]) => {
+                self.act("order", &profile, || self.create_order(&body, other)).await
+            }
             (false, ["v1", "payments", id, "capture"]) => {
                 self.act("capture", &profile, || self.capture(id, &body, &profile)).await
             }
@@ -186,6 +202,9 @@ impl RazorpaySim {
     }
 
     fn control(&self, method: &http::Method, path: &str, body: &Bytes) -> Response {
+        if path == "/sim/keys" && method == http::Method::PUT {
+            return self.take_keys(body);
+        }
         let found = |reference: &str| self.desk.books.find(reference).ok_or(Refusal::NotFound);
         let result = match control::read(&self.desk, method, path, body) {
             control::Request::Answered(response) => return response,
@@ -209,6 +228,20 @@ impl RazorpaySim {
             Ok(number) => json(200, format!(r#"{{"payment_id":"{}"}}"#, entity::payment_id(number))),
             Err(Refusal::NotFound) => control::problem(404, "no such payment"),
             Err(_) => control::problem(409, "the payment's state does not allow it"),
+        }
+    }
+
+    /// Lets these callers in beside the first account's, and nobody else: `[["key id", "key secret"], …]`.
+    fn take_keys(&self, body: &Bytes) -> Response {
+        match serde_json::from_slice::<Vec<(String, String)>>(body) {
+            Ok(keys) if keys.len() <= KEYS_MAX => {
+                *self.more.lock() = keys
+                    .iter()
+                    .map(|(id, secret)| (basic(id, secret), secret.clone().into_bytes()))
+                    .collect();
+                json(200, "{}".to_owned())
+            }
+            _ => control::problem(400, "must be a list of at most 1,000 pairs of key id and key secret"),
         }
     }
 

@@ -150,6 +150,9 @@ CREATE TABLE saved_cards (
 CREATE TABLE user_cards (
     merchant_id uuid NOT NULL, key bytea NOT NULL, record bytea NOT NULL, PRIMARY KEY (merchant_id, key)
 );
+CREATE TABLE processor_accounts (
+    merchant_id uuid NOT NULL, key bytea NOT NULL, record bytea NOT NULL, PRIMARY KEY (merchant_id, key)
+);
 CREATE TABLE policies (
     merchant_id uuid NOT NULL, key bytea NOT NULL, record bytea NOT NULL, PRIMARY KEY (merchant_id, key)
 );
@@ -205,3 +208,4 @@ CREATE TABLE partners (key bytea PRIMARY KEY, record bytea NOT NULL);
 CREATE TABLE partner_references (key bytea PRIMARY KEY, record bytea NOT NULL);
 CREATE TABLE notices (key bytea PRIMARY KEY, record bytea NOT NULL);
 CREATE TABLE log_readers (key bytea PRIMARY KEY, record bytea NOT NULL);
+CREATE TABLE calls (key bytea PRIMARY KEY, record bytea NOT NULL);

@@ -8,13 +8,15 @@ use tollgate_core::api_key::ApiKey;
 use tollgate_core::attempt::Attempt;
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::command::{Command, Refusal};
+use tollgate_core::erasure::Subject;
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{ApiKeyId, EventId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{ApiKeyId, CheckoutId, EventId, MerchantId, PaymentId, RefundId};
 use tollgate_core::merchant::Merchant;
 use tollgate_core::notice::Notice;
 use tollgate_core::partner::{NotAdmitted, Partner};
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
 
@@ -175,6 +177,12 @@ pub enum Admin {
         /// The policy.
         policy: Option<String>,
     },
+    /// Removes a customer's passkey.
+    RemovePasskey(Box<Passkey>),
+    /// Masks a person in payments that are at rest, or in none of them.
+    ErasePayments(Box<ErasePayments>),
+    /// Writes a merchant's own account at a processor; its version must be the next after the one that is there.
+    PutProcessorAccount(Box<ProcessorAccount>),
     /// Writes a card on file; it replaces the one of the same token.
     PutSavedCard(Box<SavedCard>),
     /// Removes a card on file.
@@ -184,6 +192,21 @@ pub enum Admin {
         /// Its token.
         token: [u8; 16],
     },
+}
+
+/// What a person is to be masked in.
+#[derive(Debug, Clone)]
+pub struct ErasePayments {
+    /// Whose payments.
+    pub merchant_id: MerchantId,
+    /// Who.
+    pub subject: Subject,
+    /// The payments; those that are not there are passed over.
+    pub payments: Vec<PaymentId>,
+    /// Checkout sessions.
+    pub checkouts: Vec<CheckoutId>,
+    /// Replies that are remembered, as [`crate::Store::remembered_replies`] names them.
+    pub replies: Vec<[u8; 32]>,
 }
 
 /// Something done that is no change of a row.
@@ -213,6 +236,43 @@ pub enum Upkeep {
     NoteKeyUses(Vec<(ApiKeyId, u64)>),
     /// Moves a passkey's signature counter on, after a confirmation with it.
     CountPasskey(Passkey),
+    /// Pins a merchant to a version of the API, unless it is pinned.
+    PinApiVersion {
+        /// Whose.
+        merchant_id: MerchantId,
+        /// The version's name.
+        version: String,
+    },
+    /// Adds to the numbers of calls of a day. Days older than [`CALLS_KEPT_DAYS`] make room for it.
+    CountCalls {
+        /// The day, counted from 1970-01-01.
+        day: u32,
+        /// What was counted.
+        accounts: Vec<AccountCalls>,
+    },
+}
+
+/// How many days the numbers of calls are kept.
+pub const CALLS_KEPT_DAYS: u32 = 92;
+
+/// How often a merchant called what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountCalls {
+    /// Who.
+    pub merchant_id: MerchantId,
+    /// What.
+    pub calls: Vec<EndpointCalls>,
+}
+
+/// How often an endpoint was called with a version of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointCalls {
+    /// The version's name.
+    pub version: String,
+    /// Method and path.
+    pub endpoint: String,
+    /// How often.
+    pub calls: u64,
 }
 
 /// Why an administrative change does not fit what is there.

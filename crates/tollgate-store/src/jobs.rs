@@ -116,7 +116,7 @@ pub enum JobStep {
         /// Until when.
         until_ms: u64,
     },
-    /// Ends a job that nobody has. Nothing happens if it is leased or ended.
+    /// Ends a job that nobody has. The work is refused if it does not wait.
     Cancel {
         /// Whose job.
         merchant_id: MerchantId,

@@ -16,15 +16,17 @@ mod batch;
 mod trail;
 
 use async_trait::async_trait;
-use commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
+use commit::{AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep};
 use error::StoreError;
 use jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked};
 use query::{Deadline, PaymentFilter, PaymentPage, PolicyKind, RiskList};
+use std::sync::Arc;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
+use tollgate_core::erasure::Subject;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{
     ApiKeyId, AttemptId, CheckoutId, DeliveryId, EventId, JobId, MerchantId, PartnerId, PaymentId, RefundId,
@@ -37,8 +39,10 @@ use tollgate_core::notice::Notice;
 use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
+use tollgate_core::share::Weights;
 use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 
@@ -48,6 +52,9 @@ use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 /// another merchant's rows look absent.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+    /// The weights by which merchants take turns where there is a queue.
+    fn weights(&self) -> &Arc<Weights>;
+
     /// Decides, books and makes durable one unit of work. Returns after the data is on disk.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError>;
 
@@ -165,6 +172,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         users: Vec<String>,
     ) -> Result<Vec<Option<Payment>>, StoreError>;
 
+    /// A merchant's own accounts at processors, in the order of the processors' names.
+    async fn processor_accounts(&self, merchant_id: MerchantId) -> Result<Vec<ProcessorAccount>, StoreError>;
+
     /// A merchant's policy, as JSON.
     async fn policy(&self, merchant_id: MerchantId, kind: PolicyKind) -> Result<Option<String>, StoreError>;
 
@@ -252,6 +262,37 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         key: &str,
         now_ms: u64,
     ) -> Result<Option<IdempotencyRecord>, StoreError>;
+
+    /// What merchants after one called on a day (counted from 1970-01-01), in the order of their ids.
+    async fn calls_of_day(
+        &self,
+        day: u32,
+        after: Option<MerchantId>,
+        limit: usize,
+    ) -> Result<Vec<AccountCalls>, StoreError>;
+
+    /// What a merchant called on a day.
+    async fn calls_of_account(
+        &self,
+        day: u32,
+        merchant_id: MerchantId,
+    ) -> Result<Vec<EndpointCalls>, StoreError>;
+
+    /// The replies that are remembered of some payments, to be named in an erasure.
+    async fn remembered_replies(
+        &self,
+        payments: Vec<PaymentId>,
+    ) -> Result<Vec<(PaymentId, [u8; 32])>, StoreError>;
+
+    /// A merchant's checkout sessions of a person.
+    async fn checkouts_of(
+        &self,
+        merchant_id: MerchantId,
+        subject: Subject,
+    ) -> Result<Vec<CheckoutSession>, StoreError>;
+
+    /// Rewrites the files that personal data was in, so that what was masked or removed is gone from them. Takes long.
+    async fn purge(&self) -> Result<(), StoreError>;
 
     /// Whether the store answers: reads something and says how the writer does.
     async fn health(&self) -> Result<StoreHealth, StoreError>;

@@ -104,4 +104,6 @@ pub enum PolicyKind {
     Routing,
     /// Rate limits; the gateway's own are kept under the merchant id 0.
     Limits,
+    /// The version of the API that the merchant is pinned to: its name, no JSON.
+    ApiVersion,
 }

@@ -14,6 +14,7 @@ use tollgate_core::command::Command;
 use tollgate_core::merchant::Merchant;
 use tollgate_core::partner::{Partner, PartnerState, fee_json};
 use tollgate_core::passkey::Passkey;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::saved_card::SavedCard;
 
 /// The rows a change finds, as far as it replaces them.
@@ -25,6 +26,7 @@ pub(crate) struct Rows {
     pub(crate) passkey: Option<Passkey>,
     pub(crate) policy: Option<String>,
     pub(crate) saved_card: Option<SavedCard>,
+    pub(crate) processor_account: Option<ProcessorAccount>,
 }
 
 /// The entry of a change that replaces these rows.
@@ -70,12 +72,39 @@ pub(crate) fn of_change(change: &Admin, rows: &Rows, by: &By) -> AuditEntry {
                 PolicyKind::Fraud => ("fraud", "fraud_policy.put", "fraud_policy.removed"),
                 PolicyKind::Routing => ("routing", "routing_policy.put", "routing_policy.removed"),
                 PolicyKind::Limits => ("rate_limits", "rate_limits.put", "rate_limits.removed"),
+                PolicyKind::ApiVersion => ("api_version", "api_version.put", "api_version.removed"),
             };
-            let read = |text: &String| serde_json::from_str(text).unwrap_or(Value::Null);
+            let read = |text: &String| match kind {
+                PolicyKind::ApiVersion => json!({"version": text}),
+                _ => serde_json::from_str(text).unwrap_or(Value::Null),
+            };
             let action = if policy.is_some() { put } else { removed };
             AuditEntry::new(by, action, "policy", name.to_owned())
                 .of(*merchant_id)
                 .change(rows.policy.as_ref().map(read), policy.as_ref().map(read))
+        }
+        Admin::RemovePasskey(passkey) => {
+            AuditEntry::new(by, "passkey.removed", "passkey", passkey.id.to_string())
+                .of(passkey.merchant_id)
+                .change(rows.passkey.as_ref().map(passkey_json), None)
+        }
+        Admin::ErasePayments(wish) => {
+            let payments: Vec<String> = wish.payments.iter().map(ToString::to_string).collect();
+            let said = json!({"payments": payments, "checkouts": wish.checkouts.len()});
+            AuditEntry::new(by, "data_subject.masked", "data_subject", wish.subject.digest())
+                .of(wish.merchant_id)
+                .change(None, Some(said))
+        }
+        Admin::PutProcessorAccount(account) => {
+            let before = rows.processor_account.as_ref();
+            let action = match (before, account.ended_at_ms) {
+                (None, _) => "processor_account.added",
+                (Some(_), Some(_)) => "processor_account.ended",
+                (Some(_), None) => "processor_account.replaced",
+            };
+            AuditEntry::new(by, action, "processor_account", account.processor.as_str().to_owned())
+                .of(account.merchant_id)
+                .change(before.map(account_json), Some(account_json(account)))
         }
         Admin::PutSavedCard(card) => {
             AuditEntry::new(by, "saved_card.saved", "saved_card", card_id(card.token))
@@ -144,6 +173,7 @@ fn key_json(key: &ApiKey) -> Value {
         "role": key.role,
         "scopes": key.scopes,
         "networks": key.networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "certificates_sha256": key.certificates.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "created_at_ms": key.created_at_ms,
         "expires_at_ms": key.expires_at_ms,
         "revoked_at_ms": key.revoked_at_ms,
@@ -153,6 +183,15 @@ fn key_json(key: &ApiKey) -> Value {
 
 fn passkey_json(passkey: &Passkey) -> Value {
     json!({"user_digest": user(&passkey.user_id), "created_at_ms": passkey.created_at_ms})
+}
+
+fn account_json(account: &ProcessorAccount) -> Value {
+    json!({
+        "fingerprint": account.current.as_json()["fingerprint"],
+        "set_at_ms": account.current.set_at_ms,
+        "previous_good_until_ms": account.previous.as_ref().map(|(_, until_ms)| until_ms),
+        "ended_at_ms": account.ended_at_ms,
+    })
 }
 
 fn card_json(card: &SavedCard) -> Value {

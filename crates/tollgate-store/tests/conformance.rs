@@ -16,6 +16,7 @@ use tollgate_core::card::CardBrand;
 use tollgate_core::checkout::{CheckoutCustomer, CheckoutSecret, CheckoutSession};
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::currency::Currency;
+use tollgate_core::erasure::Subject;
 use tollgate_core::event::PaymentTerms;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{
@@ -34,7 +35,10 @@ use tollgate_core::saved_card::{Consent, SavedCard};
 use tollgate_core::transition::PaymentStatus;
 use tollgate_store::Store;
 use tollgate_store::audit::audit;
-use tollgate_store::commit::{Admin, Commit, CommitError, Committed, IdempotencyStep, StoredReply, Upkeep};
+use tollgate_store::commit::{
+    AccountCalls, Admin, CALLS_KEPT_DAYS, Commit, CommitError, Committed, EndpointCalls, ErasePayments,
+    IdempotencyStep, StoredReply, Upkeep,
+};
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tollgate_store::error::StoreError;
 use tollgate_store::query::{PaymentFilter, PolicyKind, RiskList};
@@ -465,7 +469,7 @@ async fn a_second_opener_and_a_newer_store_are_refused() {
         database.persist(fjall::PersistMode::SyncAll).unwrap();
     }
     let refusal = EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 3)).unwrap_err();
-    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 5 }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 6 }), "{refusal}");
 }
 
 #[tokio::test]
@@ -722,4 +726,104 @@ async fn api_keys_are_their_owner_s_and_what_ended_stays_ended() {
     store.upkeep(Upkeep::NoteKeyUses(vec![(second.id, 9)])).await.unwrap();
     let uses = store.key_uses(vec![first.id, second.id, other.id]).await.unwrap();
     assert_eq!(uses, [None, Some(9), Some(8)]);
+}
+
+#[tokio::test]
+async fn the_first_pin_stands_until_somebody_decides_otherwise() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let merchant_id = merchant(store.as_ref()).await;
+    let pin = |version: &str| Upkeep::PinApiVersion { merchant_id, version: version.to_owned() };
+    let read = async || store.policy(merchant_id, PolicyKind::ApiVersion).await.unwrap();
+    let told = store.audit_head().await.unwrap().count;
+    // In one batch, most likely.
+    let (one, two) = tokio::join!(store.upkeep(pin("b")), store.upkeep(pin("c")));
+    one.unwrap();
+    two.unwrap();
+    assert_eq!(read().await.as_deref(), Some("b"));
+    assert_eq!(store.audit_head().await.unwrap().count, told, "nobody decided it");
+    let kind = PolicyKind::ApiVersion;
+    let change = Admin::PutPolicy { merchant_id, kind, policy: Some("a".to_owned()) };
+    store.administer(change, By::system(NOW_MS)).await.unwrap();
+    store.upkeep(pin("b")).await.unwrap();
+    assert_eq!(read().await.as_deref(), Some("a"));
+    let record = store.audit(told, 5).await.unwrap().remove(0).1.unwrap();
+    assert_eq!(record.entry.action(), "api_version.put");
+    assert_eq!(
+        (record.entry.before(), record.entry.after()),
+        (Some(r#"{"version":"b"}"#), Some(r#"{"version":"a"}"#))
+    );
+}
+
+#[tokio::test]
+async fn calls_add_up_by_day_and_old_days_make_room() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let ids: Vec<MerchantId> = (1..=3).map(MerchantId::from_u128).collect();
+    let calls = |version: &str, calls: u64| EndpointCalls {
+        version: version.to_owned(),
+        endpoint: "GET /x".to_owned(),
+        calls,
+    };
+    let count = |day: u32, counted: Vec<(MerchantId, Vec<EndpointCalls>)>| Upkeep::CountCalls {
+        day,
+        accounts: counted
+            .into_iter()
+            .map(|(merchant_id, calls)| AccountCalls { merchant_id, calls })
+            .collect(),
+    };
+    let one = count(100, vec![(ids[0], vec![calls("a", 2), calls("b", 1)]), (ids[2], vec![calls("a", 5)])]);
+    let two = count(100, vec![(ids[0], vec![calls("a", 3)]), (ids[1], vec![calls("b", 1)])]);
+    let (one, two) = tokio::join!(store.upkeep(one), store.upkeep(two));
+    one.unwrap();
+    two.unwrap();
+    store.upkeep(count(101, vec![(ids[0], vec![calls("a", 7)])])).await.unwrap();
+    assert_eq!(store.calls_of_account(100, ids[0]).await.unwrap(), [calls("a", 5), calls("b", 1)]);
+    assert_eq!(store.calls_of_account(101, ids[0]).await.unwrap(), [calls("a", 7)]);
+    assert!(store.calls_of_account(102, ids[0]).await.unwrap().is_empty());
+    let day = store.calls_of_day(100, None, 2).await.unwrap();
+    assert_eq!(day.iter().map(|row| row.merchant_id).collect::<Vec<_>>(), ids[..2]);
+    let rest = store.calls_of_day(100, Some(ids[1]), 2).await.unwrap();
+    assert_eq!(rest, [AccountCalls { merchant_id: ids[2], calls: vec![calls("a", 5)] }]);
+    store.upkeep(count(101 + CALLS_KEPT_DAYS, vec![(ids[1], vec![calls("a", 1)])])).await.unwrap();
+    assert!(store.calls_of_day(100, None, 9).await.unwrap().is_empty());
+    assert_eq!(store.calls_of_day(101, None, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_person_is_masked_in_payments_at_rest_and_the_books_stay_right() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let mer = merchant(store.as_ref()).await;
+    let done = completed(store.as_ref(), mer, NOW_MS, 10_000, "asha").await.payment;
+    let other = completed(store.as_ref(), mer, NOW_MS + 1, 20_000, "ben").await.payment;
+    let begun = store
+        .commit(work(mer, NOW_MS, create(NOW_MS, terms(5, "asha", CaptureMode::Automatic))))
+        .await
+        .unwrap()
+        .payment;
+    let erase = |payments| {
+        let subject = Subject { user_id: Some("asha".to_owned()), ..Subject::default() };
+        let (checkouts, replies) = (vec![], vec![]);
+        let wish = ErasePayments { merchant_id: mer, subject, payments, checkouts, replies };
+        Admin::ErasePayments(Box::new(wish))
+    };
+    // One that is under way refuses all of it.
+    let refused = store.administer(erase(vec![done.id, begun.id]), By::system(NOW_MS)).await;
+    assert!(matches!(refused, Err(CommitError::Conflict(_))), "{refused:?}");
+    assert_eq!(store.payment(mer, done.id).await.unwrap().unwrap(), *done);
+    store.administer(erase(vec![done.id]), By::system(NOW_MS)).await.unwrap();
+    let masked = store.payment(mer, done.id).await.unwrap().unwrap();
+    assert_ne!(masked.terms.user_id.as_deref(), Some("asha"));
+    assert_eq!((masked.version, masked.captured_minor), (done.version, done.captured_minor));
+    let of_user = PaymentFilter { user_id: Some("asha".to_owned()), limit: 9, ..PaymentFilter::default() };
+    let page = store.payments(mer, of_user).await.unwrap();
+    assert_eq!(page.payments.iter().map(|payment| payment.id).collect::<Vec<_>>(), [begun.id]);
+    assert_eq!(store.payment(mer, other.id).await.unwrap().unwrap(), *other);
+    assert_clean(store.as_ref()).await;
+    // The books go on.
+    store.commit(work(mer, NOW_MS, refund_of(&masked, Some(50)))).await.unwrap();
+    assert_clean(store.as_ref()).await;
+    store.purge().await.unwrap();
+    assert_clean(store.as_ref()).await;
 }

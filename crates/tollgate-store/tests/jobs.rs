@@ -9,7 +9,7 @@ use support::Place;
 use tollgate_core::id::{DeliveryId, EventId, IdParts, JobId, MerchantId, WebhookEndpointId};
 use tollgate_core::job::{Job, JobKind, JobState, Turn};
 use tollgate_core::webhook::filter::EventFilter;
-use tollgate_core::webhook::signing::{SecretPair, SigningSecret};
+use tollgate_core::webhook::signing::{KeptSecret, SecretPair};
 use tollgate_core::webhook::{Delivery, DeliveryAttempt, DeliveryState, DisabledBecause, WebhookEndpoint};
 use tollgate_store::Store;
 use tollgate_store::jobs::{
@@ -47,7 +47,7 @@ fn endpoint() -> WebhookEndpoint {
         events: EventFilter::read(["*"]).unwrap(),
         disabled: None,
         is_ordered: false,
-        secrets: SecretPair::new(SigningSecret::from_bytes([7; 32])),
+        secrets: SecretPair::new(KeptSecret::Sealed(vec![7; 32])),
         failing_since_ms: None,
         created_at_ms: NOW_MS,
         updated_at_ms: NOW_MS,

@@ -22,7 +22,7 @@ use tollgate_core::merchant::{FeePlan, Merchant, Mode};
 use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind, UpiFlow};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
-use tollgate_core::partner::{Contract, Kyc, KycState, Limit, NotAdmitted, Partner, PartnerState};
+use tollgate_core::partner::{Contract, Kyc, KycState, Limit, NotAdmitted, Partner, PartnerState, Profile};
 use tollgate_store::Store;
 use tollgate_store::commit::{Admin, Commit, CommitError, Committed, Conflict};
 use tollgate_store::embedded::{AnchorOptions, EmbeddedOptions, EmbeddedStore};
@@ -56,24 +56,17 @@ fn partner(reference: &str) -> Partner {
     Partner {
         id: PartnerId::from_parts(parts()),
         version: 1,
-        reference: Some(reference.to_owned()),
-        legal_name: "Shop".to_owned(),
-        display_name: "Shop".to_owned(),
-        country: None,
-        mcc: None,
-        contacts: vec![],
+        profile: Profile {
+            reference: Some(reference.to_owned()),
+            legal_name: "Shop".to_owned(),
+            display_name: "Shop".to_owned(),
+            ..Profile::default()
+        },
         state: PartnerState::Active,
         kyc: Kyc { state: KycState::Verified, reasons: vec![], changed_at_ms: NOW_MS },
-        settlement: None,
         parent: None,
         sandbox: Some(MerchantId::from_parts(parts())),
         live: Some(MerchantId::from_parts(parts())),
-        methods: vec![],
-        currencies: vec![],
-        countries: vec![],
-        limits: vec![],
-        fee: FeePlan::default(),
-        contracts: vec![],
         created_at_ms: NOW_MS,
         changed_at_ms: NOW_MS,
     }
@@ -141,7 +134,7 @@ async fn limits_are_exact_under_concurrency_and_after_a_restart() {
     let place = Place::new().await;
     let store = place.open(1).await;
     let mut one = partner("one");
-    one.limits = vec![Limit {
+    one.profile.limits = vec![Limit {
         currency: Currency::INR,
         transaction_minor: Some(600),
         day_minor: Some(1_000),
@@ -196,7 +189,7 @@ async fn state_and_permissions_hold_from_the_next_commit_on() {
     let store = place.open(1).await;
     let mut one = partner("one");
     one.kyc.state = KycState::Submitted;
-    one.contracts = vec![Contract {
+    one.profile.contracts = vec![Contract {
         processor: ProcessorName::new("razorpay"),
         fee: Some(FeePlan { percent_bps: 70, fixed_minor: 0 }),
     }];
@@ -212,11 +205,13 @@ async fn state_and_permissions_hold_from_the_next_commit_on() {
     assert!(matches!(put(store.as_ref(), &one).await, Err(CommitError::Conflict(Conflict::Stale))));
 
     for (change, why) in [
-        (Partner { methods: vec![MethodKind::Card], ..one.clone() }, NotAdmitted::Method),
-        (Partner { currencies: vec![Currency::EUR], ..one.clone() }, NotAdmitted::Currency),
+        (Profile { methods: vec![MethodKind::Card], ..one.profile.clone() }, NotAdmitted::Method),
+        (Profile { currencies: vec![Currency::EUR], ..one.profile.clone() }, NotAdmitted::Currency),
     ] {
         let now = store.partner(one.id).await.unwrap().unwrap();
-        put(store.as_ref(), &Partner { version: now.version + 1, ..change }).await.unwrap();
+        put(store.as_ref(), &Partner { version: now.version + 1, profile: change, ..one.clone() })
+            .await
+            .unwrap();
         assert_eq!(refusal(store.commit(create(live, 5, NOW_MS)).await), why);
     }
 
@@ -237,7 +232,7 @@ async fn state_and_permissions_hold_from_the_next_commit_on() {
     put(store.as_ref(), &one.moved(PartnerState::Active, NOW_MS).unwrap()).await.unwrap();
     drop(store);
     let store = place.open(1).await;
-    assert_eq!(store.partner_of(live).await.unwrap().unwrap().reference.as_deref(), Some("one"));
+    assert_eq!(store.partner_of(live).await.unwrap().unwrap().profile.reference.as_deref(), Some("one"));
     assert_eq!(store.partner_by_reference("sub").await.unwrap().unwrap().id, sub.id);
     assert_eq!(store.partners(None, 10).await.unwrap().len(), 2);
 }

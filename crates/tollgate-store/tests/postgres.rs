@@ -20,7 +20,7 @@ use tollgate_core::merchant::{FeePlan, Merchant, Mode};
 use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind, UpiFlow};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
-use tollgate_core::partner::{Kyc, KycState, Limit, NotAdmitted, Partner, PartnerState};
+use tollgate_core::partner::{Kyc, KycState, Limit, NotAdmitted, Partner, PartnerState, Profile};
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_store::Store;
@@ -175,24 +175,18 @@ async fn limits_and_changes_of_partners_hold_across_instances() {
     let partner = Partner {
         id: PartnerId::from_parts(parts(NOW_MS, 9)),
         version: 1,
-        reference: Some("one".to_owned()),
-        legal_name: "Shop".to_owned(),
-        display_name: "Shop".to_owned(),
-        country: None,
-        mcc: None,
-        contacts: vec![],
+        profile: Profile {
+            reference: Some("one".to_owned()),
+            legal_name: "Shop".to_owned(),
+            display_name: "Shop".to_owned(),
+            limits: vec![limit],
+            ..Profile::default()
+        },
         state: PartnerState::Active,
         kyc: Kyc { state: KycState::Verified, reasons: vec![], changed_at_ms: NOW_MS },
-        settlement: None,
         parent: None,
         sandbox: None,
         live: Some(live),
-        methods: vec![],
-        currencies: vec![],
-        countries: vec![],
-        limits: vec![limit],
-        fee: FeePlan::default(),
-        contracts: vec![],
         created_at_ms: NOW_MS,
         changed_at_ms: NOW_MS,
     };

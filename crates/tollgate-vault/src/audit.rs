@@ -36,6 +36,10 @@ pub enum AuditAction {
     RotateDataDone,
     /// A rotation met a card that it could not decrypt.
     Recrypt,
+    /// A secret that is no card was sealed.
+    Seal,
+    /// A secret that is no card was handed out in clear.
+    Open,
 }
 
 /// What came of it.
@@ -59,7 +63,9 @@ impl From<VaultError> for AuditResult {
             VaultError::NotFound => Self::NotFound,
             VaultError::Unreadable => Self::Unreadable,
             VaultError::Shredded => Self::Shredded,
-            VaultError::Full | VaultError::Apart | VaultError::Unavailable => Self::Unavailable,
+            VaultError::Full | VaultError::Apart | VaultError::NoKey | VaultError::Unavailable => {
+                Self::Unavailable
+            }
         }
     }
 }

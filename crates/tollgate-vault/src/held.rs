@@ -11,6 +11,7 @@ use std::fmt;
 use tollgate_core::card::CardSecret;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::method::CardSummary;
+use zeroize::Zeroizing;
 
 struct HeldCard {
     merchant_id: MerchantId,
@@ -322,6 +323,14 @@ impl CardVault for MemoryVault {
 
     async fn shred(&self, _: MerchantId, _: u64) -> Result<(), VaultError> {
         Err(VaultError::Unavailable)
+    }
+
+    async fn seal(&self, _: MerchantId, _: &str, _: &[u8], _: u64) -> Result<Vec<u8>, VaultError> {
+        Err(VaultError::NoKey)
+    }
+
+    async fn open(&self, _: MerchantId, _: &str, _: &[u8], _: u64) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        Err(VaultError::NoKey)
     }
 
     fn held(&self) -> usize {

@@ -114,6 +114,11 @@ impl Keyring {
         }
     }
 
+    /// Forgets one of a merchant's keys.
+    pub(crate) fn forget(&self, merchant_id: MerchantId, version: u32) {
+        self.cache.lock().pop(&(merchant_id, version));
+    }
+
     /// Forgets a merchant's data keys below a version.
     pub(crate) fn forget_below(&self, merchant_id: MerchantId, version: u32) {
         let mut cache = self.cache.lock();

@@ -14,6 +14,7 @@ mod open;
 pub mod remote;
 mod rotate;
 mod rows;
+mod secrets;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use std::fmt::Debug;
 use tollgate_core::card::{CardSecret, Cvc, NetworkToken};
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::method::CardSummary;
+use zeroize::Zeroizing;
 
 pub use audit::{AuditAction, AuditFault, AuditPurpose, AuditRecord, AuditResult};
 pub use envelope::Key;
@@ -35,6 +37,9 @@ pub use open::{OpenError, VaultOptions};
 pub use rotate::{RotationError, RotationPhase, RotationProgress, Watch};
 pub use session::{CardSession, SessionError};
 pub use token::{CardToken, Fingerprint, ProofToken};
+
+/// Most bytes of a secret that is sealed.
+pub const SECRET_BYTES_MAX: usize = 16 << 10;
 
 /// Why the vault did not do what it was asked. Carries nothing of a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +56,9 @@ pub enum VaultError {
     /// The merchant's cards have been destroyed.
     #[error("the merchant's cards have been destroyed")]
     Shredded,
+    /// The vault has no master key: it can seal nothing.
+    #[error("the vault has no master key")]
+    NoKey,
     /// The vault is a process of its own: clear cards neither enter nor leave it here.
     #[error("clear cards do not pass through this process")]
     Apart,
@@ -210,6 +218,31 @@ pub trait CardVault: Send + Sync + Debug {
     /// # Errors
     /// [`VaultError::Unavailable`].
     async fn shred(&self, merchant_id: MerchantId, now_ms: u64) -> Result<(), VaultError>;
+
+    /// Seals a secret of a merchant that is no card, under a name that it is bound to. The caller keeps what is sealed.
+    ///
+    /// # Errors
+    /// [`VaultError::NoKey`] where nothing can be stored; [`VaultError::Full`] above [`SECRET_BYTES_MAX`];
+    /// [`VaultError::Shredded`], [`VaultError::Unavailable`].
+    async fn seal(
+        &self,
+        merchant_id: MerchantId,
+        name: &str,
+        plain: &[u8],
+        now_ms: u64,
+    ) -> Result<Vec<u8>, VaultError>;
+
+    /// Opens what [`CardVault::seal`] has sealed, and records that.
+    ///
+    /// # Errors
+    /// [`VaultError::Unreadable`] unless it was sealed for this merchant under this name; the others of sealing.
+    async fn open(
+        &self,
+        merchant_id: MerchantId,
+        name: &str,
+        sealed: &[u8],
+        now_ms: u64,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultError>;
 
     /// How many cards are held in this process's memory.
     fn held(&self) -> usize;

@@ -10,6 +10,7 @@ use crate::keyring::{Keyring, master_row};
 use crate::open::{self, OpenError, VaultOptions};
 use crate::rotate::RotationProgress;
 use crate::rows::{self, CardClear, CardRow, META_MASTER, MerchantRow, decode, encode, owned, versioned};
+use crate::secrets::KEY_VERSION;
 use crate::{CardOnFile, CardToken, CardVault, Fingerprint, Owner, Proof, ProofToken, Purpose, VaultError};
 use async_trait::async_trait;
 use fjall::Readable;
@@ -20,6 +21,7 @@ use std::thread::JoinHandle;
 use tollgate_core::card::CardSecret;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::method::CardSummary;
+use zeroize::Zeroizing;
 
 /// How often something is tried again whose ground moved under it: each time somebody else got ahead.
 const TRIES_MAX: usize = 32;
@@ -105,7 +107,7 @@ impl Shared {
 }
 
 /// The merchant's row, unless its cards have been destroyed.
-fn not_shredded((bytes, row): Merchant) -> Result<Merchant, VaultError> {
+pub(crate) fn not_shredded((bytes, row): Merchant) -> Result<Merchant, VaultError> {
     match row {
         Some(MerchantRow { shredded_at_ms: Some(_), .. }) => Err(VaultError::Shredded),
         row => Ok((bytes, row)),
@@ -201,7 +203,11 @@ impl LocalVault {
     }
 
     /// A data key, off the threads that run futures unless it is at hand.
-    async fn data_key(&self, merchant_id: MerchantId, version: u32) -> Result<Option<Arc<Key>>, VaultError> {
+    pub(crate) async fn data_key(
+        &self,
+        merchant_id: MerchantId,
+        version: u32,
+    ) -> Result<Option<Arc<Key>>, VaultError> {
         if let Some(key) = self.shared.keyring.cached(merchant_id, version) {
             return Ok(Some(key));
         }
@@ -523,8 +529,29 @@ impl CardVault for LocalVault {
         let shredded = tries!(self.try_shred(merchant_id, &entry).await);
         self.settled(entry, shredded).await?;
         self.shared.keyring.forget_below(merchant_id, u32::MAX);
+        self.shared.keyring.forget(merchant_id, KEY_VERSION);
         // The keys are gone; should this fail, shredding again goes on with it.
         self.clear_shredded(merchant_id).await
+    }
+
+    async fn seal(
+        &self,
+        merchant_id: MerchantId,
+        name: &str,
+        plain: &[u8],
+        now_ms: u64,
+    ) -> Result<Vec<u8>, VaultError> {
+        self.seal_secret(merchant_id, name, plain, now_ms).await
+    }
+
+    async fn open(
+        &self,
+        merchant_id: MerchantId,
+        name: &str,
+        sealed: &[u8],
+        now_ms: u64,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        self.open_secret(merchant_id, name, sealed, now_ms).await
     }
 
     fn held(&self) -> usize {

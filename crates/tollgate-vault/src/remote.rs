@@ -9,6 +9,6 @@ mod tests;
 mod tls;
 
 pub use client::{PerformError, RemoteOptions, RemoteVault, Target};
-pub use frame::FRAME_LENGTH_MAX;
+pub use frame::{FRAME_LENGTH_MAX, is_message};
 pub use server::{Listener, Performer, ServerOptions, VaultServer};
 pub use tls::{TlsError, TlsIdentity};

@@ -2,6 +2,7 @@
 
 mod at_rest;
 mod rotation;
+mod secrets;
 mod store;
 mod tampering;
 

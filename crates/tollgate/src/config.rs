@@ -23,9 +23,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tollgate_api::ClientAddress;
 use tollgate_api::passkeys::{PasskeyOptions, PasskeyOptionsError, Passkeys};
 use tollgate_api::tls::{Tls, TlsOptions};
+use tollgate_api::{ClientAddress, SecurityHeaders};
 use tollgate_core::card::Secret;
 use tollgate_core::command::Policy;
 use tollgate_engine::enquiry::EnquiryOptions;
@@ -79,6 +79,12 @@ pub(crate) struct Server {
     pub(crate) tls_key: PathBuf,
     /// The authorities that every client's certificate must come from (PEM file); empty: clients need none.
     pub(crate) tls_client_authority: PathBuf,
+    /// Whether clients may come without a certificate all the same.
+    pub(crate) tls_client_optional: bool,
+    /// For how long browsers that came over TLS do not come without it (HSTS); 0: they are told nothing.
+    pub(crate) hsts_max_age_s: u32,
+    /// Whether TLS ends at a proxy in front, so that browsers are told though the server speaks plainly.
+    pub(crate) hsts_behind_proxy: bool,
     /// Most connections at once; further ones wait to be accepted.
     pub(crate) connections_max: u32,
     /// How long a request's header may take to arrive.
@@ -126,6 +132,9 @@ impl Default for Server {
             tls_certificate: PathBuf::new(),
             tls_key: PathBuf::new(),
             tls_client_authority: PathBuf::new(),
+            tls_client_optional: false,
+            hsts_max_age_s: 15_552_000,
+            hsts_behind_proxy: false,
             connections_max: 10_000,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
@@ -348,11 +357,12 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let bounds: [(&str, u64, u64, u64); 24] = [
+        let bounds: [(&str, u64, u64, u64); 25] = [
             ("server.connections_max", u64::from(self.server.connections_max), 1, 1_000_000),
             ("server.header_timeout_ms", self.server.header_timeout_ms, 100, 600_000),
             ("server.idle_timeout_ms", self.server.idle_timeout_ms, 100, 600_000),
             ("server.body_timeout_ms", self.server.body_timeout_ms, 100, 600_000),
+            ("server.hsts_max_age_s", u64::from(self.server.hsts_max_age_s), 0, 63_072_000),
             ("server.shutdown_ms", self.server.shutdown_ms, 0, 600_000),
             ("server.batch_items_at_once", self.server.batch_items_at_once as u64, 1, 256),
             ("server.batches_max", self.server.batches_max as u64, 1, 256),
@@ -407,10 +417,21 @@ impl Config {
             };
         };
         let key = given(tls_key).ok_or_else(|| ConfigError("server.tls_key is missing".to_owned()))?;
-        let options = TlsOptions { certificate, key, client_authority: given(tls_client_authority) };
+        let client_authority = given(tls_client_authority);
+        let client_optional = self.server.tls_client_optional;
+        let options = TlsOptions { certificate, key, client_authority, client_optional };
         Tls::open(options)
             .map(|tls| Some(Arc::new(tls)))
             .map_err(|error| ConfigError(format!("server: {error}")))
+    }
+
+    /// What every reply of a server carries that speaks TLS, or does not.
+    pub(crate) fn security_headers(&self, tls: bool) -> SecurityHeaders {
+        if tls || self.server.hsts_behind_proxy {
+            SecurityHeaders::over_tls(self.server.hsts_max_age_s)
+        } else {
+            SecurityHeaders::default()
+        }
     }
 
     /// Customers' passkeys, for a gateway that is reached at `public_url`.
@@ -583,5 +604,31 @@ mod tests {
         let config: Config = toml::from_str("[passkeys]\nrp_id = \"example.com\"\n").unwrap();
         let refusal = config.passkeys("https://pay.example.org").unwrap_err().to_string();
         assert!(refusal.contains("does not belong to example.com"), "{refusal}");
+    }
+
+    /// Whatever the file holds: it is read, or refused without quoting what could be a secret.
+    #[test]
+    fn any_file_is_read_or_refused_without_its_secrets() {
+        let whole = "[server]\nlisten = \"127.0.0.1:1\"\n[passkeys]\nchallenge_key = \"hush-hush\"\n\
+                     [processors.payu]\nkey = \"k\"\nsalt = \"hush-hush\"\n[[auth.issuers]]\nissuer = \"a\"\n\
+                     audience = \"b\"\njwks_url = \"https://id.example/\"\n";
+        let signs = ['[', ']', '=', '"', '\'', '\n', '{', '}', ',', '.', '#', '\\', '0', 'x', '\0', 'é'];
+        for place in 0..whole.len() {
+            for (count, sign) in signs.into_iter().enumerate() {
+                let (before, behind) = whole.split_at(place);
+                let kept = behind.get(count..).unwrap_or_default();
+                for text in
+                    [format!("{before}{sign}{behind}"), format!("{before}{sign}{kept}"), before.to_owned()]
+                {
+                    let table = text.parse::<toml::Table>();
+                    let read = table.and_then(|table| toml::Value::Table(table).try_into::<Config>());
+                    let refusal = match read {
+                        Ok(config) => config.validate().err().map(|error| error.to_string()),
+                        Err(error) => Some(error.message().to_owned()),
+                    };
+                    assert!(!refusal.is_some_and(|refusal| refusal.contains("hush")), "{text}");
+                }
+            }
+        }
     }
 }

@@ -49,8 +49,14 @@ enum Command {
     Partner(commands::partner::Args),
     /// Makes API keys of those who run the gateway, in a store that no server has open.
     Admin(commands::admin::Args),
+    /// Lists and cancels jobs in a store that no server has open.
+    Jobs(commands::jobs::Args),
+    /// Exports and erases what is known of a person, in a store that no server has open.
+    DataSubject(commands::data_subject::Args),
     /// Reads the audit log of a store that no server has open, and finds what was done to it.
     Audit(commands::audit::Args),
+    /// Tells who still calls which version of the API, from a store that no server has open.
+    ApiVersions(commands::api_versions::Args),
     /// Looks after a card vault that no server has open.
     Vault(commands::vault::Args),
 }
@@ -59,11 +65,12 @@ enum Command {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
+    logging::catch_panics();
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("tollgate: {error}");
+            logging::complain(&format!("tollgate: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -85,7 +92,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Fraud(args) => commands::fraud::run(args).await,
             Command::Partner(args) => commands::partner::run(config, args).await,
             Command::Admin(args) => commands::admin::run(config, args).await,
+            Command::Jobs(args) => commands::jobs::run(config, args).await,
+            Command::DataSubject(args) => commands::data_subject::run(config, args).await,
             Command::Audit(args) => commands::audit::run(config, args).await,
+            Command::ApiVersions(args) => commands::api_versions::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,
         }
     })

@@ -7,11 +7,12 @@ use tollgate_api::partners::onboard::{Onboarding, Sides, fresh_key, fresh_key_of
 use tollgate_core::access::Role;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::ProcessorName;
+use tollgate_core::certificate::CertificateFingerprint;
 use tollgate_core::id::MerchantId;
 use tollgate_core::merchant::{FeePlan, Merchant, Mode};
 use tollgate_core::network::Network;
 use tollgate_core::partner::input;
-use tollgate_core::partner::{Contract, KycState};
+use tollgate_core::partner::{Contract, KycState, Profile};
 use tollgate_core::risk::Policy;
 use tollgate_store::Store;
 use tollgate_store::commit::Admin;
@@ -36,21 +37,17 @@ pub(crate) async fn add(store: &dyn Store, new: NewPartner) -> Result<(MerchantI
         Mode::Live => (KycState::Verified, Sides::Live),
     };
     let partner = input::NewPartner {
-        reference: None,
-        legal_name: new.name.clone(),
-        display_name: new.name,
-        country: new.country,
-        mcc: new.mcc,
-        contacts: Vec::new(),
+        profile: Profile {
+            legal_name: new.name.clone(),
+            display_name: new.name,
+            country: new.country,
+            mcc: new.mcc,
+            fee: new.fee,
+            contracts: new.processors.iter().map(contract).collect(),
+            ..Profile::default()
+        },
         kyc,
         live: new.mode == Mode::Live,
-        settlement: None,
-        methods: Vec::new(),
-        currencies: Vec::new(),
-        countries: Vec::new(),
-        limits: Vec::new(),
-        fee: new.fee,
-        contracts: new.processors.iter().map(contract).collect(),
         parent_reference: None,
     };
     let Onboarding { keys, change, .. } = onboard(partner, None, sides);
@@ -75,6 +72,7 @@ pub(crate) struct NewKey {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) networks: Vec<Network>,
+    pub(crate) certificates: Vec<CertificateFingerprint>,
     /// For how long it works; none: until it is revoked.
     pub(crate) lifetime_ms: Option<u64>,
 }
@@ -82,12 +80,19 @@ pub(crate) struct NewKey {
 impl NewKey {
     /// A key that may do everything its owner may.
     pub(crate) fn of_owner(name: &str) -> Self {
-        Self { name: name.to_owned(), role: Role::Owner, networks: Vec::new(), lifetime_ms: None }
+        Self {
+            name: name.to_owned(),
+            role: Role::Owner,
+            networks: Vec::new(),
+            certificates: Vec::new(),
+            lifetime_ms: None,
+        }
     }
 
     fn fill(self, key: ApiKey) -> ApiKey {
         let expires_at_ms = self.lifetime_ms.map(|lifetime_ms| key.created_at_ms.saturating_add(lifetime_ms));
-        ApiKey { name: self.name, role: self.role, networks: self.networks, expires_at_ms, ..key }
+        let Self { name, role, networks, certificates, .. } = self;
+        ApiKey { name, role, networks, certificates, expires_at_ms, ..key }
     }
 }
 

@@ -64,6 +64,9 @@ pub(crate) struct Wish {
     pub(crate) admin_per_minute: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) address_per_minute: Option<u32>,
+    /// Weight in queues; one account's alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) weight: Option<u32>,
 }
 
 impl Wish {
@@ -217,11 +220,12 @@ impl RateLimits {
         store: &dyn Store,
         merchant_id: MerchantId,
     ) -> Result<Option<Arc<Meters>>, StoreError> {
+        let own = read(store, merchant_id).await?;
+        store.weights().set(merchant_id, own.weight.unwrap_or(1));
         let Some(inner) = &self.0 else {
             return Ok(None);
         };
         let everybody = read(store, EVERYBODY).await?;
-        let own = read(store, merchant_id).await?;
         if inner.everybody.read().0 != everybody {
             inner.set_everybody(everybody);
         }

@@ -1,4 +1,4 @@
-//! Before every handler: who calls, whether they may, and whether not too often.
+//! Before every handler: who calls, whether they may, whether not too often, and with which version of the API.
 //!
 //! One layer around all routes asks [`table`] what the endpoint demands, authenticates the caller, and puts the result
 //! where the extractors of [`crate::auth`] find it.
@@ -16,11 +16,14 @@ use crate::auth;
 use crate::codes::{self, Code};
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::tls::ClientCertificate;
+use crate::versions::layer;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use limits::Told;
 use rate::TooSoon;
+use std::sync::Arc;
 use table::Demand;
 
 /// Passes a request on if its caller may do what it asks for, now.
@@ -42,7 +45,8 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
     let Demand::Needs(permission) = endpoint.demand else {
         return next.run(Request::from_parts(parts, body)).await;
     };
-    let entered = match auth::authenticate(&state, &parts.headers, address).await {
+    let certificate = parts.extensions.get::<ClientCertificate>().copied();
+    let entered = match auth::authenticate(&state, &parts.headers, address, certificate).await {
         Ok(entered) => entered,
         Err(problem) => return problem.into_response(),
     };
@@ -56,13 +60,22 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
             return response;
         }
     }
+    let chosen = match layer::choose(&state, &parts.headers, &entered.principal, endpoint) {
+        Ok(chosen) => chosen,
+        Err(mut response) => {
+            told.write(response.headers_mut());
+            return *response;
+        }
+    };
     let mut response = if entered.principal.permissions.has(permission) {
-        parts.extensions.insert(entered.principal);
-        next.run(Request::from_parts(parts, body)).await
+        let principal = entered.principal;
+        parts.extensions.insert(Arc::clone(&principal));
+        chosen.run(&state, &principal, parts, body, next).await
     } else {
         let detail = format!("this needs the permission {permission}");
         Problem::new(&codes::FORBIDDEN).because(detail).into_response()
     };
+    chosen.write(response.headers_mut());
     told.write(response.headers_mut());
     response
 }

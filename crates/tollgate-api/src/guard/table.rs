@@ -107,6 +107,11 @@ endpoints! {
     GET "/api/v1/api_keys/{id}" KeysRead Admin;
     POST "/api/v1/api_keys/{id}/rotate" KeysManage Admin;
     POST "/api/v1/api_keys/{id}/revoke" KeysManage Admin;
+    GET "/api/v1/api_version" PartnerRead Ordinary;
+    PUT "/api/v1/api_version" VersionsManage Admin;
+    GET "/api/v1/api_version/usage" PartnerRead Bulk;
+    GET "/api/v1/api_versions" Nothing Ordinary;
+    GET "/api/v1/platform/api_versions" PartnersRead Bulk;
     POST "/api/v1/tokens" TokensCreate Admin;
     GET "/.well-known/jwks.json" Nothing Ordinary;
     GET "/api/v1/rate_limits" LimitsRead Admin;
@@ -127,15 +132,34 @@ endpoints! {
     GET "/api/v1/webhook_deliveries" WebhooksRead Bulk;
     GET "/api/v1/webhook_deliveries/{id}" WebhooksRead Ordinary;
     POST "/api/v1/webhook_deliveries/{id}/retry" WebhooksManage Admin;
+    GET "/api/v1/jobs" WebhooksRead Bulk;
+    GET "/api/v1/jobs/{id}" WebhooksRead Ordinary;
+    POST "/api/v1/jobs/{id}/cancel" WebhooksManage Admin;
+    GET "/api/v1/partners/{id}/export" PartnersManage Bulk;
+    GET "/api/v1/partners/{id}/jobs" PartnersRead Bulk;
+    POST "/api/v1/partners/{id}/jobs/{job}/cancel" PartnersManage Admin;
+    POST "/api/v1/data_subjects/export" PartnerWrite Bulk;
+    POST "/api/v1/data_subjects/erase" PartnerWrite Bulk;
     POST "/api/v1/partners" PartnersManage Admin;
     GET "/api/v1/partners" PartnersRead Bulk;
     POST "/api/v1/partners/import" PartnersManage Bulk;
     GET "/api/v1/partners/{id}" PartnersRead Ordinary;
+    PATCH "/api/v1/partners/{id}" PartnersManage Admin;
+    GET "/api/v1/partner" PartnerRead Ordinary;
+    PATCH "/api/v1/partner" PartnerWrite Admin;
+    GET "/api/v1/partners/{id}/processors" PartnersRead Ordinary;
+    PUT "/api/v1/partners/{id}/processors/{processor}" PartnersManage Admin;
+    DELETE "/api/v1/partners/{id}/processors/{processor}" PartnersManage Admin;
+    GET "/api/v1/partner/statistics" ReportsRead Bulk;
+    GET "/api/v1/partner/processors" PartnerRead Ordinary;
+    PUT "/api/v1/partner/processors/{processor}" PartnerWrite Admin;
+    DELETE "/api/v1/partner/processors/{processor}" PartnerWrite Admin;
     POST "/api/v1/partners/{id}/suspend" PartnersManage Admin;
     POST "/api/v1/partners/{id}/resume" PartnersManage Admin;
     POST "/api/v1/partners/{id}/offboard" PartnersManage Admin;
     GET "/api/v1/partners/{id}/statistics" PartnersRead Bulk;
     POST "/api/v1/webhooks/{processor}" Nothing Ordinary;
+    POST "/api/v1/webhooks/{processor}/{merchant}" Nothing Ordinary;
     GET "/health" Nothing Ordinary;
     GET "/health/detailed" Nothing Ordinary;
     GET "/ready" Nothing Ordinary;
@@ -157,6 +181,12 @@ static BY_PATH: LazyLock<HashMap<&'static str, Vec<&'static Endpoint>>> = LazyLo
 pub fn endpoint(method: &Method, path: &str) -> Option<&'static Endpoint> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     BY_PATH.get(path)?.iter().find(|endpoint| endpoint.method == *method).copied()
+}
+
+/// An endpoint's place in [`ENDPOINTS`].
+pub(crate) fn place(endpoint: &'static Endpoint) -> usize {
+    let begin = ENDPOINTS.as_ptr().addr();
+    std::ptr::from_ref(endpoint).addr().saturating_sub(begin) / size_of::<Endpoint>()
 }
 
 #[cfg(test)]
@@ -187,6 +217,13 @@ mod tests {
             .collect();
         assert_eq!(known, documented);
         assert_eq!(known.len(), ENDPOINTS.len(), "an endpoint is there twice");
+    }
+
+    #[test]
+    fn places_are_those_of_the_table() {
+        for (at, endpoint) in ENDPOINTS.iter().enumerate() {
+            assert_eq!(place(endpoint), at);
+        }
     }
 
     #[test]

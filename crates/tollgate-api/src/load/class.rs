@@ -123,7 +123,8 @@ mod tests {
                     {
                         Class::Settling
                     }
-                    (_, "/api/v1/refunds/{id}" | "/api/v1/webhooks/{processor}") => Class::Settling,
+                    (_, "/api/v1/refunds/{id}") => Class::Settling,
+                    (_, pattern) if pattern.starts_with("/api/v1/webhooks/") => Class::Settling,
                     (_, "/api/v1/checkout/sessions/{id}") => Class::Settling,
                     (_, pattern)
                         if ["fraud/", "analytics", "events", "balance", "recent", "batch", "label"]

@@ -5,10 +5,11 @@ use super::waiting::{put_qr, put_upi_link};
 use super::{outcome, shown};
 use crate::reply;
 use crate::routes::payment_qr::image_of;
+use crate::security_headers::OPENER_POLICY;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use tollgate_core::outcome::NextAction;
 use tollgate_core::payment::Payment;
 
@@ -28,6 +29,8 @@ pub(crate) fn reply(payment: &Payment, action: &NextAction, path: &str) -> Respo
             Ok(document) => {
                 let mut response = reply::bytes_of(StatusCode::OK, "text/html; charset=utf-8", document);
                 guard(&mut response, BANK_POLICY);
+                // Browsers refuse to show what is in a sandbox and apart from its opener.
+                response.headers_mut().insert(OPENER_POLICY, HeaderValue::from_static("unsafe-none"));
                 response
             }
             Err(_) => broken(),

@@ -1,9 +1,10 @@
-//! Changing a partner: its state, what is known of it, its merchant for real money.
+//! Changing a partner: its profile, its state, what is known of it, its merchant for real money.
 
 use super::onboard::{FreshKey, fresh_key, merchant_of};
 use tollgate_core::audit::By;
 use tollgate_core::merchant::Mode;
-use tollgate_core::partner::{IllegalMove, KycState, Partner, PartnerState};
+use tollgate_core::partner::input::FieldError;
+use tollgate_core::partner::{IllegalMove, KycState, Partner, PartnerState, Patch};
 use tollgate_store::Store;
 use tollgate_store::commit::{Admin, CommitError};
 use tollgate_store::error::StoreError;
@@ -11,6 +12,15 @@ use tollgate_store::error::StoreError;
 /// Why a partner was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
+    /// What was written is wrong.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Fields(Vec<FieldError>),
+    /// It was made from another version than the one that is there.
+    #[error("the partner is at version {0}")]
+    Version(u32),
+    /// It is gone.
+    #[error("a partner that is offboarded is not changed any more")]
+    Gone,
     /// Its state does not allow it.
     #[error(transparent)]
     Move(#[from] IllegalMove),
@@ -26,6 +36,44 @@ pub enum ChangeError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Changes a partner's profile, and its merchants with it; with a version, only if that is the one that is there. The
+/// next payment is decided by it.
+///
+/// # Errors
+/// [`ChangeError`]; nothing was changed then.
+pub async fn change_profile(
+    store: &dyn Store,
+    partner: Partner,
+    (patch, version): (&Patch, Option<u32>),
+    by: By,
+) -> Result<Partner, ChangeError> {
+    if version.is_some_and(|version| version != partner.version) {
+        return Err(ChangeError::Version(partner.version));
+    }
+    if partner.state == PartnerState::Offboarded {
+        return Err(ChangeError::Gone);
+    }
+    let before = partner.clone();
+    let partner = partner.patched(patch, by.at_ms).map_err(ChangeError::Fields)?;
+    if partner.profile == before.profile {
+        // Nothing is written, and nothing told, of what changes nothing.
+        return Ok(before);
+    }
+    let mut changes = vec![Admin::PutPartner(Box::new(partner.clone()))];
+    for (_, merchant_id) in partner.merchants() {
+        let Some(before) = store.merchant(merchant_id).await? else {
+            continue;
+        };
+        let mut merchant = before.clone();
+        partner.profile.apply_to(&mut merchant);
+        if merchant != before {
+            changes.push(Admin::PutMerchant(merchant));
+        }
+    }
+    store.administer(Admin::Together(changes), by).await?;
+    Ok(partner)
 }
 
 /// Moves a partner on: new payments stop with `Suspended` and go on with `Active`, at once and exactly.

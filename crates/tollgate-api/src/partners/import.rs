@@ -105,8 +105,8 @@ impl Known {
             };
             after = Some(last.id);
             for partner in page.into_iter().filter(|partner| partner.state != PartnerState::Offboarded) {
-                known.names.insert((partner.legal_name.to_lowercase(), partner.country));
-                if let Some(reference) = partner.reference {
+                known.names.insert((partner.profile.legal_name.to_lowercase(), partner.profile.country));
+                if let Some(reference) = partner.profile.reference {
                     known.references.insert(reference, (partner.id, partner.parent.is_some()));
                 }
             }
@@ -115,14 +115,14 @@ impl Known {
 
     /// Takes a new partner in; gives the one above it, or what is wrong.
     fn admit(&mut self, new: &NewPartner) -> Result<Option<PartnerId>, FieldError> {
-        let name = (new.legal_name.to_lowercase(), new.country.clone());
+        let name = (new.profile.legal_name.to_lowercase(), new.profile.country.clone());
         if self.names.contains(&name) {
             return Err(FieldError::new(
                 "legal_name",
                 "is a duplicate: there is a partner of this name and country",
             ));
         }
-        if new.reference.as_ref().is_some_and(|reference| self.references.contains_key(reference)) {
+        if new.profile.reference.as_ref().is_some_and(|reference| self.references.contains_key(reference)) {
             return Err(FieldError::new("reference", "is a duplicate: another partner has it"));
         }
         let parent = match &new.parent_reference {
@@ -162,7 +162,7 @@ pub async fn import(
         return Err(ImportError::TooLong);
     }
     let mut report = Report::default();
-    let ready = read(store.as_ref(), csv, &mut report).await?;
+    let ready = read(Known::read(store.as_ref()).await?, csv, &mut report)?;
     if all_or_nothing {
         if report.error_count == 0 && !ready.is_empty() {
             let changes = ready.iter().map(|(_, one)| one.change.clone()).collect();
@@ -200,18 +200,27 @@ fn made((line, one): (u64, Onboarding)) -> Made {
     Made {
         line,
         partner_id: partner.id,
-        reference: partner.reference,
-        legal_name: partner.legal_name,
+        reference: partner.profile.reference,
+        legal_name: partner.profile.legal_name,
         keys: one.keys,
     }
 }
 
+/// Reads and checks a CSV as if there were no partners yet; makes nothing.
+///
+/// # Errors
+/// [`ImportError`]: the file as a whole is wrong.
+pub fn examine(csv: &[u8]) -> Result<Report, ImportError> {
+    if csv.len() > BYTES_MAX {
+        return Err(ImportError::TooLong);
+    }
+    let mut report = Report::default();
+    read(Known::default(), csv, &mut report)?;
+    Ok(report)
+}
+
 /// Reads and checks all lines before anything is made.
-async fn read(
-    store: &dyn Store,
-    csv: &[u8],
-    report: &mut Report,
-) -> Result<Vec<(u64, Onboarding)>, ImportError> {
+fn read(mut known: Known, csv: &[u8], report: &mut Report) -> Result<Vec<(u64, Onboarding)>, ImportError> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
     let head: Vec<String> = match reader.headers() {
         Ok(head) => head.iter().map(str::to_owned).collect(),
@@ -227,7 +236,6 @@ async fn read(
     if let Some(place) = head.iter().position(|name| !FIELDS.contains(&name.as_str())) {
         return Err(ImportError::Head(format!("column {} has a name that is not known", place + 1)));
     }
-    let mut known = Known::read(store).await?;
     let mut ready = Vec::new();
     for record in reader.records() {
         report.lines += 1;
@@ -264,7 +272,7 @@ async fn read(
             Ok(parent) => {
                 let sides = if new.live { Sides::Both } else { Sides::Sandbox };
                 let one = onboard(new, parent, sides);
-                if let Some(reference) = &one.partner.reference {
+                if let Some(reference) = &one.partner.profile.reference {
                     known.references.insert(reference.clone(), (one.partner.id, parent.is_some()));
                 }
                 ready.push((line, one));

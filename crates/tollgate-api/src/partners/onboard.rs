@@ -4,7 +4,7 @@ use crate::auth::{KeyKind, format_key, secret_from_random, secret_sha256};
 use rand::RngExt;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::id::{ApiKeyId, BUCKET_COUNT, MerchantId, PartnerId};
-use tollgate_core::merchant::{Merchant, Mode};
+use tollgate_core::merchant::{FeePlan, Merchant, Mode};
 use tollgate_core::partner::input::NewPartner;
 use tollgate_core::partner::{Kyc, KycState, Partner, PartnerState};
 use tollgate_engine::clock::Clock;
@@ -71,17 +71,19 @@ pub fn fresh_key_of(owner: KeyOwner, kind: KeyKind) -> (String, ApiKey) {
 pub fn merchant_of(partner: &Partner, mode: Mode) -> Merchant {
     // A merchant's bucket is drawn by lot: virtual shards fill evenly.
     let (parts, created_at_ms) = ids::fresh(&Clock::System, rand::rng().random_range(0..BUCKET_COUNT));
-    Merchant {
+    let mut merchant = Merchant {
         id: MerchantId::from_parts(parts),
-        name: partner.display_name.clone(),
+        name: String::new(),
         mode,
         active: true,
-        fee: partner.fee,
-        mcc: partner.mcc.clone(),
-        country: partner.country.clone(),
-        processors: partner.contracts.iter().map(|contract| contract.processor.clone()).collect(),
+        fee: FeePlan::default(),
+        mcc: None,
+        country: None,
+        processors: Vec::new(),
         created_at_ms,
-    }
+    };
+    partner.profile.apply_to(&mut merchant);
+    merchant
 }
 
 /// Makes what a new partner is to be. It is active at once if it is known well enough already.
@@ -95,24 +97,12 @@ pub fn onboard(new: NewPartner, parent: Option<PartnerId>, sides: Sides) -> Onbo
     let mut partner = Partner {
         id: PartnerId::from_parts(parts),
         version: 1,
-        reference: new.reference,
-        legal_name: new.legal_name,
-        display_name: new.display_name,
-        country: new.country,
-        mcc: new.mcc,
-        contacts: new.contacts,
+        profile: new.profile,
         state,
         kyc: Kyc { state: new.kyc, reasons: Vec::new(), changed_at_ms: now_ms },
-        settlement: new.settlement,
         parent,
         sandbox: None,
         live: None,
-        methods: new.methods,
-        currencies: new.currencies,
-        countries: new.countries,
-        limits: new.limits,
-        fee: new.fee,
-        contracts: new.contracts,
         created_at_ms: now_ms,
         changed_at_ms: now_ms,
     };

@@ -5,6 +5,7 @@
 
 mod read;
 
+pub(crate) use read::examine;
 pub(super) use read::list_of;
 
 use super::path::InPath;
@@ -22,6 +23,7 @@ use http::StatusCode;
 use serde::Serialize;
 use tollgate_core::access::{Permission, Role};
 use tollgate_core::api_key::{ApiKey, Means};
+use tollgate_core::certificate::CertificateFingerprint;
 use tollgate_core::id::ApiKeyId;
 use tollgate_core::network::Network;
 use tollgate_engine::EngineError;
@@ -59,6 +61,9 @@ pub(crate) struct KeyView {
     /// From where it may be used; empty: from anywhere.
     #[schema(value_type = Vec<String>)]
     networks: Vec<Shown<Network>>,
+    /// Over connections of which clients' certificates it may be used (SHA-256); empty: over any.
+    #[schema(value_type = Vec<String>)]
+    certificates_sha256: Vec<Shown<CertificateFingerprint>>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: At,
@@ -109,6 +114,7 @@ impl KeyView {
             role: Shown(key.role),
             permissions: key.permissions().iter().map(Shown).collect(),
             networks: key.networks.iter().copied().map(Shown).collect(),
+            certificates_sha256: key.certificates.iter().copied().map(Shown).collect(),
             created_at: At(key.created_at_ms),
             expires_at: key.expires_at_ms.map(At),
             revoked_at: key.revoked_at_ms.map(At),
@@ -121,7 +127,7 @@ impl KeyView {
 /// Make an API key
 ///
 /// A key of your own account (or, with a key of the platform, of the platform). It can do at most what yours can, for as long,
-/// from the same networks.
+/// from the same networks, with the same client certificates.
 #[utoipa::path(
     post,
     path = "/api/v1/api_keys",
@@ -146,6 +152,9 @@ pub(crate) async fn create_key(
         scopes: wanted.scopes,
         // What is not asked for is as it is for the caller.
         networks: wanted.networks.unwrap_or_else(|| own.map(|own| own.networks.clone()).unwrap_or_default()),
+        certificates: wanted
+            .certificates
+            .unwrap_or_else(|| own.map(|own| own.certificates.clone()).unwrap_or_default()),
         expires_at_ms: wanted.expires_at_ms.or(own.and_then(|own| own.expires_at_ms)),
         ..key
     };
@@ -201,7 +210,7 @@ pub(crate) async fn get_key(
 /// Rotate an API key
 ///
 /// Makes a new key that is like this one, and lets this one live on for `overlap_s` seconds, so that both work while the new one is put
-/// in place. The new one ends when this one would have ended.
+/// in place. The new one ends when this one would have ended; it is bound to the same client certificates, unless others are given.
 #[utoipa::path(
     post,
     path = "/api/v1/api_keys/{id}/rotate",
@@ -220,7 +229,7 @@ pub(crate) async fn rotate_key(
     request: Request,
 ) -> Result<Response, Problem> {
     let now_ms = state.engine().now_ms();
-    let overlap_s = read::overlap_s(&state, request).await?;
+    let read::Rotation { overlap_s, certificates } = read::rotation(&state, request).await?;
     let old = find(&state, &principal, id).await?;
     if !old.works_at(now_ms) || old.rotated_to.is_some() {
         return Err(Problem::new(&codes::API_KEY_ENDED));
@@ -230,6 +239,7 @@ pub(crate) async fn rotate_key(
         role: old.role,
         scopes: old.scopes.clone(),
         networks: old.networks.clone(),
+        certificates: certificates.unwrap_or_else(|| old.certificates.clone()),
         expires_at_ms: old.expires_at_ms,
         ..key
     };
@@ -263,8 +273,13 @@ pub(crate) async fn revoke_key(
     Params::parse(query.as_deref(), &[])?;
     let mut key = find(&state, &principal, id).await?;
     // Without its time and place: what has less to say may end what could do more for less long.
-    let strength =
-        ApiKey { expires_at_ms: Some(0), networks: means(&principal).networks.to_vec(), ..key.clone() };
+    let means = means(&principal);
+    let strength = ApiKey {
+        expires_at_ms: Some(0),
+        networks: means.networks.to_vec(),
+        certificates: means.certificates.to_vec(),
+        ..key.clone()
+    };
     allow(&principal, &strength)?;
     key.revoked_at_ms.get_or_insert(state.engine().now_ms());
     put(&state, &signed, key.clone()).await?;
@@ -314,6 +329,7 @@ fn means(principal: &Principal) -> Means<'_> {
         permissions: principal.permissions,
         expires_at_ms: own.and_then(|key| key.expires_at_ms),
         networks: own.map_or(&[], |key| &key.networks),
+        certificates: own.map_or(&[], |key| &key.certificates),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::problem::{Problem, QueryProblems};
 use crate::query::Params;
 use crate::reply;
 use crate::state::AppState;
-use crate::views::text::At;
+use crate::views::text::{At, Shown};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
@@ -93,8 +93,11 @@ impl AuditRecordView {
 pub(crate) struct AuditListView {
     /// The records, newest first.
     data: Vec<AuditRecordView>,
-    /// What to send as `before` for the next page; none: this was the last.
-    next_before: Option<u64>,
+    /// Whether there may be more.
+    has_more: bool,
+    /// What to send as `cursor` for the next page.
+    #[schema(value_type = Option<String>)]
+    next_cursor: Option<Shown<u64>>,
 }
 
 /// List the audit log
@@ -107,8 +110,8 @@ pub(crate) struct AuditListView {
     tag = "Reports",
     operation_id = "list_audit_records",
     params(
-        ("before" = Option<u64>, Query, minimum = 1, maximum = 9007199254740991_u64, nullable = false,
-            description = "Only records before this sequence number; from the newest if not given."),
+        ("cursor" = Option<u64>, Query, minimum = 1, maximum = 9007199254740991_u64, nullable = false,
+            description = "`next_cursor` of the page before, or any sequence number: only records before it."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, nullable = false,
             description = "Records wanted, 100 if not given.")
     ),
@@ -120,8 +123,8 @@ pub(crate) async fn list_audit(
     Anyone(principal): Anyone,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(query.as_deref(), &["before", "limit"])?;
-    let before = params.number("before", 1..=SEQUENCE_MAX)?;
+    let params = Params::parse(query.as_deref(), &["cursor", "limit"])?;
+    let before = params.number("cursor", 1..=SEQUENCE_MAX)?;
     let limit = params.count("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
     let store = state.engine().store().as_ref();
     let records = match &principal.owner {
@@ -129,9 +132,12 @@ pub(crate) async fn list_audit(
         Owner::Platform => newest(store, before, limit).await?,
     };
     let full = records.len() >= limit;
-    let next_before = records.last().map(|last| last.sequence).filter(|last| full && *last > 1);
+    let next = records.last().map(|last| last.sequence).filter(|last| full && *last > 1);
     let data = records.iter().map(AuditRecordView::new).collect();
-    reply::json(StatusCode::OK, &AuditListView { data, next_before })
+    reply::json(
+        StatusCode::OK,
+        &AuditListView { data, has_more: next.is_some(), next_cursor: next.map(Shown) },
+    )
 }
 
 /// The newest records of the whole log before a position, newest first. A damaged one is left out: `tollgate audit verify` tells

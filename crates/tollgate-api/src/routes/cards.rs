@@ -14,7 +14,9 @@ use tollgate_vault::{CardToken, Proof, VaultError};
 pub(crate) fn refusal(error: VaultError) -> Problem {
     match error {
         VaultError::Full => Problem::new(&codes::OVERLOADED).retry_after_s(1),
-        VaultError::Unavailable => Problem::new(&codes::VAULT_UNAVAILABLE).retry_after_s(1),
+        VaultError::Unavailable | VaultError::NoKey => {
+            Problem::new(&codes::VAULT_UNAVAILABLE).retry_after_s(1)
+        }
         VaultError::Apart => Problem::new(&codes::CARD_NOT_ACCEPTED_HERE),
         VaultError::NotFound => Problem::new(&codes::CARD_TOKEN_UNKNOWN),
         VaultError::Shredded => Problem::new(&codes::CARDS_DESTROYED),

@@ -162,7 +162,7 @@ fn cursor_text(id: PaymentId) -> String {
     text
 }
 
-fn cursor_id(text: &str) -> Option<PaymentId> {
+pub(crate) fn cursor_id(text: &str) -> Option<PaymentId> {
     text.strip_prefix(CURSOR_PREFIX).and_then(base62::decode).map(PaymentId::from_u128)
 }
 

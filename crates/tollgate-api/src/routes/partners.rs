@@ -1,5 +1,8 @@
 //! `/api/v1/partners`: looking after partners, for whoever holds a key of the platform.
 
+pub(crate) mod export;
+pub(crate) mod profile;
+
 use crate::body;
 use crate::codes;
 use crate::partners::change::{ChangeError, change_state};
@@ -19,17 +22,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tollgate_core::id::PartnerId;
 use tollgate_core::merchant::Mode;
-use tollgate_core::partner::input::NewPartner;
+use tollgate_core::partner::input::{FieldError, NewPartner};
 use tollgate_core::partner::{Partner, PartnerState};
-use tollgate_core::totals::hour_of;
-use tollgate_core::transition::PaymentStatus;
 use tollgate_engine::EngineError;
+use tollgate_store::commit::{CommitError, Conflict};
 
 /// Partners of a page when the caller does not say.
 const LIMIT_DEFAULT: usize = 100;
-
-/// Longest time that statistics cover, in hours: 366 days.
-const HOURS_MAX: u32 = 366 * 24;
 
 /// Make a partner
 ///
@@ -53,11 +52,7 @@ pub(crate) async fn create_partner(
     body::require_json(&parts.headers)?;
     let bytes = body::read(&parts.headers, incoming, body::BODY_BYTES_MAX, state.body_timeout()).await?;
     let fields: BTreeMap<String, String> = body::parse(&bytes)?;
-    let new = NewPartner::read(&fields).map_err(|errors| match errors.into_iter().next() {
-        Some(error) if error.field.is_empty() => Problem::new(&codes::INVALID_FIELD).because(error.reason),
-        Some(error) => Problem::field(format!("/{}", error.field), error.reason),
-        None => Problem::new(&codes::INVALID_FIELD),
-    })?;
+    let new = NewPartner::read(&fields).map_err(wrong_fields)?;
     let store = state.engine().store();
     let parent = match &new.parent_reference {
         None => None,
@@ -120,7 +115,7 @@ pub(crate) async fn get_partner(
     _platform: Platform,
     InPath(id): InPath<PartnerId>,
 ) -> Result<Response, Problem> {
-    reply::json(StatusCode::OK, &find(&state, id).await?.as_json())
+    profile::shown(&find(&state, id).await?)
 }
 
 /// Make many partners
@@ -241,75 +236,7 @@ pub(crate) async fn offboard_partner(
     move_on(&state, &platform, id, PartnerState::Offboarded).await
 }
 
-/// Read a partner's statistics
-///
-/// Number, volume and success rate of its payments, by merchant and currency, from the totals that are booked with them.
-#[utoipa::path(
-    get,
-    path = "/api/v1/partners/{id}/statistics",
-    tag = "Partners",
-    operation_id = "get_partner_statistics",
-    params(
-        ("id" = String, Path, description = "The partner's id."),
-        ("from" = Option<String>, Query, format = DateTime, nullable = false,
-            description = "From the hour of this time; the last 24 hours if not given."),
-        ("to" = Option<String>, Query, format = DateTime, nullable = false,
-            description = "Up to before the hour of this time; up to now if not given.")
-    ),
-    responses((status = 200, body = Value, description = "The statistics."), PlatformProblems),
-    security(("api_key" = []))
-)]
-pub(crate) async fn get_statistics(
-    State(state): State<AppState>,
-    _platform: Platform,
-    InPath(id): InPath<PartnerId>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    let params = Params::parse(query.as_deref(), &["from", "to"])?;
-    let to = params.moment("to")?.map_or_else(|| hour_of(state.engine().now_ms()).saturating_add(1), hour_of);
-    let from = params.moment("from")?.map_or_else(|| to.saturating_sub(24), hour_of);
-    if from >= to || to - from > HOURS_MAX {
-        return Err(Problem::parameter("from", "must be before to, by 366 days at most"));
-    }
-    let partner = find(&state, id).await?;
-    let mut merchants = Vec::new();
-    for (mode, merchant_id) in partner.merchants() {
-        let mut sums: BTreeMap<String, (i64, i64, i64, i128)> = BTreeMap::new();
-        for (key, totals) in state.engine().store().totals(merchant_id, from, to).await? {
-            let sum = sums.entry(key.currency.code().to_owned()).or_default();
-            for status in PaymentStatus::ALL {
-                let total = totals.of(status);
-                sum.0 += total.count;
-                match status {
-                    PaymentStatus::Authorized
-                    | PaymentStatus::Completed
-                    | PaymentStatus::PartiallyRefunded
-                    | PaymentStatus::Refunded => {
-                        sum.1 += total.count;
-                        sum.3 += total.sum_minor;
-                    }
-                    PaymentStatus::Declined | PaymentStatus::Failed => sum.2 += total.count,
-                    _ => {}
-                }
-            }
-        }
-        let currencies: Vec<Value> = sums
-            .into_iter()
-            .map(|(currency, (payments, succeeded, failed, volume_minor))| {
-                let settled = succeeded.saturating_add(failed);
-                let per_mille = (settled > 0).then(|| succeeded.saturating_mul(1_000) / settled);
-                json!({
-                    "currency": currency, "payments": payments, "succeeded": succeeded, "failed": failed,
-                    "success_per_mille": per_mille, "volume_minor": volume_minor.to_string(),
-                })
-            })
-            .collect();
-        merchants.push(json!({"merchant": merchant_id.to_string(), "mode": mode, "currencies": currencies}));
-    }
-    reply::json(StatusCode::OK, &json!({"partner": id.to_string(), "merchants": merchants}))
-}
-
-async fn find(state: &AppState, id: PartnerId) -> Result<Partner, Problem> {
+pub(super) async fn find(state: &AppState, id: PartnerId) -> Result<Partner, Problem> {
     let partner = state.engine().store().partner(id).await?;
     partner.ok_or_else(|| Problem::new(&codes::NOT_FOUND))
 }
@@ -323,16 +250,35 @@ async fn move_on(
     let engine = state.engine();
     let partner = find(state, id).await?;
     let moved = change_state(engine.store().as_ref(), partner, next, platform.by(engine.now_ms())).await;
-    let partner = moved.map_err(|error| match error {
-        ChangeError::Move(_) | ChangeError::NotVerified | ChangeError::LiveAlready => {
+    let partner = moved.map_err(|error| changed(error, false))?;
+    // What is remembered of its keys and merchants is old now.
+    state.auth().clear();
+    reply::json(StatusCode::OK, &partner.as_json())
+}
+
+/// The first field that is wrong.
+fn wrong_fields(errors: Vec<FieldError>) -> Problem {
+    match errors.into_iter().next() {
+        Some(error) if error.field.is_empty() => Problem::new(&codes::INVALID_FIELD).because(error.reason),
+        Some(error) => Problem::field(format!("/{}", error.field), error.reason),
+        None => Problem::new(&codes::INVALID_FIELD),
+    }
+}
+
+/// Why a partner was not changed; `versioned`: the caller told from which version.
+fn changed(error: ChangeError, versioned: bool) -> Problem {
+    match error {
+        ChangeError::Fields(errors) => wrong_fields(errors),
+        ChangeError::Version(_) => Problem::new(&codes::VERSION_CHANGED).because(error.to_string()),
+        ChangeError::Commit(CommitError::Conflict(Conflict::Stale)) if versioned => {
+            Problem::new(&codes::VERSION_CHANGED)
+        }
+        ChangeError::Move(_) | ChangeError::NotVerified | ChangeError::LiveAlready | ChangeError::Gone => {
             Problem::new(&codes::CONFLICT).because(error.to_string())
         }
         ChangeError::Commit(error) => EngineError::from(error).into(),
         ChangeError::Store(error) => error.into(),
-    })?;
-    // What is remembered of its keys and merchants is old now.
-    state.auth().clear();
-    reply::json(StatusCode::OK, &partner.as_json())
+    }
 }
 
 fn keys_json(keys: &[FreshKey]) -> Vec<Value> {

@@ -16,6 +16,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tollgate_core::id::MerchantId;
+use tollgate_core::share::WEIGHT_MAX;
 use tollgate_engine::EngineError;
 use tollgate_store::commit::Admin;
 use tollgate_store::query::PolicyKind;
@@ -62,6 +63,7 @@ struct LimitsBody {
     bulk_per_minute: Option<Whole<u32>>,
     admin_per_minute: Option<Whole<u32>>,
     address_per_minute: Option<Whole<u32>>,
+    weight: Option<Whole<u32>>,
 }
 
 /// Get everybody's rate limits
@@ -99,6 +101,9 @@ pub(crate) async fn put_limits(
     request: Request,
 ) -> Result<Response, Problem> {
     let wish = wish(&state, request).await?;
+    if wish.weight.is_some() {
+        return Err(Problem::field("/weight", "is one account's: everybody's is 1"));
+    }
     put(&state, signed, EVERYBODY, Some(wish)).await
 }
 
@@ -217,6 +222,15 @@ async fn wish(state: &AppState, request: Request) -> Result<Wish, Problem> {
         bulk_per_minute: within("/bulk_per_minute", body.bulk_per_minute)?,
         admin_per_minute: within("/admin_per_minute", body.admin_per_minute)?,
         address_per_minute: within("/address_per_minute", body.address_per_minute)?,
+        weight: match body.weight {
+            Some(Whole(weight)) if !(1..=WEIGHT_MAX).contains(&weight) => {
+                return Err(Problem::field(
+                    "/weight",
+                    format!("must be a whole number from 1 to {WEIGHT_MAX}"),
+                ));
+            }
+            weight => weight.map(|Whole(weight)| weight),
+        },
     })
 }
 
@@ -237,7 +251,11 @@ async fn put(
         .administer(change, signed.by(state.engine().now_ms()))
         .await
         .map_err(EngineError::from)?;
-    state.limits().set(merchant_id, wish.unwrap_or_default());
+    let wish = wish.unwrap_or_default();
+    state.limits().set(merchant_id, wish);
+    if merchant_id != EVERYBODY {
+        state.engine().store().weights().set(merchant_id, wish.weight.unwrap_or(1));
+    }
     shown(state, merchant_id).await
 }
 

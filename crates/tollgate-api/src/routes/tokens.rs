@@ -53,7 +53,7 @@ struct NewTokenBody<'a> {
 /// Make a token
 ///
 /// Stands for the API key it is made with, for 15 minutes at most: it does what the key may do at that moment, or less, and ends when the
-/// key does. It is a JWT (EdDSA) that can be checked with `/.well-known/jwks.json`.
+/// key does. It is a JWT (EdDSA or ES256) that can be checked with `/.well-known/jwks.json`.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens",

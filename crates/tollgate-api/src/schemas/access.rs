@@ -38,6 +38,10 @@ pub(crate) struct NewKeySchema {
     /// addresses.
     #[schema(max_items = 32)]
     networks: Option<Vec<String>>,
+    /// SHA-256 fingerprints of client certificates (64 hexadecimal digits, with or without colons): the key is good over connections
+    /// with one of these alone; over any connection if not given. Needs a server that asks for client certificates.
+    #[schema(max_items = 8)]
+    certificates_sha256: Option<Vec<String>>,
     /// From when on it no longer works; never if not given.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
@@ -52,6 +56,9 @@ pub(crate) struct RotationSchema {
     /// For how many seconds the old key lives on; a day if not given.
     #[schema(minimum = 0, maximum = 604_800)]
     overlap_s: Option<u32>,
+    /// The client certificates of the new key, where they are others than the old one's.
+    #[schema(max_items = 8)]
+    certificates_sha256: Option<Vec<String>>,
 }
 
 /// Rate limits that are set.
@@ -75,6 +82,9 @@ pub(crate) struct LimitsSchema {
     /// Requests of an address a minute; everybody's alone.
     #[schema(minimum = 1, maximum = 10_000_000)]
     address_per_minute: Option<u32>,
+    /// How much an account gets of what is scarce, in proportion to others' (1 if not given); one account's alone.
+    #[schema(minimum = 1, maximum = 100)]
+    weight: Option<u32>,
 }
 
 /// What a new token is to be.

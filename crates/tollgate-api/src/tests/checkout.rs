@@ -81,6 +81,8 @@ async fn shop() -> Api {
         merchants: Vec::new(),
         login: Default::default(),
         traits: Default::default(),
+        template: None,
+        own: None,
     }])
     .await
 }
@@ -208,7 +210,7 @@ async fn a_session_is_opened_read_and_kept_apart() {
     let shop = shop().await;
     let body = json!({
         "payment_methods": ["upi_qr", "card"], "user_id": "u1", "metadata": { "order": "7001" },
-        "return_url": "https://shop.example/done?x=1", "expires_in": 600,
+        "return_url": "https://shop.example/done?x=1", "expires_in_s": 600,
     });
     let opened = shop.open_session(body).await;
     let json = &opened.json;
@@ -220,8 +222,8 @@ async fn a_session_is_opened_read_and_kept_apart() {
     for (field, value) in [
         ("/payment_methods/0", json!({ "payment_methods": ["upi_autopay"] })),
         ("/payment_methods/1", json!({ "payment_methods": ["card", "card"] })),
-        ("/expires_in", json!({ "expires_in": 4 })),
-        ("/expires_in", json!({ "expires_in": 82_801 })),
+        ("/expires_in_s", json!({ "expires_in_s": 4 })),
+        ("/expires_in_s", json!({ "expires_in_s": 82_801 })),
         ("/return_url", json!({ "return_url": "javascript:alert(1)" })),
         ("/cancel_url", json!({ "cancel_url": "/x" })),
         ("/description", json!({ "description": "x".repeat(501) })),
@@ -471,7 +473,9 @@ async fn the_hand_over_page_leads_on_and_then_ends() {
     assert_eq!(reply.page(), html);
     let policy = reply.header("content-security-policy");
     assert!(
-        policy.starts_with("sandbox allow-forms allow-scripts") && !policy.contains("same-origin"),
+        reply.header("cross-origin-opener-policy") == "unsafe-none"
+            && policy.starts_with("sandbox allow-forms allow-scripts")
+            && !policy.contains("same-origin"),
         "{policy}"
     );
 

@@ -57,6 +57,8 @@ fn table(methods: Vec<MethodRule>) -> Processor {
         merchants: Vec::new(),
         login: Default::default(),
         traits: Default::default(),
+        template: None,
+        own: None,
     }
 }
 

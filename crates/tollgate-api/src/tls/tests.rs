@@ -13,13 +13,13 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsConnector;
 
 /// An authority, and files of what it has signed.
-struct Authority {
+pub(crate) struct Authority {
     folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -29,12 +29,12 @@ impl Authority {
         Self { folder, issuer: Issuer::new(params, key) }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a certificate and its key.
-    fn sign(&self, file: &str, name: &str, usage: ExtendedKeyUsagePurpose) {
+    pub(crate) fn sign(&self, file: &str, name: &str, usage: ExtendedKeyUsagePurpose) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().unwrap();
@@ -43,16 +43,21 @@ impl Authority {
         std::fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
     }
 
-    fn server(&self) -> TlsOptions {
+    pub(crate) fn server(&self) -> TlsOptions {
         self.sign("server", "localhost", ExtendedKeyUsagePurpose::ServerAuth);
         TlsOptions {
             certificate: self.path("server.pem"),
             key: self.path("server.key"),
             client_authority: None,
+            client_optional: false,
         }
     }
 
-    fn client(&self, own: Option<&str>, version: &'static rustls::SupportedProtocolVersion) -> TlsConnector {
+    pub(crate) fn client(
+        &self,
+        own: Option<&str>,
+        version: &'static rustls::SupportedProtocolVersion,
+    ) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         roots.add(certificates(&self.path("ca.pem")).unwrap().remove(0)).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

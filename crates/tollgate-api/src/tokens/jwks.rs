@@ -76,14 +76,21 @@ struct OwnKey<'a> {
     usage: &'static str,
     kid: &'a str,
     x: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    y: Option<String>,
 }
 
 fn own(key: &PublicKey) -> OwnKey<'_> {
-    let x = URL_SAFE_NO_PAD.encode(&key.bytes);
-    OwnKey { kty: "OKP", crv: "Ed25519", alg: Algorithm::EdDsa.name(), usage: "sig", kid: &key.kid, x }
+    let encode = |bytes: Option<&[u8]>| URL_SAFE_NO_PAD.encode(bytes.unwrap_or_default());
+    let (kty, crv, x, y) = match key.algorithm {
+        Algorithm::EdDsa => ("OKP", "Ed25519", encode(Some(&key.bytes)), None),
+        // Behind the byte that says that neither coordinate is left out.
+        Algorithm::Es256 => ("EC", "P-256", encode(key.bytes.get(1..33)), Some(encode(key.bytes.get(33..)))),
+    };
+    OwnKey { kty, crv, alg: key.algorithm.name(), usage: "sig", kid: &key.kid, x, y }
 }
 
-/// The set of our own keys, all Ed25519.
+/// The set of our own keys.
 #[must_use]
 pub fn write(keys: &[PublicKey]) -> Vec<u8> {
     // Text into memory: this cannot fail.
@@ -96,8 +103,11 @@ mod tests {
 
     #[test]
     fn our_own_set_comes_back() {
-        let key = PublicKey { kid: "a".to_owned(), algorithm: Algorithm::EdDsa, bytes: vec![7; 32] };
-        assert_eq!(read(&write(std::slice::from_ref(&key))), Ok(vec![key]));
+        let ed25519 = PublicKey { kid: "a".to_owned(), algorithm: Algorithm::EdDsa, bytes: vec![7; 32] };
+        let p256 = [vec![4], vec![8; 32], vec![9; 32]].concat();
+        let p256 = PublicKey { kid: "b".to_owned(), algorithm: Algorithm::Es256, bytes: p256 };
+        let keys = vec![ed25519, p256];
+        assert_eq!(read(&write(&keys)), Ok(keys));
     }
 
     #[test]

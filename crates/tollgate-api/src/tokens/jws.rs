@@ -4,8 +4,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, Ed25519KeyPair, UnparsedPublicKey};
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    UnparsedPublicKey,
+};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// Most bytes of a token.
 pub const TOKEN_BYTES_MAX: usize = 4_096;
@@ -144,33 +149,90 @@ pub fn verify(token: &str, keys: &[PublicKey]) -> Result<(), TokenError> {
     holds.map_err(|_| TokenError::Signature)
 }
 
-/// Makes a token of claims.
-///
-/// # Errors
-/// The claims cannot be written as JSON.
-pub fn sign(key: &Ed25519KeyPair, kid: &str, claims: &impl Serialize) -> Result<String, serde_json::Error> {
-    let header = NewHeader { alg: Algorithm::EdDsa.name(), typ: "JWT", kid };
-    let mut token = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);
+/// A private key that tokens are signed with. Cannot be printed.
+pub enum SigningPair {
+    /// Ed25519.
+    EdDsa(Ed25519KeyPair),
+    /// P-256.
+    Es256(EcdsaKeyPair),
+}
+
+impl SigningPair {
+    /// A new key's document (PKCS #8). None: the system gives no random numbers.
+    #[must_use]
+    pub fn generate(algorithm: Algorithm) -> Option<Zeroizing<Vec<u8>>> {
+        let random = SystemRandom::new();
+        let document = match algorithm {
+            Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8(&random),
+            Algorithm::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
+        };
+        document.ok().map(|document| Zeroizing::new(document.as_ref().to_vec()))
+    }
+
+    /// The key of a document (PKCS #8), whichever of the two it is.
+    #[must_use]
+    pub fn from_pkcs8(document: &[u8]) -> Option<Self> {
+        if let Ok(pair) = Ed25519KeyPair::from_pkcs8(document) {
+            return Some(Self::EdDsa(pair));
+        }
+        let random = SystemRandom::new();
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document, &random).ok().map(Self::Es256)
+    }
+
+    /// How it signs.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::EdDsa(_) => Algorithm::EdDsa,
+            Self::Es256(_) => Algorithm::Es256,
+        }
+    }
+
+    /// Its public half, under a name.
+    #[must_use]
+    pub fn public(&self, kid: &str) -> PublicKey {
+        let bytes = match self {
+            Self::EdDsa(pair) => pair.public_key().as_ref().to_vec(),
+            Self::Es256(pair) => pair.public_key().as_ref().to_vec(),
+        };
+        PublicKey { kid: kid.to_owned(), algorithm: self.algorithm(), bytes }
+    }
+
+    fn sign(&self, text: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::EdDsa(pair) => Some(pair.sign(text).as_ref().to_vec()),
+            Self::Es256(pair) => Some(pair.sign(&SystemRandom::new(), text).ok()?.as_ref().to_vec()),
+        }
+    }
+}
+
+/// Makes a token of claims. None: they cannot be written as JSON, or the system gives no random numbers.
+#[must_use]
+pub fn sign(key: &SigningPair, kid: &str, claims: &impl Serialize) -> Option<String> {
+    let header = NewHeader { alg: key.algorithm().name(), typ: "JWT", kid };
+    let mut token = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).ok()?);
     token.push('.');
-    URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(claims)?, &mut token);
-    let signature = key.sign(token.as_bytes());
+    URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(claims).ok()?, &mut token);
+    let signature = key.sign(token.as_bytes())?;
     token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature.as_ref(), &mut token);
-    Ok(token)
+    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+    Some(token)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ring::rand::SystemRandom;
-    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
     use serde_json::{Value, json};
 
-    fn ed25519(kid: &str) -> (Ed25519KeyPair, PublicKey) {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
-        let bytes = pair.public_key().as_ref().to_vec();
-        (pair, PublicKey { kid: kid.to_owned(), algorithm: Algorithm::EdDsa, bytes })
+    fn pair(algorithm: Algorithm, kid: &str) -> (SigningPair, PublicKey) {
+        let pair = SigningPair::from_pkcs8(&SigningPair::generate(algorithm).unwrap()).unwrap();
+        assert_eq!(pair.algorithm(), algorithm);
+        let public = pair.public(kid);
+        (pair, public)
+    }
+
+    fn ed25519(kid: &str) -> (SigningPair, PublicKey) {
+        pair(Algorithm::EdDsa, kid)
     }
 
     fn with_header(token: &str, header: &Value) -> String {
@@ -227,16 +289,18 @@ mod tests {
 
     #[test]
     fn es256_holds_too() {
-        let random = SystemRandom::new();
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-        let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).unwrap();
-        let bytes = pair.public_key().as_ref().to_vec();
-        let keys = [PublicKey { kid: "e".to_owned(), algorithm: Algorithm::Es256, bytes }];
-        let signed = format!("{}.e30", URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"e"}"#));
-        let signature = pair.sign(&random, signed.as_bytes()).unwrap();
-        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
+        let (key, public) = pair(Algorithm::Es256, "e");
+        let keys = [public];
+        let token = sign(&key, "e", &json!({"sub": "x"})).unwrap();
         assert_eq!(verify(&token, &keys), Ok(()));
+        assert_eq!(
+            verify(&with_header(&token, &json!({"alg": "EdDSA", "kid": "e"})), &keys),
+            Err(TokenError::Algorithm)
+        );
+        assert_eq!(
+            verify(&with_header(&token, &json!({"alg": "ES256", "kid": "e"})), &keys),
+            Err(TokenError::Signature)
+        );
         let (other, _) = ed25519("e");
         assert_eq!(verify(&sign(&other, "e", &json!({})).unwrap(), &keys), Err(TokenError::Algorithm));
     }

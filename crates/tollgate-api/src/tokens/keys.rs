@@ -7,10 +7,8 @@
 //! | [`AFTER_MS`] longer | published, so that what it signed holds |
 
 use super::jwks;
-use super::jws::{self, Algorithm, PublicKey};
+use super::jws::{self, Algorithm, PublicKey, SigningPair};
 use parking_lot::RwLock;
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -33,7 +31,7 @@ const SUFFIX: &str = ".key";
 
 struct SigningKey {
     created_at_ms: u64,
-    pair: Ed25519KeyPair,
+    pair: SigningPair,
     public: PublicKey,
 }
 
@@ -41,6 +39,8 @@ struct SigningKey {
 pub struct TokenKeys {
     /// Where they are kept; none: in memory alone.
     folder: Option<PathBuf>,
+    /// How new ones sign.
+    algorithm: Algorithm,
     keys: RwLock<Vec<Arc<SigningKey>>>,
 }
 
@@ -66,20 +66,21 @@ pub enum TokenKeysError {
 
 impl SigningKey {
     fn new(created_at_ms: u64, document: &[u8]) -> Option<Self> {
-        let pair = Ed25519KeyPair::from_pkcs8(document).ok()?;
-        let bytes = pair.public_key().as_ref().to_vec();
-        let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
-        let kid = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Some(Self { created_at_ms, pair, public: PublicKey { kid, algorithm: Algorithm::EdDsa, bytes } })
+        let pair = SigningPair::from_pkcs8(document)?;
+        let mut public = pair.public("");
+        let digest = ring::digest::digest(&ring::digest::SHA256, &public.bytes);
+        public.kid = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Some(Self { created_at_ms, pair, public })
     }
 }
 
 impl TokenKeys {
-    /// Opens a folder of keys, and makes a first key if there is none; without a folder the keys end with the process.
+    /// Opens a folder of keys, and makes a first key of this algorithm if there is none; without a folder the keys end with the process.
+    /// Keys of the other algorithm sign on until the new one was published for long enough.
     ///
     /// # Errors
     /// The folder cannot be used, or holds what is no key.
-    pub fn open(folder: Option<&Path>, now_ms: u64) -> Result<Self, TokenKeysError> {
+    pub fn open(folder: Option<&Path>, algorithm: Algorithm, now_ms: u64) -> Result<Self, TokenKeysError> {
         let mut keys = Vec::new();
         if let Some(folder) = folder {
             let failed = |error| TokenKeysError::Io(folder.to_owned(), error);
@@ -92,7 +93,7 @@ impl TokenKeys {
                 }
             }
         }
-        let new = Self { folder: folder.map(Path::to_owned), keys: RwLock::new(keys) };
+        let new = Self { folder: folder.map(Path::to_owned), algorithm, keys: RwLock::new(keys) };
         new.turn(now_ms)?;
         Ok(new)
     }
@@ -105,7 +106,8 @@ impl TokenKeys {
         let mut keys = self.keys.read().clone();
         let age = |key: &SigningKey| now_ms.saturating_sub(key.created_at_ms);
         let is_over = |key: &SigningKey| age(key) >= ROTATE_MS + AHEAD_MS + AFTER_MS;
-        let needs_new = !keys.iter().any(|key| age(key) < ROTATE_MS);
+        let is_present = |key: &SigningKey| key.public.algorithm == self.algorithm && age(key) < ROTATE_MS;
+        let needs_new = !keys.iter().any(|key| is_present(key));
         if !needs_new && !keys.iter().any(|key| is_over(key)) {
             return Ok(());
         }
@@ -124,8 +126,11 @@ impl TokenKeys {
     pub(crate) fn sign(&self, claims: &impl serde::Serialize, now_ms: u64) -> Option<String> {
         let keys = self.keys.read();
         let is_known_by_now = |key: &&Arc<SigningKey>| now_ms.saturating_sub(key.created_at_ms) >= AHEAD_MS;
-        let key = keys.iter().rev().find(is_known_by_now).or(keys.first())?;
-        jws::sign(&key.pair, &key.public.kid, claims).ok()
+        let is_wanted =
+            |key: &&Arc<SigningKey>| key.public.algorithm == self.algorithm && is_known_by_now(key);
+        let known = keys.iter().rev().find(is_wanted).or_else(|| keys.iter().rev().find(is_known_by_now));
+        let key = known.or(keys.first())?;
+        jws::sign(&key.pair, &key.public.kid, claims)
     }
 
     /// The public keys.
@@ -146,14 +151,13 @@ impl TokenKeys {
     }
 
     fn make(&self, now_ms: u64) -> Result<SigningKey, TokenKeysError> {
-        let document =
-            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| TokenKeysError::Random)?;
-        let key = SigningKey::new(now_ms, document.as_ref()).ok_or(TokenKeysError::Random)?;
+        let document = SigningPair::generate(self.algorithm).ok_or(TokenKeysError::Random)?;
+        let key = SigningKey::new(now_ms, &document).ok_or(TokenKeysError::Random)?;
         if let Some(path) = self.path(&key) {
             let write = || {
                 let mut file =
                     std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-                file.write_all(document.as_ref())?;
+                file.write_all(&document)?;
                 file.sync_all()
             };
             write().map_err(|error| TokenKeysError::Io(path.clone(), error))?;
@@ -191,9 +195,9 @@ mod tests {
     fn keys_outlive_the_process_and_are_their_owner_s_alone() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("tokens");
-        let keys = TokenKeys::open(Some(&place), NOW).unwrap();
+        let keys = TokenKeys::open(Some(&place), Algorithm::Es256, NOW).unwrap();
         let token = keys.sign(&json!({}), NOW).unwrap();
-        let again = TokenKeys::open(Some(&place), NOW + 5).unwrap();
+        let again = TokenKeys::open(Some(&place), Algorithm::Es256, NOW + 5).unwrap();
         assert_eq!(again.public(), keys.public());
         assert_eq!(jws::verify(&token, &again.public()), Ok(()));
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -203,13 +207,16 @@ mod tests {
         }
         assert!(!format!("{keys:?}").contains("pair"));
         std::fs::write(place.join("5-x.key"), "no key").unwrap();
-        assert!(matches!(TokenKeys::open(Some(&place), NOW), Err(TokenKeysError::NoKey(_))));
+        assert!(matches!(
+            TokenKeys::open(Some(&place), Algorithm::EdDsa, NOW),
+            Err(TokenKeysError::NoKey(_))
+        ));
     }
 
     #[test]
     fn they_turn_with_an_overlap() {
         let folder = tempfile::tempdir().unwrap();
-        let keys = TokenKeys::open(Some(folder.path()), NOW).unwrap();
+        let keys = TokenKeys::open(Some(folder.path()), Algorithm::EdDsa, NOW).unwrap();
         let first = keys.public()[0].clone();
         let kid_at = |now_ms| {
             let token = keys.sign(&json!({}), now_ms).unwrap();
@@ -228,5 +235,28 @@ mod tests {
         keys.turn(later + AHEAD_MS + AFTER_MS).unwrap();
         assert_eq!(keys.public().len(), 1);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn another_algorithm_begins_when_its_key_was_published_for_an_hour() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |algorithm, now_ms| TokenKeys::open(Some(folder.path()), algorithm, now_ms).unwrap();
+        let signs = |keys: &TokenKeys, now_ms| {
+            let token = keys.sign(&json!({}), now_ms).unwrap();
+            let public = keys.public();
+            assert_eq!(jws::verify(&token, &public), Ok(()));
+            let of = |key: &&PublicKey| jws::verify(&token, std::slice::from_ref(*key)).is_ok();
+            public.iter().find(of).unwrap().algorithm
+        };
+        let first = open(Algorithm::EdDsa, NOW);
+        assert_eq!(signs(&first, NOW), Algorithm::EdDsa);
+        let later = NOW + AHEAD_MS;
+        let changed = open(Algorithm::Es256, later);
+        assert_eq!(changed.public().len(), 2);
+        assert_eq!(signs(&changed, later + AHEAD_MS - 1), Algorithm::EdDsa);
+        assert_eq!(signs(&changed, later + AHEAD_MS), Algorithm::Es256);
+        // And back: the key is there still.
+        let back = open(Algorithm::EdDsa, later + AHEAD_MS);
+        assert_eq!((back.public().len(), signs(&back, later + AHEAD_MS)), (2, Algorithm::EdDsa));
     }
 }

@@ -6,6 +6,7 @@ pub mod issuers;
 pub mod jwks;
 pub mod jws;
 pub mod keys;
+pub mod remote;
 
 mod claims;
 
@@ -74,6 +75,13 @@ impl Tokens {
         }
     }
 
+    /// Fetches keys of other issuers whose time is over. Call it now and then.
+    pub(crate) async fn fetch_due(&self, now_ms: u64) {
+        for issuer in &self.issuers {
+            issuer.fetch_due(now_ms).await;
+        }
+    }
+
     /// The public keys of our own, as a key set.
     pub(crate) fn key_set(&self) -> Vec<u8> {
         self.keys.key_set()
@@ -102,7 +110,30 @@ impl Tokens {
         self.keys.sign(&claims, now_ms)
     }
 
-    /// Whom a token speaks for.
+    fn issuer_of(&self, claims: &Registered) -> Option<&Issuer> {
+        self.issuers.iter().find(|issuer| issuer.options.issuer == claims.iss)
+    }
+
+    /// Whom a token speaks for. If its issuer has no key of that name, the issuer's keys are fetched again first, if it was not done
+    /// a moment ago.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub(crate) async fn admit(&self, token: &str, now_ms: u64) -> Result<Bearer, TokenError> {
+        match self.check(token, now_ms) {
+            Err(TokenError::UnknownKey) => {
+                let claims: Registered = jws::unchecked(token)?;
+                if let Some(issuer) = self.issuer_of(&claims) {
+                    issuer.hurry(now_ms).await;
+                }
+                // Whoever has fetched them meanwhile: the key may be there now.
+                self.check(token, now_ms)
+            }
+            checked => checked,
+        }
+    }
+
+    /// Whom a token speaks for, by the keys that are there.
     ///
     /// # Errors
     /// Why it is not taken.
@@ -122,13 +153,17 @@ impl Tokens {
             let key = claims.sub.parse().map_err(|_| TokenError::Claims)?;
             return Ok(Bearer::Key(key, permissions));
         }
-        let issuer = self.issuers.iter().find(|issuer| issuer.options.issuer == claims.iss);
-        let issuer = issuer.ok_or(TokenError::Audience)?;
-        jws::verify(token, &issuer.keys())?;
+        let issuer = self.issuer_of(&claims).ok_or(TokenError::Audience)?;
+        jws::verify(token, &issuer.keys(now_ms))?;
         claims.check_time(now_ms, issuer.options.lifetime_max_s)?;
         let (owner, role) = issuer.speaks_for(&claims.aud, &jws::unchecked(token)?)?;
         Ok(Bearer::Other { issuer: claims.iss, subject: claims.sub, owner, role })
     }
+}
+
+/// Whether bytes are claims that a token may have.
+pub(crate) fn are_claims(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Registered>(bytes).is_ok()
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Tests of what is taken and what is not.
 
 use super::*;
-use jws::{Algorithm, PublicKey};
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use issuers::KeySource;
+use jws::{Algorithm, SigningPair};
 use serde_json::json;
 use tollgate_core::access::Reach;
 use tollgate_core::id::MerchantId;
@@ -13,28 +12,30 @@ const NOW: u64 = NOW_MS / 1_000;
 const US: &str = "https://pay.example";
 const THEM: &str = "https://id.example";
 
-fn pair() -> Ed25519KeyPair {
-    let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-    Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap()
+fn pair() -> SigningPair {
+    SigningPair::from_pkcs8(&SigningPair::generate(Algorithm::EdDsa).unwrap()).unwrap()
+}
+
+fn own_keys(algorithm: Algorithm) -> TokenKeys {
+    TokenKeys::open(None, algorithm, NOW_MS).unwrap()
 }
 
 /// Tokens with one other issuer, whose key is given.
-fn tokens(folder: &tempfile::TempDir, other: &Ed25519KeyPair, platform: bool) -> Tokens {
-    let bytes = other.public_key().as_ref().to_vec();
-    let key = PublicKey { kid: "o".to_owned(), algorithm: Algorithm::EdDsa, bytes };
+fn tokens(folder: &tempfile::TempDir, other: &SigningPair, platform: bool) -> Tokens {
+    let key = other.public("o");
     let jwks_file = folder.path().join("jwks.json");
     std::fs::write(&jwks_file, jwks::write(&[key])).unwrap();
     let options = IssuerOptions {
         issuer: THEM.to_owned(),
         audience: "gateway".to_owned(),
-        jwks_file,
+        jwks: KeySource::File(jwks_file),
         merchant_claim: "account".to_owned(),
         role_claim: "role".to_owned(),
         lifetime_max_s: 3_600,
         merchants: vec![MerchantId::from_u128(7)],
         platform,
     };
-    Tokens::new(US.to_owned(), TokenKeys::open(None, NOW_MS).unwrap(), vec![options]).unwrap()
+    Tokens::new(US.to_owned(), own_keys(Algorithm::Es256), vec![options]).unwrap()
 }
 
 #[test]
@@ -48,9 +49,9 @@ fn our_own_tokens_stand_for_a_key() {
     assert_eq!(tokens.check(&token, NOW_MS + 931_000), Err(TokenError::Time));
     assert_eq!(tokens.check(&token, NOW_MS - 31_000), Err(TokenError::Time));
     // Another gateway's keys are others.
-    let other = Tokens::new(US.to_owned(), TokenKeys::open(None, NOW_MS).unwrap(), Vec::new()).unwrap();
+    let other = Tokens::new(US.to_owned(), own_keys(Algorithm::EdDsa), Vec::new()).unwrap();
     assert_eq!(other.check(&token, NOW_MS), Err(TokenError::UnknownKey));
-    let elsewhere = Tokens::new(THEM.to_owned(), TokenKeys::open(None, NOW_MS).unwrap(), Vec::new()).unwrap();
+    let elsewhere = Tokens::new(THEM.to_owned(), own_keys(Algorithm::EdDsa), Vec::new()).unwrap();
     assert_eq!(elsewhere.check(&token, NOW_MS), Err(TokenError::Audience));
 }
 
@@ -123,8 +124,7 @@ fn an_issuer_s_new_keys_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (pair(), pair());
     let tokens = tokens(&folder, &old, true);
-    let bytes = new.public_key().as_ref().to_vec();
-    let key = PublicKey { kid: "n".to_owned(), algorithm: Algorithm::EdDsa, bytes };
+    let key = new.public("n");
     let claims = json!({
         "iss": THEM, "sub": "ops", "aud": "gateway", "iat": NOW, "exp": NOW + 60,
         "account": "platform", "role": "owner",
@@ -144,7 +144,7 @@ proptest::proptest! {
     #[test]
     fn any_text_is_refused(text in "[ -~]{0,40}(\\.[A-Za-z0-9_=-]{0,60}){0,4}", bytes: Vec<u8>) {
         let _ = jwks::read(&bytes);
-        let tokens = Tokens::new(US.to_owned(), TokenKeys::open(None, NOW_MS).unwrap(), Vec::new()).unwrap();
+        let tokens = Tokens::new(US.to_owned(), own_keys(Algorithm::EdDsa), Vec::new()).unwrap();
         proptest::prop_assert!(tokens.check(&text, NOW_MS).is_err());
         proptest::prop_assert!(crate::auth::parse_key(&text).is_none());
     }

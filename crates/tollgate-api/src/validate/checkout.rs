@@ -31,10 +31,10 @@ pub(crate) fn checkout(body: CheckoutBody<'_>, now_ms: u64) -> Result<NewCheckou
         has_phone: customer.phone.is_some(),
         has_email: customer.email.is_some(),
     };
-    let open_ms = match body.expires_in {
+    let open_ms = match body.expires_in_s {
         None => OPEN_MS_DEFAULT,
         Some(Whole(seconds)) if (OPEN_S_MIN..=OPEN_S_MAX).contains(&seconds) => u64::from(seconds) * 1_000,
-        Some(_) => return Err(Problem::field("/expires_in", "must be 5 to 82800 seconds")),
+        Some(_) => return Err(Problem::field("/expires_in_s", "must be 5 to 82800 seconds")),
     };
     Ok(NewCheckout {
         amount,

@@ -17,15 +17,23 @@ pub(crate) struct BatchView<'a> {
     /// Always `payment_batch`.
     #[schema(value_type = String, example = "payment_batch")]
     object: &'static str,
-    /// How many results have a payment.
+    /// How many results there are of each kind.
+    counts: CountsView,
+    /// What became of each payment, in the order they were sent.
+    #[schema(value_type = Vec<ResultView>)]
+    results: Results<'a>,
+}
+
+/// How many results of a batch there are of each kind.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PaymentBatchCounts)]
+pub(crate) struct CountsView {
+    /// How many have a payment.
     payments: usize,
     /// How many have an error.
     errors: usize,
     /// How many were given before.
     replayed: usize,
-    /// What became of each payment, in the order they were sent.
-    #[schema(value_type = Vec<ResultView>)]
-    results: Results<'a>,
 }
 
 /// What became of one payment.
@@ -60,9 +68,11 @@ impl<'a> BatchView<'a> {
         let payments = count(is_payment);
         Self {
             object: "payment_batch",
-            payments,
-            errors: done.len() - payments,
-            replayed: count(|done| done.as_ref().is_ok_and(|answer| answer.replayed)),
+            counts: CountsView {
+                payments,
+                errors: done.len() - payments,
+                replayed: count(|done| done.as_ref().is_ok_and(|answer| answer.replayed)),
+            },
             results: Results(done),
         }
     }
@@ -110,10 +120,7 @@ mod tests {
             answer(202, r#"{"id":"pay_2"}"#, true),
         ];
         let json = serde_json::to_value(BatchView::new(&done)).unwrap();
-        assert_eq!(
-            (&json["payments"], &json["errors"], &json["replayed"]),
-            (&json!(2), &json!(1), &json!(1))
-        );
+        assert_eq!(json["counts"], json!({"payments": 2, "errors": 1, "replayed": 1}));
         let results = json["results"].as_array().unwrap();
         let expected = json!({"index": 0, "status": 201, "replayed": false, "payment": {"id": "pay_1", "amount": "1.00"}});
         assert_eq!(results[0], expected);

@@ -10,49 +10,87 @@ use tollgate_core::method::{CardSummary, InstrumentSummary};
 use tollgate_core::payment::Payment;
 use utoipa::ToSchema;
 
-/// An instrument, masked.
+/// An instrument, masked, in the form in which it is sent.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[schema(as = PaymentMethodDetails)]
 pub(crate) enum InstrumentView<'a> {
     /// A card.
-    Card(CardView<'a>),
+    Card {
+        /// The card.
+        card: CardView<'a>,
+    },
     /// UPI.
     Upi {
-        /// How it reaches the customer's app: `intent`, `qr` or `collect`.
-        #[schema(value_type = String, example = "intent")]
-        flow: &'static str,
-        /// The customer's address, if given.
-        #[schema(value_type = Option<String>)]
-        vpa: Option<&'a str>,
+        /// How it goes.
+        upi: UpiView<'a>,
     },
     /// A debit on a UPI AutoPay mandate.
     UpiAutopay {
-        /// The payment that set the mandate up.
-        #[schema(value_type = String, pattern = "^pay_[0-9A-Za-z]{22}$")]
-        mandate: Shown<PaymentId>,
+        /// Of which mandate.
+        upi_autopay: UpiAutopayView,
     },
     /// A wallet.
     Wallet {
-        /// Who keeps it.
-        #[schema(value_type = String)]
-        provider: &'a str,
+        /// The wallet.
+        wallet: WalletView<'a>,
     },
     /// Net banking.
     NetBanking {
-        /// The bank's code.
-        #[schema(value_type = String)]
-        bank: &'a str,
+        /// The bank.
+        net_banking: NetBankingView<'a>,
     },
     /// Buy now, pay later.
-    Bnpl(BnplView<'a>),
+    Bnpl {
+        /// The lender and the plan.
+        bnpl: BnplView<'a>,
+    },
     /// Instalments on a card.
     Emi {
         /// The card.
         card: CardView<'a>,
         /// The instalments.
-        plan: EmiView<'a>,
+        emi: EmiView<'a>,
     },
+}
+
+/// A payment by UPI.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UpiDetails)]
+pub(crate) struct UpiView<'a> {
+    /// How it reaches the customer's app: `intent`, `qr` or `collect`.
+    #[schema(value_type = String, example = "intent")]
+    flow: &'static str,
+    /// The customer's address, if given.
+    #[schema(value_type = Option<String>)]
+    vpa: Option<&'a str>,
+}
+
+/// A debit on a UPI AutoPay mandate.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UpiAutopayDetails)]
+pub(crate) struct UpiAutopayView {
+    /// The payment that set the mandate up.
+    #[schema(value_type = String, pattern = "^pay_[0-9A-Za-z]{22}$")]
+    mandate: Shown<PaymentId>,
+}
+
+/// A wallet.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WalletDetails)]
+pub(crate) struct WalletView<'a> {
+    /// Who keeps it.
+    #[schema(value_type = String)]
+    provider: &'a str,
+}
+
+/// A customer's bank.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NetBankingDetails)]
+pub(crate) struct NetBankingView<'a> {
+    /// The bank's code.
+    #[schema(value_type = String)]
+    bank: &'a str,
 }
 
 /// A card, masked.
@@ -199,16 +237,20 @@ impl<'a> InstrumentView<'a> {
     pub(crate) fn new(payment: &'a Payment) -> Self {
         let currency = payment.terms.amount.currency;
         match &payment.terms.instrument {
-            InstrumentSummary::Card(card) => Self::Card(CardView::new(card)),
-            InstrumentSummary::Upi { flow, vpa } => Self::Upi { flow: flow.as_str(), vpa: vpa.as_deref() },
-            InstrumentSummary::UpiAutopay { setup_payment_id } => {
-                Self::UpiAutopay { mandate: Shown(*setup_payment_id) }
+            InstrumentSummary::Card(card) => Self::Card { card: CardView::new(card) },
+            InstrumentSummary::Upi { flow, vpa } => {
+                Self::Upi { upi: UpiView { flow: flow.as_str(), vpa: vpa.as_deref() } }
             }
-            InstrumentSummary::Wallet { provider } => Self::Wallet { provider },
-            InstrumentSummary::NetBanking { bank } => Self::NetBanking { bank },
-            InstrumentSummary::Bnpl { plan } => Self::Bnpl(BnplView::new(plan, currency)),
+            InstrumentSummary::UpiAutopay { setup_payment_id } => {
+                Self::UpiAutopay { upi_autopay: UpiAutopayView { mandate: Shown(*setup_payment_id) } }
+            }
+            InstrumentSummary::Wallet { provider } => Self::Wallet { wallet: WalletView { provider } },
+            InstrumentSummary::NetBanking { bank } => {
+                Self::NetBanking { net_banking: NetBankingView { bank } }
+            }
+            InstrumentSummary::Bnpl { plan } => Self::Bnpl { bnpl: BnplView::new(plan, currency) },
             InstrumentSummary::Emi { card, plan } => {
-                Self::Emi { card: CardView::new(card), plan: EmiView::new(plan, currency) }
+                Self::Emi { card: CardView::new(card), emi: EmiView::new(plan, currency) }
             }
         }
     }

@@ -9,7 +9,7 @@ use super::routing::RoutingView;
 use super::text::{At, Major, PairsView, Shown};
 use crate::schemas::{CaptureModeSchema, CurrencySchema, MetadataSchema, MethodSchema, StatusSchema};
 use serde::Serialize;
-use tollgate_core::attempt::Attempt;
+use tollgate_core::attempt::{Attempt, AttemptKind};
 use tollgate_core::failure::Failure;
 use tollgate_core::id::{AttemptId, MerchantId, PasskeyId, PaymentId, RefundId};
 use tollgate_core::ledger::{Entry, Posting};
@@ -112,7 +112,7 @@ pub(crate) struct PaymentView<'a> {
     /// The passkey with which the customer confirmed amount and payee.
     #[schema(value_type = Option<String>)]
     confirmed_by: Option<Shown<PasskeyId>>,
-    /// The capture or cancellation under way, if any: `capture` or `void`.
+    /// The operation under way, if any: `capture` or `cancel`.
     #[schema(value_type = Option<String>)]
     operation_in_progress: Option<&'static str>,
     /// When it lapses, while it waits for its customer or for a capture.
@@ -196,11 +196,12 @@ impl<'a> PaymentView<'a> {
             routing: RoutingView::new(payment),
             flags: payment.flags.iter().map(|flag| flag.as_str()).collect(),
             confirmed_by: terms.confirmed_by.map(Shown),
-            operation_in_progress: payment
-                .open_operation
-                .as_ref()
-                .map(|open| open.kind.as_str())
-                .filter(|kind| *kind != "charge"),
+            operation_in_progress: payment.open_operation.as_ref().and_then(|open| match open.kind {
+                AttemptKind::Charge => None,
+                // As the operation is called that began it.
+                AttemptKind::Void => Some("cancel"),
+                kind => Some(kind.as_str()),
+            }),
             expires_at: payment.expires_at_ms.map(At),
             created_at: At(payment.created_at_ms),
             updated_at: At(payment.updated_at_ms),

@@ -110,8 +110,11 @@ fn a_completed_payment() {
         (
             "payment_method_details",
             json!({
-                "type": "card", "brand": "visa", "bin": "411111", "last4": "1111", "exp_month": 12, "exp_year": 2030,
-                "network_token": false
+                "type": "card",
+                "card": {
+                    "brand": "visa", "bin": "411111", "last4": "1111", "exp_month": 12, "exp_year": 2030,
+                    "network_token": false
+                }
             }),
         ),
     ] {

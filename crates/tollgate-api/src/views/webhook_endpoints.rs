@@ -3,12 +3,14 @@
 use super::event::EventView;
 use super::payment::PaymentView;
 use super::text::{At, Shown};
+use crate::versions::webhook_of_version;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{DeliveryId, EventId, JobId, PaymentId, WebhookEndpointId};
 use tollgate_core::job::Job;
 use tollgate_core::payment::Payment;
+use tollgate_core::webhook::signing::SigningSecret;
 use tollgate_core::webhook::{Delivery, DeliveryAttempt, WebhookEndpoint};
 use tollgate_engine::webhooks::{Payloads, secret_text};
 use utoipa::ToSchema;
@@ -76,8 +78,8 @@ impl<'a> EndpointView<'a> {
     }
 
     /// With its secret, which was just made.
-    pub(crate) fn with_secret(endpoint: &'a WebhookEndpoint, now_ms: u64) -> Self {
-        let secret = Some(secret_text(&endpoint.secrets.current));
+    pub(crate) fn with_secret(endpoint: &'a WebhookEndpoint, secret: &SigningSecret, now_ms: u64) -> Self {
+        let secret = Some(secret_text(secret));
         Self { secret, ..Self::new(endpoint, now_ms) }
     }
 }
@@ -258,7 +260,7 @@ struct TestData {
 /// The bodies that webhooks have.
 #[must_use]
 pub fn payloads() -> Payloads {
-    Payloads { event: event_payload, test: test_payload }
+    Payloads { event: event_payload, test: test_payload, versioned: webhook_of_version }
 }
 
 fn event_payload(record: &EventRecord, payment: &Payment) -> Vec<u8> {

@@ -2,10 +2,8 @@
 //! card or account number by its check digit, and whatever looks like a key.
 
 use crate::card::shows_number;
+use crate::scrub::{self, MASK};
 use serde_json::{Map, Value};
-
-/// What a masked value is shown as.
-pub const MASK: &str = "***";
 
 /// Parts of names that hint at a secret.
 const HINTS: [&str; 13] = [
@@ -34,8 +32,8 @@ const KEYS: [&str; 9] =
 /// Words at least this long, of letters and digits mixed, look like a key.
 const KEY_LENGTH_MIN: usize = 32;
 
-/// Digits a card number may have.
-const NUMBER_DIGITS: std::ops::RangeInclusive<usize> = 12..=19;
+/// Fewest digits of an account number that stands alone.
+const NUMBER_DIGITS_MIN: usize = 12;
 
 /// The same value without secrets.
 #[must_use]
@@ -62,12 +60,10 @@ fn hints(name: &str) -> bool {
         || name.rsplit(['_', '-']).next().is_some_and(|end| ENDS.contains(&end))
 }
 
-/// A text without card numbers and keys.
+/// A text without card numbers and keys: what [`scrub`] finds, and words that look like a key by their length.
 #[must_use]
 pub fn masked_text(text: &str) -> String {
-    if shows_luhn(text) {
-        return MASK.to_owned();
-    }
+    let text = scrub::scrubbed_from(text, NUMBER_DIGITS_MIN);
     let words = text.split_inclusive(char::is_whitespace);
     words
         .map(|word| {
@@ -87,43 +83,6 @@ fn looks_like_key(word: &str) -> bool {
         && word.bytes().all(of_key)
         && word.bytes().any(|byte| byte.is_ascii_digit())
         && word.bytes().any(|byte| byte.is_ascii_alphabetic())
-}
-
-/// Whether some run of digits, with single spaces or hyphens between them, has a right check digit.
-fn shows_luhn(text: &str) -> bool {
-    let mut digits: Vec<u8> = Vec::new();
-    let mut separated = false;
-    for byte in text.bytes().chain([b'.']) {
-        match byte {
-            b'0'..=b'9' => {
-                digits.push(byte - b'0');
-                separated = false;
-            }
-            b' ' | b'-' if !separated && !digits.is_empty() => separated = true,
-            _ => {
-                if NUMBER_DIGITS.contains(&digits.len()) && luhn(&digits) {
-                    return true;
-                }
-                digits.clear();
-                separated = false;
-            }
-        }
-    }
-    false
-}
-
-fn luhn(digits: &[u8]) -> bool {
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(place, digit)| match (place % 2, u32::from(*digit)) {
-            (0, digit) => digit,
-            (_, digit @ 0..=4) => digit * 2,
-            (_, digit) => digit * 2 - 9,
-        })
-        .sum();
-    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

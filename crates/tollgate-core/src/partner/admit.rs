@@ -75,21 +75,21 @@ pub fn admit<E: From<NotAdmitted>>(
     if mode == Mode::Live && partner.kyc.state != KycState::Verified {
         return refused(NotAdmitted::LiveClosed);
     }
-    if !partner.methods.is_empty() && !partner.methods.contains(&terms.method) {
+    if !partner.profile.methods.is_empty() && !partner.profile.methods.contains(&terms.method) {
         return refused(NotAdmitted::Method);
     }
     let amount = terms.amount;
-    if !partner.currencies.is_empty() && !partner.currencies.contains(&amount.currency) {
+    if !partner.profile.currencies.is_empty() && !partner.profile.currencies.contains(&amount.currency) {
         return refused(NotAdmitted::Currency);
     }
     let country = terms.risk.as_ref().and_then(|risk| risk.card_country.as_deref());
     if let Some(country) = country
-        && !partner.countries.is_empty()
-        && partner.countries.iter().all(|open| open != country)
+        && !partner.profile.countries.is_empty()
+        && partner.profile.countries.iter().all(|open| open != country)
     {
         return refused(NotAdmitted::Country);
     }
-    let Some(limit) = partner.limits.iter().find(|limit| limit.currency == amount.currency) else {
+    let Some(limit) = partner.profile.limits.iter().find(|limit| limit.currency == amount.currency) else {
         return Ok(());
     };
     if limit.transaction_minor.is_some_and(|most| amount.minor > most) {

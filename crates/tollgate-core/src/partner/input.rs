@@ -3,7 +3,7 @@
 //! Lists are separated by semicolons. Limits are `INR:1000.00/50000.00/1000000.00` (one payment, day, month;
 //! `-` for no limit). A refusal names the field and why, and never repeats what was written.
 
-use super::{Contact, Contract, KycState, Limit, SettlementAccount};
+use super::{Contact, Contract, KycState, Limit, Profile, SettlementAccount};
 use crate::attempt::ProcessorName;
 use crate::card::shows_number;
 use crate::currency::Currency;
@@ -48,36 +48,12 @@ const LIST_MAX: usize = 64;
 /// What a new partner is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPartner {
-    /// The operator's own id of it.
-    pub reference: Option<String>,
-    /// Registered name.
-    pub legal_name: String,
-    /// The name customers know.
-    pub display_name: String,
-    /// Country.
-    pub country: Option<String>,
-    /// Merchant category code.
-    pub mcc: Option<String>,
-    /// Whom to talk to.
-    pub contacts: Vec<Contact>,
+    /// What it is and what was agreed.
+    pub profile: Profile,
     /// How far it is known already.
     pub kyc: KycState,
     /// Whether it is to have a merchant for real money at once.
     pub live: bool,
-    /// Where its money goes.
-    pub settlement: Option<SettlementAccount>,
-    /// Methods.
-    pub methods: Vec<MethodKind>,
-    /// Currencies.
-    pub currencies: Vec<Currency>,
-    /// Card countries.
-    pub countries: Vec<String>,
-    /// Limits.
-    pub limits: Vec<Limit>,
-    /// Our fee.
-    pub fee: FeePlan,
-    /// Processors.
-    pub contracts: Vec<Contract>,
     /// The reference of the partner it is a sub-merchant of.
     pub parent_reference: Option<String>,
 }
@@ -101,12 +77,28 @@ impl FieldError {
 }
 
 /// Texts by their names, and what was found wrong with them so far.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     fields: &'a BTreeMap<String, String>,
     errors: Vec<FieldError>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(fields: &'a BTreeMap<String, String>) -> Self {
+        Self { fields, errors: Vec::new() }
+    }
+
+    /// Everything that was found wrong.
+    pub(super) fn finish(self) -> Result<(), Vec<FieldError>> {
+        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
+
+    /// Refuses names that there are not.
+    pub(super) fn only_known<'n>(&mut self, mut names: impl Iterator<Item = &'n String>) {
+        if names.any(|name| !FIELDS.contains(&name.as_str())) {
+            self.refuse("", "has a field that is not known");
+        }
+    }
+
     fn refuse(&mut self, field: &str, reason: &str) {
         self.errors.push(FieldError::new(field, reason));
     }
@@ -194,6 +186,83 @@ impl Reader<'_> {
         };
         account.map_err(|(field, reason)| self.refuse(field, reason)).ok()
     }
+    fn reference(&mut self, field: &str) -> Option<String> {
+        self.of_form(field, is_reference, "must be at most 64 visible ASCII characters")
+    }
+
+    fn contacts(&mut self, display_name: &str) -> Vec<Contact> {
+        let email = self.of_form("contact_email", is_email, "must be an email address");
+        let name = self.shown("contact_name");
+        let phone = self.of_form("contact_phone", is_phone, "must be 6 to 15 digits, with or without a plus");
+        match email {
+            Some(email) => {
+                vec![Contact { name: name.unwrap_or_else(|| display_name.to_owned()), email, phone }]
+            }
+            None => {
+                if name.is_some() || phone.is_some() {
+                    self.refuse("contact_email", "is required for a contact");
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn limits(&mut self) -> Vec<Limit> {
+        let limits =
+            self.list("limits", "must be like INR:1000.00/50000.00/1000000.00, or - for no limit", limit);
+        let once =
+            |limit: &Limit| limits.iter().filter(|other| other.currency == limit.currency).count() == 1;
+        if !limits.iter().all(once) {
+            self.refuse("limits", "names a currency twice");
+        }
+        limits
+    }
+
+    fn contracts(&mut self) -> Vec<Contract> {
+        let name = |text: &str| is_processor(text).then(|| ProcessorName::new(text));
+        let names = self.list("processors", "must be processors' names", name);
+        let mut contracts: Vec<Contract> =
+            names.into_iter().map(|processor| Contract { processor, fee: None }).collect();
+        let fees =
+            self.list("contract_fees", "must be like razorpay:175, in hundredths of a percent", contract_fee);
+        for (name, fee) in fees {
+            match contracts.iter_mut().find(|contract| contract.processor.as_str() == name) {
+                Some(contract) => contract.fee = Some(fee),
+                None => self.refuse("contract_fees", "names a processor that is not among the processors"),
+            }
+        }
+        contracts
+    }
+
+    /// What a partner is and what was agreed with it.
+    pub(super) fn profile(&mut self) -> Profile {
+        let legal_name = self.shown("legal_name");
+        if legal_name.is_none() && self.errors.iter().all(|error| error.field != "legal_name") {
+            self.refuse("legal_name", "is required");
+        }
+        let legal_name = legal_name.unwrap_or_default();
+        let display_name = self.shown("display_name").unwrap_or_else(|| legal_name.clone());
+        Profile {
+            contacts: self.contacts(&display_name),
+            reference: self.reference("reference"),
+            settlement: self.settlement(&legal_name),
+            legal_name,
+            display_name,
+            country: self.of_form("country", is_country, "must be a country's two capital letters"),
+            mcc: self.of_form("mcc", is_mcc, "must be four digits"),
+            methods: self.list("methods", "must be payment methods", method),
+            currencies: self.list("currencies", "must be currencies (ISO 4217)", |text| text.parse().ok()),
+            countries: self.list("countries", "must be countries' two capital letters", |text| {
+                is_country(text).then(|| text.to_owned())
+            }),
+            limits: self.limits(),
+            fee: FeePlan {
+                percent_bps: self.number("fee_bps", 10_000),
+                fixed_minor: i64::from(self.number("fee_fixed_minor", 1_000_000_000)),
+            },
+            contracts: self.contracts(),
+        }
+    }
 }
 
 /// Two capital letters.
@@ -262,31 +331,8 @@ impl NewPartner {
     /// # Errors
     /// Everything that is wrong, field by field.
     pub fn read(fields: &BTreeMap<String, String>) -> Result<Self, Vec<FieldError>> {
-        let mut reader = Reader { fields, errors: Vec::new() };
-        if fields.keys().any(|name| !FIELDS.contains(&name.as_str())) {
-            reader.refuse("", "has a field that is not known");
-        }
-        let legal_name = reader.shown("legal_name");
-        if legal_name.is_none() && reader.errors.iter().all(|error| error.field != "legal_name") {
-            reader.refuse("legal_name", "is required");
-        }
-        let legal_name = legal_name.unwrap_or_default();
-        let display_name = reader.shown("display_name").unwrap_or_else(|| legal_name.clone());
-        let email = reader.of_form("contact_email", is_email, "must be an email address");
-        let contact_name = reader.shown("contact_name");
-        let phone =
-            reader.of_form("contact_phone", is_phone, "must be 6 to 15 digits, with or without a plus");
-        let contacts = match email {
-            Some(email) => {
-                vec![Contact { name: contact_name.unwrap_or_else(|| display_name.clone()), email, phone }]
-            }
-            None => {
-                if contact_name.is_some() || phone.is_some() {
-                    reader.refuse("contact_email", "is required for a contact");
-                }
-                Vec::new()
-            }
-        };
+        let mut reader = Reader::new(fields);
+        reader.only_known(fields.keys());
         let kyc = match reader.text("kyc").map(|text| KycState::parse(&text)) {
             None => KycState::NotStarted,
             Some(Some(state)) => state,
@@ -307,62 +353,10 @@ impl NewPartner {
                 false
             }
         };
-        let limits =
-            reader.list("limits", "must be like INR:1000.00/50000.00/1000000.00, or - for no limit", limit);
-        let once =
-            |limit: &Limit| limits.iter().filter(|other| other.currency == limit.currency).count() == 1;
-        if !limits.iter().all(once) {
-            reader.refuse("limits", "names a currency twice");
-        }
-        let mut contracts: Vec<Contract> = reader
-            .list("processors", "must be processors' names", |text| {
-                is_processor(text).then(|| text.to_owned())
-            })
-            .iter()
-            .map(|name| Contract { processor: ProcessorName::new(name), fee: None })
-            .collect();
-        for (name, fee) in reader.list(
-            "contract_fees",
-            "must be like razorpay:175, in hundredths of a percent",
-            contract_fee,
-        ) {
-            match contracts.iter_mut().find(|contract| contract.processor.as_str() == name) {
-                Some(contract) => contract.fee = Some(fee),
-                None => reader.refuse("contract_fees", "names a processor that is not among the processors"),
-            }
-        }
-        let new = Self {
-            reference: reader.of_form(
-                "reference",
-                is_reference,
-                "must be at most 64 visible ASCII characters",
-            ),
-            settlement: reader.settlement(&legal_name),
-            legal_name,
-            display_name,
-            country: reader.of_form("country", is_country, "must be a country's two capital letters"),
-            mcc: reader.of_form("mcc", is_mcc, "must be four digits"),
-            contacts,
-            kyc,
-            live,
-            methods: reader.list("methods", "must be payment methods", method),
-            currencies: reader.list("currencies", "must be currencies (ISO 4217)", |text| text.parse().ok()),
-            countries: reader.list("countries", "must be countries' two capital letters", |text| {
-                is_country(text).then(|| text.to_owned())
-            }),
-            limits,
-            fee: FeePlan {
-                percent_bps: reader.number("fee_bps", 10_000),
-                fixed_minor: i64::from(reader.number("fee_fixed_minor", 1_000_000_000)),
-            },
-            contracts,
-            parent_reference: reader.of_form(
-                "parent_reference",
-                is_reference,
-                "must be at most 64 visible ASCII characters",
-            ),
-        };
-        if reader.errors.is_empty() { Ok(new) } else { Err(reader.errors) }
+        let parent_reference = reader.reference("parent_reference");
+        let new = Self { profile: reader.profile(), kyc, live, parent_reference };
+        reader.finish()?;
+        Ok(new)
     }
 }
 
@@ -395,18 +389,18 @@ mod tests {
             ("contract_fees", "payu:150"),
         ]))
         .unwrap();
-        assert_eq!(new.display_name, "Corner Shop Pvt Ltd");
-        assert_eq!(new.methods, [MethodKind::Upi, MethodKind::Card]);
+        assert_eq!(new.profile.display_name, "Corner Shop Pvt Ltd");
+        assert_eq!(new.profile.methods, [MethodKind::Upi, MethodKind::Card]);
         let inr = Limit {
             currency: Currency::INR,
             transaction_minor: Some(100_000),
             day_minor: Some(500_000),
             month_minor: None,
         };
-        assert_eq!(new.limits[0], inr);
-        assert_eq!(new.limits[1].transaction_minor, Some(1_000));
-        assert_eq!(new.contracts[1].fee.map(|fee| fee.percent_bps), Some(150));
-        assert!(new.live && new.settlement.is_some());
+        assert_eq!(new.profile.limits[0], inr);
+        assert_eq!(new.profile.limits[1].transaction_minor, Some(1_000));
+        assert_eq!(new.profile.contracts[1].fee.map(|fee| fee.percent_bps), Some(150));
+        assert!(new.live && new.profile.settlement.is_some());
     }
 
     #[test]

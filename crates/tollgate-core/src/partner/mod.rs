@@ -7,18 +7,18 @@ pub mod account;
 pub mod admit;
 pub mod input;
 pub mod period;
+pub mod profile;
 pub mod state;
 
 pub use account::SettlementAccount;
 pub use admit::{NotAdmitted, Volumes, admit};
+pub use profile::{Patch, Profile};
 pub use state::{IllegalMove, Kyc, KycState, PartnerState};
 
 use crate::attempt::ProcessorName;
 use crate::currency::Currency;
 use crate::id::{MerchantId, PartnerId};
 use crate::merchant::{FeePlan, Mode};
-use crate::method::MethodKind;
-use crate::money::minor_to_major_text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -62,42 +62,18 @@ pub struct Partner {
     pub id: PartnerId,
     /// Counts changes from 1: a change that was made from an older version is refused.
     pub version: u32,
-    /// The operator's own id of it, no two alike.
-    pub reference: Option<String>,
-    /// Registered name.
-    pub legal_name: String,
-    /// The name customers know.
-    pub display_name: String,
-    /// Country of registration (ISO 3166-1 alpha-2).
-    pub country: Option<String>,
-    /// Merchant category code (ISO 18245).
-    pub mcc: Option<String>,
-    /// Whom to talk to.
-    pub contacts: Vec<Contact>,
+    /// What it is and what was agreed.
+    pub profile: Profile,
     /// Where it stands.
     pub state: PartnerState,
     /// How far it is known.
     pub kyc: Kyc,
-    /// Where its money goes.
-    pub settlement: Option<SettlementAccount>,
     /// The partner whose sub-merchant it is.
     pub parent: Option<PartnerId>,
     /// Its merchant for the sandbox.
     pub sandbox: Option<MerchantId>,
     /// Its merchant for real money.
     pub live: Option<MerchantId>,
-    /// Methods it may use; empty: all.
-    pub methods: Vec<MethodKind>,
-    /// Currencies it may take; empty: all.
-    pub currencies: Vec<Currency>,
-    /// Countries whose cards it may take; empty: all. Cards whose country is not known are let in.
-    pub countries: Vec<String>,
-    /// How much it may take, at most one for each currency.
-    pub limits: Vec<Limit>,
-    /// Our fee.
-    pub fee: FeePlan,
-    /// The processors it uses, most wanted first; empty: all that are configured.
-    pub contracts: Vec<Contract>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_at_ms: u64,
     /// When it was changed last.
@@ -109,12 +85,6 @@ impl Partner {
     pub fn merchants(&self) -> impl Iterator<Item = (Mode, MerchantId)> {
         let of = |mode, id: Option<MerchantId>| id.map(|id| (mode, id));
         [of(Mode::Sandbox, self.sandbox), of(Mode::Live, self.live)].into_iter().flatten()
-    }
-
-    /// Our fee for a payment that begins with this processor, where that is agreed apart.
-    #[must_use]
-    pub fn fee_at(&self, processor: &ProcessorName) -> Option<FeePlan> {
-        self.contracts.iter().find(|contract| contract.processor == *processor)?.fee
     }
 
     /// The partner after a move. Its next version.
@@ -141,6 +111,15 @@ impl Partner {
         Ok(self.next_version(now_ms))
     }
 
+    /// The partner with a change of its profile. Its next version.
+    ///
+    /// # Errors
+    /// Everything that is wrong, field by field.
+    pub fn patched(mut self, patch: &Patch, now_ms: u64) -> Result<Self, Vec<input::FieldError>> {
+        self.profile = self.profile.patched(patch)?;
+        Ok(self.next_version(now_ms))
+    }
+
     /// The same as the next version, to be written.
     #[must_use]
     pub fn next_version(mut self, now_ms: u64) -> Self {
@@ -152,49 +131,26 @@ impl Partner {
     /// What may be shown of it: account numbers masked.
     #[must_use]
     pub fn as_json(&self) -> Value {
-        let limit = |limit: &Limit| {
-            let text = |minor: Option<i64>| {
-                minor.map(|minor| minor_to_major_text(i128::from(minor), limit.currency))
-            };
-            json!({
-                "currency": limit.currency.code(),
-                "per_transaction": text(limit.transaction_minor),
-                "per_day": text(limit.day_minor),
-                "per_month": text(limit.month_minor),
-            })
-        };
-        let contact =
-            |contact: &Contact| json!({"name": contact.name, "email": contact.email, "phone": contact.phone});
-        let contract = |contract: &Contract| json!({"processor": contract.processor.as_str(), "fee": contract.fee.map(fee_json)});
-        json!({
+        let mut shown = json!({
             "id": self.id.to_string(),
             "object": "partner",
             "version": self.version,
-            "reference": self.reference,
-            "legal_name": self.legal_name,
-            "display_name": self.display_name,
-            "country": self.country,
-            "mcc": self.mcc,
-            "contacts": self.contacts.iter().map(contact).collect::<Vec<_>>(),
             "state": self.state.as_str(),
             "kyc": {
                 "state": self.kyc.state.as_str(),
                 "reasons": self.kyc.reasons,
                 "changed_at_ms": self.kyc.changed_at_ms,
             },
-            "settlement_account": self.settlement.as_ref().map(SettlementAccount::as_json),
             "parent": self.parent.map(|id| id.to_string()),
             "sandbox_merchant": self.sandbox.map(|id| id.to_string()),
             "live_merchant": self.live.map(|id| id.to_string()),
-            "methods": self.methods.iter().map(|method| method.as_str()).collect::<Vec<_>>(),
-            "currencies": self.currencies.iter().map(|currency| currency.code().to_owned()).collect::<Vec<_>>(),
-            "countries": self.countries,
-            "limits": self.limits.iter().map(limit).collect::<Vec<_>>(),
-            "fee": fee_json(self.fee),
-            "contracts": self.contracts.iter().map(contract).collect::<Vec<_>>(),
             "created_at_ms": self.created_at_ms,
             "changed_at_ms": self.changed_at_ms,
-        })
+        });
+        if let (Value::Object(shown), Value::Object(profile)) = (&mut shown, self.profile.as_json()) {
+            shown.extend(profile);
+        }
+        shown
     }
 }
 

@@ -1,10 +1,12 @@
 //! How processors have done lately: decaying counts by processor, method and issuer.
 //!
 //! A count loses half of its weight with every half-life, so the window slides by itself and costs a few
-//! numbers however much traffic there is. What is known of a processor with one issuer leans on what is known
-//! of it with the method, and that on the mean of all processors with the method: few observations move an
-//! estimate little. Without this leaning, chance alone would often make a processor that is rarely asked look
-//! better than the best.
+//! numbers however much traffic there is. There are two memories: a short one of how a processor does now, and
+//! a long one of what it is like in general, which stands in where the short one has seen little.
+//!
+//! What is known of a processor with one issuer leans on what is known of it with the method, and that on the
+//! mean of all processors with the method: few observations move an estimate little. Without this leaning,
+//! chance alone would often make a processor that is rarely asked look better than the best.
 
 use super::dice::Dice;
 use crate::attempt::ProcessorName;
@@ -16,6 +18,10 @@ use std::collections::HashMap;
 pub struct StatsOptions {
     /// After this time an observation counts half, in milliseconds.
     pub half_life_ms: u64,
+    /// The same for what a processor is like in general, in milliseconds.
+    pub long_half_life_ms: u64,
+    /// How many observations that is worth in the estimate of how it does now.
+    pub long_weight: f64,
     /// The success rate supposed where nothing is known of any processor.
     pub prior_rate: f64,
     /// How many observations that guess is worth.
@@ -33,10 +39,12 @@ impl Default for StatsOptions {
     fn default() -> Self {
         Self {
             half_life_ms: 200_000,
+            long_half_life_ms: 7_200_000,
+            long_weight: 300.0,
             prior_rate: 0.9,
             prior_weight: 10.0,
             pool_weight: 50.0,
-            issuer_weight: 60.0,
+            issuer_weight: 120.0,
             issuers_max: 20_000,
         }
     }
@@ -77,6 +85,9 @@ const LATENCY_SHORTER: i32 = 10;
 struct Fading {
     successes: f64,
     failures: f64,
+    /// The same with the long memory.
+    long_successes: f64,
+    long_failures: f64,
     latency_ms: f64,
     answers: f64,
     at_ms: u64,
@@ -84,10 +95,14 @@ struct Fading {
 
 impl Fading {
     #[expect(clippy::cast_precision_loss, reason = "spans of time are short")]
-    fn at(mut self, now_ms: u64, half_life_ms: u64) -> Self {
+    fn at(mut self, now_ms: u64, options: &StatsOptions) -> Self {
         let passed_ms = now_ms.saturating_sub(self.at_ms);
         if passed_ms > 0 {
-            let left = (-(passed_ms as f64) / (half_life_ms.max(1) as f64)).exp2();
+            let halves = |half_life_ms: u64| (-(passed_ms as f64) / (half_life_ms.max(1) as f64)).exp2();
+            let left = halves(options.long_half_life_ms);
+            self.long_successes *= left;
+            self.long_failures *= left;
+            let left = halves(options.half_life_ms);
             self.successes *= left;
             self.failures *= left;
             // Latencies differ little from call to call: a shorter memory knows them well enough.
@@ -101,6 +116,10 @@ impl Fading {
 
     fn weight(&self) -> f64 {
         self.successes + self.failures
+    }
+
+    fn long_weight(&self) -> f64 {
+        self.long_successes + self.long_failures
     }
 }
 
@@ -150,7 +169,13 @@ impl RouteStats {
         now_ms: u64,
     ) {
         self.change(processor, method, issuer, now_ms, |fading| {
-            *(if succeeded { &mut fading.successes } else { &mut fading.failures }) += 1.0;
+            if succeeded {
+                fading.successes += 1.0;
+                fading.long_successes += 1.0;
+            } else {
+                fading.failures += 1.0;
+                fading.long_failures += 1.0;
+            }
         });
     }
 
@@ -171,9 +196,9 @@ impl RouteStats {
         now_ms: u64,
         change: impl Fn(&mut Fading),
     ) {
-        let half_life_ms = self.options.half_life_ms;
+        let options = self.options;
         let apply = |fading: &mut Fading| {
-            *fading = fading.at(now_ms, half_life_ms);
+            *fading = fading.at(now_ms, &options);
             change(fading);
         };
         let processors = self.methods.entry(method).or_default();
@@ -189,7 +214,7 @@ impl RouteStats {
         let key = (processor.clone(), method, issuer);
         if self.issuers.len() >= self.options.issuers_max && !self.issuers.contains_key(&key) {
             // What has faded goes first; where nothing has, the method's own rate has to do.
-            self.issuers.retain(|_, fading| fading.at(now_ms, half_life_ms).weight() >= 0.5);
+            self.issuers.retain(|_, fading| fading.at(now_ms, &options).weight() >= 0.5);
             if self.issuers.len() >= self.options.issuers_max {
                 return;
             }
@@ -209,13 +234,16 @@ impl RouteStats {
         let options = &self.options;
         let mut known = self.methods.get(&method).into_iter().flatten();
         let found = known.find(|(name, _)| name == processor).map(|(_, fading)| *fading);
-        let seen = found.unwrap_or_default().at(now_ms, options.half_life_ms);
-        let weight = seen.weight() + options.pool_weight;
+        let seen = found.unwrap_or_default().at(now_ms, options);
         let pooled = self.pooled(method, now_ms) * options.pool_weight;
-        let rate = (seen.successes + pooled) / weight.max(f64::MIN_POSITIVE);
+        let long = seen.long_weight() + options.pool_weight;
+        let general = (seen.long_successes + pooled) / long.max(f64::MIN_POSITIVE);
+        let lent = long.min(options.long_weight);
+        let weight = seen.weight() + lent;
+        let rate = (seen.successes + general * lent) / weight.max(f64::MIN_POSITIVE);
         let latency_ms = (seen.answers > 0.01).then(|| seen.latency_ms / seen.answers);
         let own = issuer.and_then(|issuer| self.issuers.get(&(processor.clone(), method, issuer)));
-        match own.map(|own| own.at(now_ms, options.half_life_ms)) {
+        match own.map(|own| own.at(now_ms, options)) {
             Some(own) => {
                 let lent = weight.min(options.issuer_weight);
                 let weight = own.weight() + lent;
@@ -235,10 +263,10 @@ impl RouteStats {
         let options = &self.options;
         let (mut sum, mut weights) = (options.prior_rate * options.prior_weight, options.prior_weight);
         for (_, fading) in self.methods.get(&method).into_iter().flatten() {
-            let seen = fading.at(now_ms, options.half_life_ms);
-            let counts = seen.weight().min(options.pool_weight);
+            let seen = fading.at(now_ms, options);
+            let counts = seen.long_weight().min(options.pool_weight);
             if counts > 0.0 {
-                sum += counts * seen.successes / seen.weight();
+                sum += counts * seen.long_successes / seen.long_weight();
                 weights += counts;
             }
         }
@@ -267,11 +295,26 @@ mod tests {
         }
         assert!(stats.estimate(&name, CARD, None, 0).rate < 0.02);
         let half = stats.estimate(&name, CARD, None, 200_000);
-        assert!((half.weight - 545.0).abs() < 1e-6, "half of it after a half-life");
-        assert!((stats.estimate(&name, CARD, None, 20_000_000).rate - 0.9).abs() < 1e-3);
+        assert!(
+            (half.weight - 795.0).abs() < 1e-6,
+            "half of it after a half-life, and what the long memory lends"
+        );
+        assert!((stats.estimate(&name, CARD, None, 200_000_000).rate - 0.9).abs() < 1e-3);
         stats.answered(&name, CARD, 100, 0);
         stats.answered(&name, CARD, 300, 0);
         assert_eq!(stats.estimate(&name, CARD, None, 0).latency_ms, Some(200.0));
+    }
+
+    #[test]
+    fn after_a_silence_the_long_memory_stands_in_and_news_soon_outweigh_it() {
+        let (mut stats, name) = (RouteStats::default(), ProcessorName::new("one"));
+        (0..20_000).for_each(|number| stats.ended(&name, CARD, None, number % 2 > 0, 0));
+        let later_ms = 4_000_000;
+        let general = stats.estimate(&name, CARD, None, later_ms);
+        assert!((0.49..0.52).contains(&general.rate) && general.weight < 320.0, "{general:?}");
+        (0..900).for_each(|_| stats.ended(&name, CARD, None, true, later_ms));
+        let news = stats.estimate(&name, CARD, None, later_ms).rate;
+        assert!((0.85..0.90).contains(&news), "{news}");
     }
 
     #[test]
@@ -285,7 +328,7 @@ mod tests {
         assert!((0.80..0.82).contains(&new), "{new}");
         (0..5).for_each(|_| stats.ended(&little, CARD, None, true, 0));
         let lucky = stats.estimate(&little, CARD, None, 0).rate;
-        assert!(lucky > new && lucky < 0.85, "{lucky}");
+        assert!(lucky > new && lucky < 0.87, "{lucky}");
     }
 
     #[test]

@@ -37,24 +37,39 @@ impl fmt::Debug for SigningSecret {
     }
 }
 
+/// A secret as it is stored. The order is stored: append, never reorder.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeptSecret {
+    /// As it is, where there is no key to seal it with.
+    Clear(SigningSecret),
+    /// As the vault has sealed it.
+    Sealed(Vec<u8>),
+}
+
+impl fmt::Debug for KeptSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeptSecret(hidden)")
+    }
+}
+
 /// The secret, and the one before it while that is still good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretPair {
     /// The secret.
-    pub current: SigningSecret,
+    pub current: KeptSecret,
     /// The one before, and until when it is good.
-    pub previous: Option<(SigningSecret, u64)>,
+    pub previous: Option<(KeptSecret, u64)>,
 }
 
 impl SecretPair {
     /// A first secret.
     #[must_use]
-    pub const fn new(secret: SigningSecret) -> Self {
+    pub const fn new(secret: KeptSecret) -> Self {
         Self { current: secret, previous: None }
     }
 
     /// The secrets that are good now, the newest first.
-    pub fn live(&self, now_ms: u64) -> impl Iterator<Item = &SigningSecret> {
+    pub fn live(&self, now_ms: u64) -> impl Iterator<Item = &KeptSecret> {
         let previous = self.previous.as_ref().filter(|(_, until_ms)| *until_ms > now_ms);
         std::iter::once(&self.current).chain(previous.map(|(secret, _)| secret))
     }
@@ -78,10 +93,12 @@ mod tests {
 
     #[test]
     fn two_secrets_are_good_while_rotating() {
-        let mut pair = SecretPair::new(SigningSecret::from_bytes([2; 32]));
-        pair.previous = Some((SigningSecret::from_bytes([1; 32]), 100));
-        assert_eq!(pair.live(99).map(|it| it.expose()[0]).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(pair.live(100).map(|it| it.expose()[0]).collect::<Vec<_>>(), [2]);
+        let (new, old) =
+            (KeptSecret::Sealed(vec![2; 32]), KeptSecret::Clear(SigningSecret::from_bytes([1; 32])));
+        let mut pair = SecretPair::new(new.clone());
+        pair.previous = Some((old.clone(), 100));
+        assert_eq!(pair.live(99).collect::<Vec<_>>(), [&new, &old]);
+        assert_eq!(pair.live(100).collect::<Vec<_>>(), [&new]);
         assert!(!format!("{pair:?}").contains("2, 2"));
     }
 

@@ -7,7 +7,7 @@ use tollgate_core::outcome::{NextAction, Outcome};
 use tollgate_core::routing::retry::{NextTry, Tried};
 
 /// Every code there is; [`is_listed`] does not compile with one more.
-pub(crate) const CODES: [FailureCode; 16] = [
+pub(crate) const CODES: [FailureCode; 17] = [
     FailureCode::CardDeclined,
     FailureCode::InsufficientFunds,
     FailureCode::InstrumentInvalid,
@@ -24,6 +24,7 @@ pub(crate) const CODES: [FailureCode; 16] = [
     FailureCode::NoProcessor,
     FailureCode::FraudDetected,
     FailureCode::VaultUnavailable,
+    FailureCode::AccountRejected,
 ];
 
 fn is_listed(code: FailureCode) -> bool {
@@ -43,7 +44,8 @@ fn is_listed(code: FailureCode) -> bool {
         | FailureCode::OutcomeUnknown
         | FailureCode::NoProcessor
         | FailureCode::FraudDetected
-        | FailureCode::VaultUnavailable => CODES.contains(&code),
+        | FailureCode::VaultUnavailable
+        | FailureCode::AccountRejected => CODES.contains(&code),
     }
 }
 

@@ -92,6 +92,7 @@ const fn is_processor_s(failure: &Failure) -> bool {
             | FailureCode::LimitExceeded
             | FailureCode::FraudDetected
             | FailureCode::VaultUnavailable
+            | FailureCode::AccountRejected
             | FailureCode::NoProcessor
     )
 }

@@ -5,7 +5,6 @@ use crate::error::EngineError;
 use crate::flow::Engine;
 use crate::processors::Processor;
 use crate::sandbox;
-use std::sync::atomic::Ordering;
 use tollgate_connectors::capability::Wanted;
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::merchant::Merchant;
@@ -181,7 +180,7 @@ impl Engine {
             });
             ProcessorHealth {
                 processor: processor.name.clone(),
-                under_way: lane.map_or(0, |lane| lane.under_way.load(Ordering::Relaxed)),
+                under_way: lane.map_or(0, |lane| lane.places.lock().taken()),
                 under_way_max: processor.traits.concurrency_max,
                 in_maintenance: processor.is_closed(now_ms),
                 lanes: lanes.collect(),

@@ -8,7 +8,7 @@ use crate::processors::Processors;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tollgate_core::attempt::ProcessorName;
@@ -24,6 +24,7 @@ use tollgate_core::routing::record::PassedOver;
 use tollgate_core::routing::retry::{RetryBudget, RetryOptions};
 use tollgate_core::routing::split::Split;
 use tollgate_core::routing::stats::RouteStats;
+use tollgate_core::share::{Places, Weights};
 
 /// Changes of breakers that a slow listener may be behind by.
 const CHANGES_KEPT: usize = 1_024;
@@ -58,10 +59,17 @@ pub(super) struct Lane {
     /// In the order of [`MethodFamily::ALL`].
     breakers: Vec<Mutex<Breaker>>,
     budget: Mutex<RetryBudget>,
-    pub(super) under_way: AtomicUsize,
-    pub(super) under_way_max: usize,
+    /// Of charges under way.
+    pub(super) places: Mutex<Places>,
     /// Until when it asked to be left alone, in milliseconds since the Unix epoch.
     spared_until_ms: AtomicU64,
+}
+
+impl Lane {
+    fn is_full(&self) -> bool {
+        let places = self.places.lock();
+        places.taken() >= places.most()
+    }
 }
 
 /// What is known of all of them.
@@ -72,20 +80,24 @@ pub(crate) struct Router {
     stats: [Mutex<RouteStats>; 2],
     meters: [Mutex<ExploreMeter>; 2],
     pub(super) splits: Mutex<HashMap<(MerchantId, String), Split>>,
-    merchants: Mutex<HashMap<MerchantId, usize>>,
     pub(super) policies: Policies<RoutingPolicy>,
     changes: broadcast::Sender<BreakerEvent>,
+    weights: Arc<Weights>,
     clock: Clock,
 }
 
 impl Router {
-    pub(crate) fn new(options: RoutingOptions, processors: &Processors, clock: Clock) -> Self {
+    pub(crate) fn new(
+        options: RoutingOptions,
+        processors: &Processors,
+        weights: Arc<Weights>,
+        clock: Clock,
+    ) -> Self {
         let now_ms = clock.now_ms();
-        let lane = |under_way_max: usize| Lane {
+        let lane = |most: usize| Lane {
             breakers: MethodFamily::ALL.iter().map(|_| Mutex::new(Breaker::new(options.breaker))).collect(),
             budget: Mutex::new(RetryBudget::new(options.budget, now_ms)),
-            under_way: AtomicUsize::new(0),
-            under_way_max,
+            places: Mutex::new(Places::new(most, most)),
             spared_until_ms: AtomicU64::new(0),
         };
         Self {
@@ -96,9 +108,9 @@ impl Router {
             stats: [(), ()].map(|()| Mutex::new(RouteStats::new(options.stats))),
             meters: [(), ()].map(|()| Mutex::default()),
             splits: Mutex::default(),
-            merchants: Mutex::default(),
             policies: Policies::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
+            weights,
             options,
             clock,
         }
@@ -169,7 +181,7 @@ impl Router {
         now_ms: u64,
     ) -> Option<(PassedOver, u64)> {
         let lane = self.lanes.get(processor)?;
-        if lane.under_way.load(Ordering::Relaxed) >= lane.under_way_max {
+        if lane.is_full() {
             return Some((PassedOver::Busy, 1_000));
         }
         let spared_ms = lane.spared_until_ms.load(Ordering::Relaxed).saturating_sub(now_ms);
@@ -187,6 +199,7 @@ impl Router {
     /// Asks for the right to send one charge to a processor.
     pub(crate) fn admit(
         self: &Arc<Self>,
+        merchant_id: MerchantId,
         processor: &ProcessorName,
         method: MethodFamily,
     ) -> Option<CallGuard> {
@@ -195,13 +208,15 @@ impl Router {
         if lane.spared_until_ms.load(Ordering::Relaxed) > now_ms {
             return None;
         }
-        let under_way = lane.under_way.fetch_add(1, Ordering::AcqRel);
+        lane.places.lock().enter(merchant_id, self.weights.of(merchant_id)).ok()?;
         // From here on the guard gives the place back.
-        let mut guard =
-            CallGuard { router: Arc::clone(self), processor: processor.clone(), method, permit: None };
-        if under_way >= lane.under_way_max {
-            return None;
-        }
+        let mut guard = CallGuard {
+            router: Arc::clone(self),
+            processor: processor.clone(),
+            method,
+            merchant_id,
+            permit: None,
+        };
         let admitted = self.breaker(processor, method)?.lock().admit(now_ms);
         let (permit, change) = admitted.ok()?;
         if let Some(change) = change {
@@ -286,26 +301,6 @@ impl Router {
             learned,
         });
     }
-
-    /// Takes a place among a merchant's flows, if one is free.
-    pub(crate) fn enter(&self, merchant_id: MerchantId) -> bool {
-        let mut merchants = self.merchants.lock();
-        let count = merchants.entry(merchant_id).or_default();
-        let enters = *count < self.options.merchant_flows_max;
-        *count += usize::from(enters);
-        enters
-    }
-
-    /// Gives it back.
-    pub(crate) fn leave(&self, merchant_id: MerchantId) {
-        let mut merchants = self.merchants.lock();
-        if let Some(count) = merchants.get_mut(&merchant_id) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                merchants.remove(&merchant_id);
-            }
-        }
-    }
 }
 
 impl std::fmt::Debug for Router {
@@ -319,6 +314,7 @@ pub(crate) struct CallGuard {
     router: Arc<Router>,
     processor: ProcessorName,
     method: MethodFamily,
+    merchant_id: MerchantId,
     permit: Option<Permit>,
 }
 
@@ -359,7 +355,7 @@ impl Drop for CallGuard {
     fn drop(&mut self) {
         self.settle(CallEnd::NotMade, 0);
         if let Some(lane) = self.router.lanes.get(&self.processor) {
-            lane.under_way.fetch_sub(1, Ordering::AcqRel);
+            lane.places.lock().leave(self.merchant_id);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One delivery: what is sent, what came of it, and what follows.
 
-use super::Webhooks;
 use super::send::{Answer, Letter};
+use super::{VersionedBody, Webhooks};
 use crate::error::EngineError;
 use crate::ids;
 use std::time::Instant;
@@ -19,6 +19,7 @@ use tollgate_store::Store;
 use tollgate_store::commit::Upkeep;
 use tollgate_store::error::StoreError;
 use tollgate_store::jobs::{JobStep, Record, Settle, Work, Worked};
+use tollgate_store::query::PolicyKind;
 
 /// Waiting deliveries of an endpoint that is well again which are sent at once instead of in their time.
 const HURRIED_MAX: usize = 256;
@@ -43,14 +44,20 @@ impl Webhooks {
             let record = unsent(DeliveryState::Dead);
             return self.end(job, Settle::Bury { error }, Some(record), vec![]).await;
         }
-        let Some(body) = self.body(&delivery, endpoint).await? else {
+        let Some((body, version)) = self.body(&delivery, endpoint).await? else {
             let error = "the event is not kept any more".to_owned();
             return self.end(job, Settle::Bury { error }, Some(unsent(DeliveryState::Dead)), vec![]).await;
         };
         let at_ms = self.now_ms();
         let begun = Instant::now();
-        let letter = Letter { message_id: delivery.id.message_id(), at_ms, body };
-        let answer = self.sender.send(endpoint, letter).await;
+        let letter = Letter { message_id: delivery.id.message_id(), at_ms, version, body };
+        let answer = match self.live_secrets(endpoint, at_ms).await {
+            Ok(secrets) => self.sender.send(endpoint, &secrets, letter).await,
+            Err(error) => {
+                tracing::error!(endpoint = %endpoint.id, %error, "a signing secret cannot be opened");
+                Answer::lost("the signing secret cannot be opened right now")
+            }
+        };
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.write_down(job, &delivery, endpoint, answer, (at_ms, took_ms)).await
     }
@@ -180,8 +187,9 @@ impl Webhooks {
         Ok(())
     }
 
-    /// The body of a delivery; none if its event is not kept any more. The same bytes every time: an event
-    /// and its payment at that version never change.
+    /// The body of a delivery, in the shape of the version that its merchant is pinned to; none if its event is not kept any
+    /// more. The same bytes every time, as long as that version is the same: an event and its payment as it was then never
+    /// change.
     ///
     /// # Errors
     /// A store's fault.
@@ -189,13 +197,15 @@ impl Webhooks {
         &self,
         delivery: &Delivery,
         endpoint: &WebhookEndpoint,
-    ) -> Result<Option<Vec<u8>>, EngineError> {
-        let Some((payment_id, version)) = delivery.payment else {
-            return Ok(Some((self.payloads.test)(delivery, endpoint)));
-        };
+    ) -> Result<Option<VersionedBody>, EngineError> {
         let store = self.engine.store.as_ref();
+        let pinned = store.policy(delivery.merchant_id, PolicyKind::ApiVersion).await?;
+        let versioned = |bytes| (self.payloads.versioned)(pinned.as_deref(), bytes);
+        let Some((payment_id, version)) = delivery.payment else {
+            return Ok(Some(versioned((self.payloads.test)(delivery, endpoint))));
+        };
         let found = at_version(store, delivery.merchant_id, payment_id, version).await?;
-        Ok(found.map(|(record, payment)| (self.payloads.event)(&record, &payment)))
+        Ok(found.map(|(record, payment)| versioned((self.payloads.event)(&record, &payment))))
     }
 }
 

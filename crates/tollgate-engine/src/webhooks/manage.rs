@@ -49,7 +49,7 @@ pub struct SentTest {
 }
 
 impl Webhooks {
-    /// Makes an endpoint; none if the merchant has as many as it may have. Two calls at once may pass the bound
+    /// Makes an endpoint with its secret; none if the merchant has as many as it may have. Two calls at once may pass the bound
     /// by one.
     ///
     /// # Errors
@@ -59,25 +59,27 @@ impl Webhooks {
         merchant_id: MerchantId,
         wish: EndpointWish,
         by: By,
-    ) -> Result<Option<WebhookEndpoint>, EngineError> {
+    ) -> Result<Option<(WebhookEndpoint, SigningSecret)>, EngineError> {
         if self.engine.store.webhook_endpoints(merchant_id).await?.len() >= ENDPOINTS_MAX {
             return Ok(None);
         }
         let (parts, now_ms) = ids::fresh(self.engine.clock(), merchant_id.bucket());
+        let id = WebhookEndpointId::from_parts(parts);
+        let (secret, kept) = self.fresh_secret(merchant_id, id).await?;
         let endpoint = WebhookEndpoint {
-            id: WebhookEndpointId::from_parts(parts),
+            id,
             merchant_id,
             url: wish.url,
             description: wish.description,
             events: wish.events,
             disabled: (!wish.is_enabled).then_some(DisabledBecause::Asked),
             is_ordered: wish.is_ordered,
-            secrets: SecretPair::new(SigningSecret::from_bytes(rand::random())),
+            secrets: SecretPair::new(kept),
             failing_since_ms: None,
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
         };
-        self.put(endpoint, "webhook_endpoint.added", by).await.map(Some)
+        Ok(Some((self.put(endpoint, "webhook_endpoint.added", by).await?, secret)))
     }
 
     /// Changes an endpoint; none if there is none.
@@ -105,7 +107,7 @@ impl Webhooks {
         self.put(endpoint, "webhook_endpoint.changed", by).await.map(Some)
     }
 
-    /// Gives an endpoint a new secret; the old one is good for `overlap_ms` more. None if there is none.
+    /// Gives an endpoint a new secret and tells it; the old one is good for `overlap_ms` more. None if there is none.
     ///
     /// # Errors
     /// A store's fault.
@@ -115,12 +117,13 @@ impl Webhooks {
         id: WebhookEndpointId,
         overlap_ms: u64,
         by: By,
-    ) -> Result<Option<WebhookEndpoint>, EngineError> {
+    ) -> Result<Option<(WebhookEndpoint, SigningSecret)>, EngineError> {
         let Some(mut endpoint) = self.engine.store.webhook_endpoint(merchant_id, id).await? else {
             return Ok(None);
         };
-        endpoint.rotate(SigningSecret::from_bytes(rand::random()), self.now_ms(), overlap_ms);
-        self.put(endpoint, "webhook_endpoint.secret_rotated", by).await.map(Some)
+        let (secret, kept) = self.fresh_secret(merchant_id, id).await?;
+        endpoint.rotate(kept, self.now_ms(), overlap_ms);
+        Ok(Some((self.put(endpoint, "webhook_endpoint.secret_rotated", by).await?, secret)))
     }
 
     /// Removes an endpoint, and tells whether it was there. What waits for it is not sent.

@@ -43,6 +43,7 @@ const USER_AGENT: &str = concat!("Tollgate-Webhooks/", env!("CARGO_PKG_VERSION")
 pub(super) struct Letter {
     pub(super) message_id: String,
     pub(super) at_ms: u64,
+    pub(super) version: &'static str,
     pub(super) body: Vec<u8>,
 }
 
@@ -56,7 +57,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn lost(why: impl Into<String>) -> Self {
+    pub(super) fn lost(why: impl Into<String>) -> Self {
         Self { error: Some(why.into()), ..Self::default() }
     }
 
@@ -73,41 +74,62 @@ impl Answer {
     }
 }
 
+/// A client that talks to addresses of the public internet alone, whatever a name leads to at the moment. Follows no redirects.
+pub type GuardedClient = Client<HttpsConnector<HttpConnector<Guard>>, Full<Bytes>>;
+
+/// A client for what is fetched now and then. Its caller checks the URL with [`check_url`]: an address in place of a name is not
+/// looked up. `allow_private` lets it talk to every address, and without TLS.
+#[must_use]
+pub fn guarded_client(allow_private: bool, connect_timeout: Duration) -> GuardedClient {
+    client(allow_private, connect_timeout, 1)
+}
+
+fn client(allow_private: bool, connect_timeout: Duration, idle_max: usize) -> GuardedClient {
+    let mut connector = HttpConnector::new_with_resolver(Guard { allow_private });
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(connect_timeout));
+    let https = hyper_rustls::HttpsConnectorBuilder::new().with_webpki_roots();
+    let https = if allow_private { https.https_or_http() } else { https.https_only() };
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(10))
+        .pool_max_idle_per_host(idle_max)
+        .build(https.enable_http1().wrap_connector(connector))
+}
+
 /// Sends messages.
 #[derive(Debug)]
 pub(super) struct Sender {
-    client: Client<HttpsConnector<HttpConnector<Guard>>, Full<Bytes>>,
+    client: GuardedClient,
     allow_private: bool,
     timeout: Duration,
 }
 
 impl Sender {
     pub(super) fn new(options: &WebhookOptions) -> Self {
-        let mut connector = HttpConnector::new_with_resolver(Guard { allow_private: options.allow_private });
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(options.timeout));
-        let https = hyper_rustls::HttpsConnectorBuilder::new().with_webpki_roots();
-        let https = if options.allow_private { https.https_or_http() } else { https.https_only() };
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(10))
-            .pool_max_idle_per_host(options.endpoint_concurrency.min(4))
-            .build(https.enable_http1().wrap_connector(connector));
+        let idle_max = options.endpoint_concurrency.min(4);
+        let client = client(options.allow_private, options.timeout, idle_max);
         Self { client, allow_private: options.allow_private, timeout: options.timeout }
     }
 
-    /// Sends a message, within the time there is.
-    pub(super) async fn send(&self, endpoint: &WebhookEndpoint, letter: Letter) -> Answer {
+    /// Sends a message signed with these secrets, within the time there is.
+    pub(super) async fn send(
+        &self,
+        endpoint: &WebhookEndpoint,
+        secrets: &[SigningSecret],
+        letter: Letter,
+    ) -> Answer {
         // What was let in once may not be let in any more.
         if let Err(why) = check_url(&endpoint.url, self.allow_private) {
             return Answer::lost(format!("the endpoint's URL {why}"));
         }
         let timestamp_s = letter.at_ms / 1_000;
-        let signature = signatures(endpoint, &letter, timestamp_s);
+        let signature = signatures(secrets, &letter, timestamp_s);
         let request = http::Request::post(&endpoint.url)
             .header("content-type", "application/json")
             .header("user-agent", USER_AGENT)
+            .header("tollgate-version", letter.version)
             .header("webhook-id", &letter.message_id)
             .header("webhook-timestamp", timestamp_s)
             .header("webhook-signature", signature)
@@ -158,11 +180,11 @@ async fn read(mut body: hyper::body::Incoming) -> Vec<u8> {
     whole.to_vec()
 }
 
-/// One signature for each secret that is good now.
-fn signatures(endpoint: &WebhookEndpoint, letter: &Letter, timestamp_s: u64) -> String {
+/// One signature for each secret.
+fn signatures(secrets: &[SigningSecret], letter: &Letter, timestamp_s: u64) -> String {
     let bytes = signed_bytes(&letter.message_id, timestamp_s, &letter.body);
     let mut text = String::new();
-    for secret in endpoint.secrets.live(letter.at_ms) {
+    for secret in secrets {
         // HMAC takes keys of any length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose()) else {
             continue;
@@ -235,7 +257,7 @@ pub fn check_url(text: &str, allow_private: bool) -> Result<(), &'static str> {
 
 /// Looks names up and lets only those addresses through that may be talked to.
 #[derive(Debug, Clone)]
-struct Guard {
+pub struct Guard {
     allow_private: bool,
 }
 

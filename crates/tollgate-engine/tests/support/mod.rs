@@ -201,6 +201,8 @@ fn engine(
         merchants: vec![],
         login: LoginCache::default(),
         traits: tollgate_engine::processors::RoutingTraits::default(),
+        template: None,
+        own: None,
     });
     Engine::new(EngineOptions {
         store,

@@ -16,8 +16,12 @@ use std::sync::Arc;
 /// The smallest order (razorpay.com/docs/api/orders/create).
 const AMOUNT_MINOR_MIN: i64 = 100;
 
+/// Most orders whose account's secret is remembered, where it is not the first account's.
+const SECRETS_MAX: usize = 100_000;
+
 impl RazorpaySim {
-    pub(super) fn create_order(&self, body: &[u8]) -> Result<Response, Refused> {
+    /// `secret`: the caller's, where it is not the first account's.
+    pub(super) fn create_order(&self, body: &[u8], secret: Option<Vec<u8>>) -> Result<Response, Refused> {
         let order: OrderRequest<'_> = serde_json::from_slice(body).map_err(|_| UNREADABLE)?;
         let validation = |description, field| refused(description, "input_validation_failed", field);
         let amount = order.amount.ok_or(validation("amount: is required.", "amount"))?;
@@ -55,6 +59,13 @@ impl RazorpaySim {
             Refusal::Exists(_) => validation("Order receipt should be unique.", "receipt"),
             _ => Refused { status: 500, ..UNREADABLE },
         })?;
+        if let Some(secret) = secret {
+            let mut secrets = self.secrets.lock();
+            if secrets.len() >= SECRETS_MAX {
+                secrets.clear();
+            }
+            secrets.insert(number, secret);
+        }
         if let Some(mandate) = mandate {
             self.remember_mandate(number, mandate);
         }
@@ -158,7 +169,8 @@ impl RazorpaySim {
     pub(super) fn signed(&self, number: u64) -> [(&'static str, String); 3] {
         let (payment_id, order_id) = (entity::payment_id(number), entity::order_id(number));
         let signed = [order_id.as_bytes(), b"|", payment_id.as_bytes()].concat();
-        let signature = hmac_hex(&self.signature_key, &signed);
+        let secrets = self.secrets.lock();
+        let signature = hmac_hex(secrets.get(&number).unwrap_or(&self.signature_key), &signed);
         [
             ("razorpay_payment_id", payment_id),
             ("razorpay_order_id", order_id),

@@ -1,10 +1,14 @@
 //! Administrative changes: decided whole, then staged together with their entries of the audit log.
 
 use crate::batch::codec::{decode, encode};
+use crate::batch::erase::Erased;
 use crate::batch::txn::{Txn, user_digest};
 use crate::batch::{Base, Table, api_keys, keys};
-use crate::commit::{Admin, CommitError, Conflict, NOTICES_KEPT_MS, Upkeep};
+use crate::commit::{
+    AccountCalls, Admin, CALLS_KEPT_DAYS, CommitError, Conflict, EndpointCalls, NOTICES_KEPT_MS, Upkeep,
+};
 use crate::error::StoreError;
+use crate::query::PolicyKind;
 use crate::trail::{self, Rows};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +19,11 @@ use tollgate_core::id::{MerchantId, PartnerId};
 use tollgate_core::notice::Notice;
 use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::saved_card::SavedCard;
+
+/// Most rows of old days that make room for what is counted.
+const CALLS_DROPPED_AT_ONCE: usize = 1_000;
 
 /// Most old notices that make room for a new one.
 const NOTICES_DROPPED_AT_ONCE: usize = 16;
@@ -33,6 +41,7 @@ struct Draft {
     seen: Staged,
     entries: Vec<AuditEntry>,
     partners: Vec<Partner>,
+    erased: Vec<Erased>,
 }
 
 impl Draft {
@@ -49,6 +58,11 @@ impl<B: Base> Txn<'_, B> {
         let mut draft = Draft::default();
         self.draft(&mut draft, change, by)?;
         self.stage_draft(draft.rows);
+        for erased in draft.erased {
+            let taken = self.take_erased(erased);
+            self.broken |= taken.is_err();
+            taken?;
+        }
         for partner in draft.partners {
             self.state.partners.put(partner);
         }
@@ -97,6 +111,23 @@ impl<B: Base> Txn<'_, B> {
                 let before = self.row(draft, table, &key)?;
                 rows.policy = before.and_then(|before| String::from_utf8(before).ok());
                 draft.put(table, key, policy.as_ref().map(|policy| policy.as_bytes().to_vec()));
+            }
+            Admin::ErasePayments(wish) => draft.erased.push(self.draft_erasure(wish, by.at_ms)?),
+            Admin::RemovePasskey(passkey) => {
+                let key = keys::passkey(passkey.merchant_id, user_digest(&passkey.user_id), passkey.id);
+                let table = Table::Passkeys;
+                rows.passkey = self.read(draft, table, &key, "passkey")?;
+                draft.put(table, key, None);
+            }
+            Admin::PutProcessorAccount(account) => {
+                let key = keys::processor_account(account.merchant_id, &account.processor);
+                let table = Table::ProcessorAccounts;
+                let before: Option<ProcessorAccount> = self.read(draft, table, &key, "processor account")?;
+                if account.version != before.as_ref().map_or(0, |before| before.version).saturating_add(1) {
+                    return Err(Conflict::Stale.into());
+                }
+                draft.put(table, key, Some(encode(account.as_ref())?));
+                rows.processor_account = before;
             }
             Admin::PutSavedCard(card) => {
                 rows.saved_card = self.remove_saved_card(draft, card.merchant_id, card.token)?;
@@ -157,9 +188,9 @@ impl<B: Base> Txn<'_, B> {
             return Err(Conflict::Stale.into());
         }
         let references = Table::PartnerReferences;
-        let old = before.as_ref().and_then(|before| before.reference.as_ref());
-        if old != partner.reference.as_ref() {
-            if let Some(reference) = &partner.reference {
+        let old = before.as_ref().and_then(|before| before.profile.reference.as_ref());
+        if old != partner.profile.reference.as_ref() {
+            if let Some(reference) = &partner.profile.reference {
                 let taken: Option<PartnerId> =
                     self.read(draft, references, reference.as_bytes(), "reference")?;
                 if taken.is_some() {
@@ -230,7 +261,49 @@ impl<B: Base> Txn<'_, B> {
                 self.put_passkey(&mut draft, passkey)?;
                 self.stage_draft(draft.rows);
             }
+            Upkeep::PinApiVersion { merchant_id, version } => {
+                let key = keys::policy(*merchant_id, PolicyKind::ApiVersion);
+                let mut draft = Draft::default();
+                if self.row(&draft, Table::Policies, &key)?.is_none() {
+                    draft.put(Table::Policies, key, Some(version.as_bytes().to_vec()));
+                    self.stage_draft(draft.rows);
+                }
+            }
+            Upkeep::CountCalls { day, accounts } => self.count_calls(*day, accounts)?,
         }
+        Ok(())
+    }
+
+    fn count_calls(&mut self, day: u32, accounts: &[AccountCalls]) -> Result<(), StoreError> {
+        let oldest = keys::calls(day.saturating_sub(CALLS_KEPT_DAYS), MerchantId::from_u128(0));
+        let mut old = Vec::new();
+        self.base.scan(Table::Calls, &[], &oldest, |key, _| {
+            if old.len() >= CALLS_DROPPED_AT_ONCE {
+                return Ok(ControlFlow::Break(()));
+            }
+            old.push(key.to_vec());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for key in old {
+            self.base.remove(&mut self.rows, Table::Calls, &key);
+        }
+        let mut draft = Draft::default();
+        for account in accounts {
+            let key = keys::calls(day, account.merchant_id);
+            let counted = self.read(&draft, Table::Calls, &key, "calls")?;
+            let mut sums: Vec<EndpointCalls> = counted.unwrap_or_default();
+            for counted in &account.calls {
+                let same = |sum: &&mut EndpointCalls| {
+                    sum.version == counted.version && sum.endpoint == counted.endpoint
+                };
+                match sums.iter_mut().find(same) {
+                    Some(sum) => sum.calls = sum.calls.saturating_add(counted.calls),
+                    None => sums.push(counted.clone()),
+                }
+            }
+            draft.put(Table::Calls, key, Some(encode(&sums)?));
+        }
+        self.stage_draft(draft.rows);
         Ok(())
     }
 

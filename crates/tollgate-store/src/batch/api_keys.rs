@@ -6,8 +6,9 @@ use serde::Deserialize;
 use tollgate_core::api_key::ApiKey;
 use tollgate_core::id::{ApiKeyId, MerchantId};
 
-/// The row version of today's keys; before, keys had no owner but a merchant, no role and no end.
-const ROW_VERSION: u8 = 2;
+/// The row version of today's keys; those of version 2 had no certificates, those of version 1 no owner but a merchant, no role
+/// and no end.
+const ROW_VERSION: u8 = 3;
 
 /// A key of row version 1: its holder may do everything.
 #[derive(Deserialize)]
@@ -47,6 +48,7 @@ mod tests {
             role: Role::Support,
             scopes: Some(vec![Permission::RefundsWrite]),
             networks: vec!["2001:db8::/32".parse().unwrap()],
+            certificates: vec!["ab".repeat(32).parse().unwrap()],
             expires_at_ms: Some(9),
             ..key
         };
@@ -64,7 +66,7 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_an_error() {
-        for row in [&b""[..], &[1], &[2], &[3, 0, 0], &[2, 255, 255]] {
+        for row in [&b""[..], &[1], &[2], &[3], &[4, 0, 0], &[3, 255, 255]] {
             assert!(from_row(row).is_err());
         }
     }

@@ -6,17 +6,14 @@ use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tollgate_core::audit::By;
 use tollgate_core::command::Command;
+use tollgate_core::id::MerchantId;
 
 /// Most units of work in one batch: bounds the time one fsync makes the first of them wait.
 pub(crate) const BATCH_MAX: usize = 512;
-
-/// How long a batch waits for company: about one fsync.
-const COMPANY: Duration = Duration::from_micros(500);
 
 /// A unit of work and where its answer goes.
 pub(crate) enum Job {
@@ -44,6 +41,16 @@ pub(crate) enum Answer {
     Admin(oneshot::Sender<Result<(), CommitError>>, Result<(), CommitError>),
     Work(oneshot::Sender<Result<Worked, CommitError>>, Result<Worked, CommitError>),
     Lease(oneshot::Sender<Result<Leased, CommitError>>, Result<Leased, CommitError>),
+}
+
+impl Job {
+    /// Whose turn it takes.
+    pub(crate) fn merchant_id(&self) -> Option<MerchantId> {
+        match self {
+            Self::Commit(commit, _) => Some(commit.merchant_id),
+            Self::Admin(..) | Self::Upkeep(..) | Self::Work(..) | Self::Lease(..) => None,
+        }
+    }
 }
 
 impl<B: Base> Txn<'_, B> {
@@ -130,26 +137,6 @@ impl Answer {
             Self::Lease(to, result) => {
                 let _ = to.send(if failed.is_some() { Err(failure()) } else { result });
             }
-        }
-    }
-}
-
-/// Waits a moment for company when there was company last time, and takes what came: an fsync costs
-/// the same for one job as for hundreds, and takes a fifth of a busy machine's time if every two or
-/// three jobs have one of their own. A caller who is alone never waits.
-pub(crate) fn gather(
-    queue: &mut mpsc::Receiver<Job>,
-    jobs: &mut Vec<Job>,
-    size_before: usize,
-    size_max: usize,
-) {
-    if size_before > 1 || jobs.len() > 1 {
-        std::thread::sleep(COMPANY);
-    }
-    while jobs.len() < size_max {
-        match queue.try_recv() {
-            Ok(job) => jobs.push(job),
-            Err(_) => return,
         }
     }
 }

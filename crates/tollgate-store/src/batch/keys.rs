@@ -2,6 +2,7 @@
 
 use crate::query::{PolicyKind, RiskList};
 use std::ops::Range;
+use tollgate_core::attempt::ProcessorName;
 use tollgate_core::currency::Currency;
 use tollgate_core::id::{CheckoutId, DeliveryId, JobId, MerchantId, PasskeyId, PaymentId, WebhookEndpointId};
 use tollgate_core::job::{JobKind, Lane};
@@ -87,8 +88,22 @@ pub(crate) fn policy(merchant_id: MerchantId, kind: PolicyKind) -> [u8; 17] {
         PolicyKind::Fraud => 1,
         PolicyKind::Routing => 2,
         PolicyKind::Limits => 3,
+        PolicyKind::ApiVersion => 4,
     };
     key
+}
+
+/// A day and a merchant.
+pub(crate) fn calls(day: u32, merchant_id: MerchantId) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..4].copy_from_slice(&day.to_be_bytes());
+    key[4..].copy_from_slice(&merchant_id.to_bytes());
+    key
+}
+
+/// Merchant and processor.
+pub(super) fn processor_account(merchant_id: MerchantId, processor: &ProcessorName) -> Vec<u8> {
+    [merchant_id.to_bytes().as_slice(), processor.as_str().as_bytes()].concat()
 }
 
 /// A time and a payment.

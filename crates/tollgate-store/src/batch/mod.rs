@@ -7,10 +7,12 @@
 pub(crate) mod admin;
 pub(crate) mod api_keys;
 pub(crate) mod codec;
+pub(crate) mod erase;
 pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod lists;
 pub(crate) mod overlay;
+pub(crate) mod queue;
 pub(crate) mod txn;
 pub(crate) mod volumes;
 pub(crate) mod work;
@@ -123,6 +125,11 @@ pub(crate) trait Base {
         self.put(batch, Table::Ledger, &keys::versioned(merchant_id, payment_id, posting.version), row);
     }
 
+    /// Writes an event that is in the log already.
+    fn rewrite_event(&self, batch: &mut Self::Batch, record: &EventRecord, row: &[u8]) {
+        self.put_event(batch, record, row);
+    }
+
     /// Adds an event to the log.
     fn put_event(&self, batch: &mut Self::Batch, record: &EventRecord, row: &[u8]) {
         let sequence = record.sequence.to_be_bytes();
@@ -156,6 +163,7 @@ pub(crate) enum Table {
     CheckoutPayments,
     SavedCards,
     UserCards,
+    ProcessorAccounts,
     Policies,
     RiskLists,
     Notices,
@@ -174,6 +182,7 @@ pub(crate) enum Table {
     EndpointDeliveries,
     DeadDeliveries,
     DeliveryTimes,
+    Calls,
 }
 
 /// A merchant's payments of one currency and one period.

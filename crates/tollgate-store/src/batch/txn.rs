@@ -6,6 +6,7 @@
 
 use crate::batch::admin::Staged;
 use crate::batch::codec::{decode, encode};
+use crate::batch::erase::Erased;
 use crate::batch::volumes::Partners;
 use crate::batch::work::{Desk, Hints};
 use crate::batch::{Base, DAY_MS, Table, Window, WindowKey, keys, lists};
@@ -544,8 +545,41 @@ impl<'a, B: Base> Txn<'a, B> {
         find_idempotency(self.base, &hashed, now_ms)
     }
 
-    fn payment(
-        &mut self,
+    /// Whether this batch has changed a payment already: what it wrote of it cannot be read yet.
+    pub(super) fn has_touched(&self, payment: &Payment) -> bool {
+        self.touched_payments.contains(&payment.id)
+    }
+
+    /// Takes over what an erasure has worked out.
+    pub(super) fn take_erased(&mut self, erased: Erased) -> Result<(), StoreError> {
+        for payment in erased.payments {
+            self.touched_payments.insert(payment.id);
+            self.state.payments.insert(payment.id, payment);
+        }
+        for attempt in erased.attempts {
+            self.touched_attempts.insert(attempt.id);
+            self.state.attempts.insert(attempt.id, attempt);
+        }
+        for refund in erased.refunds {
+            self.refunds.insert(refund.id, refund);
+        }
+        for record in &erased.events {
+            self.base.rewrite_event(&mut self.rows, record, &encode(record)?);
+        }
+        for (key, claim) in erased.claims {
+            self.idempotency.insert(key, claim);
+        }
+        for (table, key, row) in erased.rows {
+            match row {
+                Some(row) => self.base.put(&mut self.rows, table, &key, &row),
+                None => self.base.remove(&mut self.rows, table, &key),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn payment(
+        &self,
         merchant_id: MerchantId,
         id: PaymentId,
     ) -> Result<Option<Arc<Payment>>, StoreError> {
@@ -557,7 +591,7 @@ impl<'a, B: Base> Txn<'a, B> {
         row.map(|row| decode(row.as_ref(), "payment").map(Arc::new)).transpose()
     }
 
-    fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
+    pub(super) fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
         if let Some(attempt) = self.state.attempts.get(&id) {
             return Ok(Some(attempt.clone()));
         }
@@ -565,7 +599,7 @@ impl<'a, B: Base> Txn<'a, B> {
         row.map(|row| decode(row.as_ref(), "attempt")).transpose()
     }
 
-    fn refund(&self, merchant_id: MerchantId, id: RefundId) -> Result<Option<Refund>, StoreError> {
+    pub(super) fn refund(&self, merchant_id: MerchantId, id: RefundId) -> Result<Option<Refund>, StoreError> {
         if let Some(refund) = self.refunds.get(&id) {
             return Ok(Some(refund.clone()));
         }

@@ -125,6 +125,12 @@ impl<'a, B: Base> Desk<'a, B> {
             return Ok(false);
         }
         for step in &work.steps {
+            if let JobStep::Cancel { merchant_id, id } = step {
+                let job = self.job(*merchant_id, *id)?;
+                if job.is_none_or(|job| job.state != JobState::Waiting) {
+                    return Ok(false);
+                }
+            }
             let (JobStep::Settle { merchant_id, id, owner, .. }
             | JobStep::Renew { merchant_id, id, owner, .. }) = step
             else {

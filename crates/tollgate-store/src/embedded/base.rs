@@ -29,6 +29,7 @@ impl Tables {
             Table::CheckoutPayments => &self.checkout_payments,
             Table::SavedCards => &self.saved_cards,
             Table::UserCards => &self.user_cards,
+            Table::ProcessorAccounts => &self.processor_accounts,
             Table::Policies => &self.policies,
             Table::RiskLists => &self.risk_lists,
             Table::Notices => &self.notices,
@@ -47,6 +48,7 @@ impl Tables {
             Table::EndpointDeliveries => &self.endpoint_deliveries,
             Table::DeadDeliveries => &self.dead_deliveries,
             Table::DeliveryTimes => &self.delivery_times,
+            Table::Calls => &self.calls,
         }
     }
 

@@ -13,6 +13,7 @@ mod windows;
 mod writer;
 
 use crate::batch::job::{Job, begins, submit};
+use crate::batch::queue::Queue;
 use crate::batch::{codec, keys, work};
 use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
 use crate::error::StoreError;
@@ -26,6 +27,7 @@ use tables::Tables;
 use tokio::sync::mpsc;
 use tollgate_core::audit::{By, Head};
 use tollgate_core::command::Policy;
+use tollgate_core::share::Weights;
 
 /// How an embedded store is opened.
 #[derive(Debug, Clone)]
@@ -76,6 +78,7 @@ pub struct EmbeddedStore {
     tables: Arc<Tables>,
     queue: Option<mpsc::Sender<Job>>,
     queue_length_max: usize,
+    weights: Arc<Weights>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -119,13 +122,16 @@ impl EmbeddedStore {
         let anchor = options.audit_anchor.map(|anchor| Anchors::new(anchor, head));
         let (queue, receiver) = mpsc::channel(options.queue_length_max);
         let writer_tables = Arc::clone(&tables);
+        let weights = Arc::<Weights>::default();
+        let jobs = Queue::new(receiver, Arc::clone(&weights), options.queue_length_max);
         let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            writer::run(&writer_tables, receiver, (sequence, head), options.policy, options.run, anchor);
+            writer::run(&writer_tables, jobs, (sequence, head), options.policy, options.run, anchor);
         })?;
         Ok(Self {
             tables,
             queue: Some(queue),
             queue_length_max: options.queue_length_max,
+            weights,
             writer: Some(writer),
         })
     }

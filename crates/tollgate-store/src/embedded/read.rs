@@ -3,7 +3,9 @@
 
 use crate::batch::codec::decode;
 use crate::batch::{api_keys, keys, txn};
-use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
+use crate::commit::{
+    AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep,
+};
 use crate::embedded::tables::{AUDIT_HEAD, Tables};
 use crate::embedded::{EmbeddedStore, backlog, risk};
 use crate::error::StoreError;
@@ -17,6 +19,7 @@ use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use fjall::{Keyspace, Readable, Snapshot};
 use serde::de::DeserializeOwned;
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
@@ -24,6 +27,7 @@ use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
+use tollgate_core::erasure::Subject;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{
     ApiKeyId, AttemptId, CheckoutId, DeliveryId, EventId, JobId, MerchantId, PartnerId, PaymentId, RefundId,
@@ -36,13 +40,19 @@ use tollgate_core::notice::Notice;
 use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
+use tollgate_core::share::Weights;
 use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 
 #[async_trait]
 impl Store for EmbeddedStore {
+    fn weights(&self) -> &Arc<Weights> {
+        &self.weights
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         self.submit_commit(commit).await
     }
@@ -248,6 +258,11 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<Option<Payment>>, StoreError> {
         self.scan(move |view| users.iter().map(|user| latest_of_user(view, merchant_id, user)).collect())
             .await
+    }
+
+    async fn processor_accounts(&self, merchant_id: MerchantId) -> Result<Vec<ProcessorAccount>, StoreError> {
+        let rows = self.view().snapshot.prefix(&self.tables.processor_accounts, merchant_id.to_bytes());
+        rows.map(|row| decode(&row.value()?, "processor account")).collect()
     }
 
     async fn policy(&self, merchant_id: MerchantId, kind: PolicyKind) -> Result<Option<String>, StoreError> {
@@ -461,6 +476,101 @@ impl Store for EmbeddedStore {
         let found =
             txn::find_idempotency(self.tables.as_ref(), &txn::idempotency_key(merchant_id, key), now_ms)?;
         Ok(found.map(|(_, record)| record))
+    }
+
+    async fn calls_of_day(
+        &self,
+        day: u32,
+        after: Option<MerchantId>,
+        limit: usize,
+    ) -> Result<Vec<AccountCalls>, StoreError> {
+        let from = match after {
+            Some(after) => Bound::Excluded(keys::calls(day, after)),
+            None => Bound::Included(keys::calls(day, MerchantId::from_u128(0))),
+        };
+        let to = Bound::Included(keys::calls(day, MerchantId::from_u128(u128::MAX)));
+        self.scan(move |view| {
+            let mut found = Vec::new();
+            for row in view.snapshot.range(&view.tables.calls, (from, to)).take(limit) {
+                let (key, value) = row.into_inner()?;
+                let merchant = keys::bytes16(&key, 4).ok_or(StoreError::Corrupt("calls"))?;
+                let merchant_id = MerchantId::from_bytes(merchant);
+                found.push(AccountCalls { merchant_id, calls: decode(&value, "calls")? });
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn remembered_replies(
+        &self,
+        payments: Vec<PaymentId>,
+    ) -> Result<Vec<(PaymentId, [u8; 32])>, StoreError> {
+        let wanted: HashSet<PaymentId> = payments.into_iter().collect();
+        self.scan(move |view| {
+            let mut found = Vec::new();
+            for day in view.tables.idempotency.all() {
+                for row in view.snapshot.iter(&day) {
+                    let (key, row) = row.into_inner()?;
+                    let record: IdempotencyRecord = decode(&row, "idempotency record")?;
+                    if let (true, Ok(key)) = (wanted.contains(&record.payment_id), key.as_ref().try_into()) {
+                        found.push((record.payment_id, key));
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn calls_of_account(
+        &self,
+        day: u32,
+        merchant_id: MerchantId,
+    ) -> Result<Vec<EndpointCalls>, StoreError> {
+        Ok(row(&self.tables.calls, &keys::calls(day, merchant_id), "calls")?.unwrap_or_default())
+    }
+
+    async fn checkouts_of(
+        &self,
+        merchant_id: MerchantId,
+        subject: Subject,
+    ) -> Result<Vec<CheckoutSession>, StoreError> {
+        self.scan(move |view| {
+            let mut found = Vec::new();
+            for row in view.snapshot.iter(&view.tables.checkouts) {
+                let session: CheckoutSession = decode(&row.value()?, "checkout")?;
+                if session.merchant_id == merchant_id && subject.is_of_customer(&session.customer) {
+                    found.push(session);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn purge(&self) -> Result<(), StoreError> {
+        self.scan(|view| {
+            let tables = &view.tables;
+            let rows = [
+                &tables.payments,
+                &tables.events,
+                &tables.attempts,
+                &tables.refunds,
+                &tables.user_payments,
+                &tables.saved_cards,
+                &tables.user_cards,
+                &tables.passkeys,
+                &tables.checkouts,
+            ];
+            let days = tables.idempotency.all();
+            for keyspace in rows.into_iter().chain(&days) {
+                keyspace.rotate_memtable_and_wait()?;
+                keyspace.major_compact()?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {

@@ -22,6 +22,7 @@
 //! | `checkout_payments` | checkout session, payment | – |
 //! | `saved_cards` | merchant, token | `SavedCard` |
 //! | `user_cards` | merchant, user digest, token | – |
+//! | `processor_accounts` | merchant, processor | `ProcessorAccount` |
 //! | `policies` | merchant, kind | JSON |
 //! | `risk_lists` | merchant, list, payment | – |
 //! | `notices` | notice | `Notice` |
@@ -42,6 +43,7 @@
 //! | `endpoint_deliveries` | merchant, endpoint, delivery | – |
 //! | `dead_deliveries` | merchant, delivery | – |
 //! | `delivery_times` | delivery | merchant and endpoint |
+//! | `calls` | day, merchant | list of `EndpointCalls` |
 //! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
 //! | `messages_<day>` | digest | – |
 
@@ -82,6 +84,7 @@ pub(super) struct Tables {
     pub(super) checkout_payments: Keyspace,
     pub(super) saved_cards: Keyspace,
     pub(super) user_cards: Keyspace,
+    pub(super) processor_accounts: Keyspace,
     pub(super) policies: Keyspace,
     pub(super) risk_lists: Keyspace,
     pub(super) notices: Keyspace,
@@ -102,6 +105,7 @@ pub(super) struct Tables {
     pub(super) endpoint_deliveries: Keyspace,
     pub(super) dead_deliveries: Keyspace,
     pub(super) delivery_times: Keyspace,
+    pub(super) calls: Keyspace,
     pub(super) idempotency: Windows,
     pub(super) messages: Windows,
 }
@@ -133,6 +137,7 @@ impl Tables {
             checkout_payments: open("checkout_payments", SMALL)?,
             saved_cards: open("saved_cards", SMALL)?,
             user_cards: open("user_cards", SMALL)?,
+            processor_accounts: open("processor_accounts", SMALL)?,
             policies: open("policies", SMALL)?,
             risk_lists: open("risk_lists", SMALL)?,
             notices: open("notices", SMALL)?,
@@ -153,6 +158,7 @@ impl Tables {
             endpoint_deliveries: open("endpoint_deliveries", SMALL)?,
             dead_deliveries: open("dead_deliveries", SMALL)?,
             delivery_times: open("delivery_times", SMALL)?,
+            calls: open("calls", SMALL)?,
             idempotency: Windows::open(&database, "idempotency_", idempotency_ms)?,
             messages: Windows::open(&database, "messages_", MESSAGES_MS)?,
             database,

@@ -61,6 +61,11 @@ impl Windows {
         Ok(keyspace)
     }
 
+    /// The keyspaces of all days there are.
+    pub(super) fn all(&self) -> Vec<Keyspace> {
+        self.days.read().values().cloned().collect()
+    }
+
     /// The newest row under a key among the days that can still hold a living one, and its day.
     pub(super) fn find(&self, key: &[u8], now_ms: u64) -> Result<Option<(u64, fjall::Slice)>, StoreError> {
         let first = now_ms.saturating_sub(self.retention_ms) / DAY_MS;

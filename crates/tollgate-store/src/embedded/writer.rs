@@ -3,8 +3,9 @@
 //! moment after.
 
 use crate::batch::codec::encode;
-use crate::batch::job::{Answer, BATCH_MAX, Job, gather};
+use crate::batch::job::{Answer, BATCH_MAX, Job};
 use crate::batch::keys;
+use crate::batch::queue::Queue;
 use crate::batch::txn::{Sealed, State, Txn};
 use crate::embedded::anchor::Anchors;
 use crate::embedded::tables::{AUDIT_HEAD, Tables};
@@ -12,14 +13,13 @@ use crate::error::StoreError;
 use fjall::{OwnedWriteBatch, PersistMode};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::mpsc;
 use tollgate_core::audit::Head;
 use tollgate_core::command::Policy;
 
 /// Runs until every sender is gone and the queue is empty.
 pub(super) fn run(
     tables: &Arc<Tables>,
-    mut queue: mpsc::Receiver<Job>,
+    mut queue: Queue,
     (sequence, mut head): (u64, Head),
     policy: Policy,
     run: u64,
@@ -30,8 +30,7 @@ pub(super) fn run(
     let mut answers: Vec<Answer> = Vec::with_capacity(BATCH_MAX);
     let mut forgotten_at_ms = 0_u64;
     let mut size_before = 0;
-    while queue.blocking_recv_many(&mut jobs, BATCH_MAX) > 0 {
-        gather(&mut queue, &mut jobs, size_before, BATCH_MAX);
+    while queue.gather(&mut jobs, size_before) {
         size_before = jobs.len();
         let begun = Instant::now();
         let size = jobs.len();

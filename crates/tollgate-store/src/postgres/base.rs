@@ -32,18 +32,24 @@ pub(super) const SILENCE_S: i32 = 30;
 
 type Bytes = Arc<[u8]>;
 
+/// A row's table and key.
+type Named = (Table, Vec<u8>);
+
+/// What is known of a window's key: the newest row and its day.
+type Remembered = Option<(u64, Bytes)>;
+
 /// The rows beneath one batch.
 pub(super) struct Ground<'a> {
     runtime: &'a Runtime,
     link: &'a Link,
     idempotency_ms: u64,
-    rows: RefCell<HashMap<(Table, Vec<u8>), Option<Bytes>>>,
-    windows: RefCell<HashMap<(Window, WindowKey), Option<(u64, Bytes)>>>,
+    rows: RefCell<HashMap<Named, Option<Bytes>>>,
+    windows: RefCell<HashMap<(Window, WindowKey), Remembered>>,
     /// Merchants all of whose balances were read.
     balances_of: RefCell<HashSet<MerchantId>>,
     volumes: RefCell<HashMap<VolumeKey, i128>>,
     /// The last page of each range that was read.
-    pages: RefCell<HashMap<(Table, Vec<u8>), Arc<Page>>>,
+    pages: RefCell<HashMap<Named, Arc<Page>>>,
 }
 
 /// Rows of a range in the order of their keys.
@@ -223,13 +229,13 @@ pub(super) fn split(key: &[u8]) -> Result<(Id, &[u8]), StoreError> {
 pub(super) async fn fetch(
     link: &Link,
     table: Table,
-    keys: &HashSet<Vec<u8>>,
+    wanted: &HashSet<Vec<u8>>,
 ) -> Result<Vec<(Vec<u8>, Bytes)>, StoreError> {
     match (table, place(table)) {
         (_, Place::Owned(name)) => {
-            let mut merchants = Vec::with_capacity(keys.len());
-            let mut rests = Vec::with_capacity(keys.len());
-            for key in keys {
+            let mut merchants = Vec::with_capacity(wanted.len());
+            let mut rests = Vec::with_capacity(wanted.len());
+            for key in wanted {
                 let (merchant, rest) = split(key)?;
                 merchants.push(merchant);
                 rests.push(rest);
@@ -239,7 +245,7 @@ pub(super) async fn fetch(
             found.iter().map(owned_row).collect()
         }
         (_, Place::Told(name, _) | Place::Keyed(name)) => {
-            let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+            let keys: Vec<&[u8]> = wanted.iter().map(Vec::as_slice).collect();
             let found = link.query(Query::Of(include_str!("sql/keyed_get.sql"), name), &[&keys]).await?;
             let read = |row: &tokio_postgres::Row| {
                 let record: &[u8] = column(row, 1, "row")?;
@@ -248,9 +254,9 @@ pub(super) async fn fetch(
             found.iter().map(read).collect()
         }
         (Table::Payments, _) => {
-            let mut merchants = Vec::with_capacity(keys.len());
-            let mut ids = Vec::with_capacity(keys.len());
-            for key in keys {
+            let mut merchants = Vec::with_capacity(wanted.len());
+            let mut ids = Vec::with_capacity(wanted.len());
+            for key in wanted {
                 let (merchant, id) = split(key)?;
                 merchants.push(merchant);
                 ids.push(Id(id.try_into().map_err(|_| StoreError::Corrupt("payment key"))?));
@@ -266,7 +272,7 @@ pub(super) async fn fetch(
         }
         (Table::Attempts, _) => {
             let id = |key: &Vec<u8>| key.as_slice().try_into().map(Id);
-            let ids: Vec<Id> = keys
+            let ids: Vec<Id> = wanted
                 .iter()
                 .map(id)
                 .collect::<Result<_, _>>()
@@ -275,6 +281,35 @@ pub(super) async fn fetch(
             let read = |row: &tokio_postgres::Row| {
                 let record: &[u8] = column(row, 1, "attempt")?;
                 Ok((column::<Id>(row, 0, "attempt")?.0.to_vec(), record.into()))
+            };
+            found.iter().map(read).collect()
+        }
+        (Table::PaymentEvents, _) => {
+            let mut found = Vec::with_capacity(wanted.len());
+            for key in wanted {
+                let (merchant, rest) = split(key)?;
+                let parts = (keys::bytes16(rest, 0), rest.get(16..).and_then(|rest| rest.try_into().ok()));
+                let (Some(payment), Some(version)) = parts else {
+                    return Err(StoreError::Corrupt("payment's event"));
+                };
+                let version = i32::try_from(u32::from_be_bytes(version)).unwrap_or(i32::MAX);
+                let query = Query::Fixed(include_str!("sql/event_place.sql"));
+                if let Some(row) = link.query_opt(query, &[&merchant, &Id(payment), &version]).await? {
+                    let sequence = natural(column(&row, 0, "payment's event")?);
+                    found.push((key.clone(), sequence.to_be_bytes().as_slice().into()));
+                }
+            }
+            Ok(found)
+        }
+        (Table::Events, _) => {
+            let number = |key: &Vec<u8>| keys::number(key, 0).map(big);
+            let places: Vec<i64> =
+                wanted.iter().map(number).collect::<Option<_>>().ok_or(StoreError::Corrupt("event"))?;
+            let found = link.query(Query::Fixed(include_str!("sql/events_get.sql")), &[&places]).await?;
+            let read = |row: &tokio_postgres::Row| {
+                let record: &[u8] = column(row, 1, "event")?;
+                let sequence = natural(column(row, 0, "event")?);
+                Ok((sequence.to_be_bytes().to_vec(), record.into()))
             };
             found.iter().map(read).collect()
         }
@@ -450,6 +485,10 @@ impl Base for Ground<'_> {
         row: &[u8],
     ) {
         batch.postings.add(merchant_id, payment_id, posting, row);
+    }
+
+    fn rewrite_event(&self, batch: &mut Changes, record: &EventRecord, row: &[u8]) {
+        batch.masked_events.add(record, row);
     }
 
     fn put_event(&self, batch: &mut Changes, record: &EventRecord, row: &[u8]) {

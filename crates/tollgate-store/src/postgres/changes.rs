@@ -5,7 +5,7 @@ use crate::batch::txn::user_digest;
 use crate::batch::{Table, VolumeKey, Window, WindowKey};
 use crate::error::StoreError;
 use crate::postgres::base::split;
-use crate::postgres::link::{Id, Link, Query, big, column, natural};
+use crate::postgres::link::{Id, Link, Param, Query, big, column, natural};
 use crate::postgres::places::{Place, place};
 use futures_util::future::{LocalBoxFuture, try_join_all};
 use std::collections::{BTreeMap, HashMap};
@@ -28,6 +28,8 @@ pub(super) struct Changes {
     pub(super) attempts: Attempts,
     pub(super) postings: Postings,
     pub(super) events: Events,
+    /// Events in which a person is masked; then the payments are those.
+    pub(super) masked_events: Events,
 }
 
 /// Payments to write.
@@ -87,11 +89,23 @@ impl Payments {
                 ],
             )
             .await?;
-        if usize::try_from(written) == Ok(self.id.len()) {
-            return Ok(());
-        }
-        Err(StoreError::Unavailable("a payment was changed by somebody else meanwhile".to_owned()))
+        all_written(written, self.id.len())
     }
+
+    /// Writes payments of which only the record has changed.
+    async fn mask(&self, link: &Link) -> Result<(), StoreError> {
+        let query = Query::Fixed(include_str!("sql/payments_mask.sql"));
+        let params: [Param<'_>; 5] =
+            [&self.merchant_id, &self.id, &self.version, &self.customer, &self.record];
+        all_written(link.execute(query, &params).await?, self.id.len())
+    }
+}
+
+fn all_written(written: u64, wanted: usize) -> Result<(), StoreError> {
+    if usize::try_from(written) == Ok(wanted) {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable("a payment was changed by somebody else meanwhile".to_owned()))
 }
 
 /// Attempts to write.
@@ -203,6 +217,13 @@ impl Events {
         self.record.push(row.to_vec());
     }
 
+    /// Writes events that are in the log.
+    async fn mask(&self, link: &Link) -> Result<(), StoreError> {
+        let query = Query::Fixed(include_str!("sql/events_mask.sql"));
+        link.execute(query, &[&self.merchant_id, &self.payment_id, &self.version, &self.record]).await?;
+        Ok(())
+    }
+
     /// Gives the sequence number before the first of them.
     async fn write(&self, link: &Link) -> Result<u64, StoreError> {
         let count = big(u64::try_from(self.id.len()).unwrap_or(u64::MAX));
@@ -244,7 +265,13 @@ impl Changes {
     pub(super) async fn write(&self, link: &Link) -> Result<(), StoreError> {
         let mut writes: Vec<LocalBoxFuture<'_, Result<(), StoreError>>> = Vec::new();
         if !self.payments.id.is_empty() {
-            writes.push(Box::pin(self.payments.write(link)));
+            // An erasure is no change of a payment: its version stays. Nobody else writes both kinds.
+            if self.masked_events.id.is_empty() {
+                writes.push(Box::pin(self.payments.write(link)));
+            } else {
+                writes.push(Box::pin(self.payments.mask(link)));
+                writes.push(Box::pin(self.masked_events.mask(link)));
+            }
         }
         if !self.attempts.id.is_empty() {
             writes.push(Box::pin(self.attempts.write(link)));

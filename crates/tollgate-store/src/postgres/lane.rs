@@ -3,13 +3,16 @@
 //!
 //! **Who may decide what.** Merchants are spread over lanes by their bucket, so that one batch's fsync does not idle
 //! the others; jobs and administrative changes have a lane each. Within its transaction a batch first takes the
-//! locks of what it decides about: the buckets of its merchants, the jobs, or the administration. Any number of
+//! locks of what it decides about: the buckets of its merchants, the jobs, or the administration (and the buckets of
+//! merchants whose payments it masks). Any number of
 //! instances may do the same at once: each sees what the one before has made durable. Locks are taken in one
 //! order (buckets in ascending order, the logs' head last), so nobody waits in a circle.
 
-use crate::batch::job::{Answer, BATCH_MAX, Job, Unit, gather};
+use crate::batch::job::{Answer, Job, Unit};
+use crate::batch::queue::Queue;
 use crate::batch::txn::{State, Txn};
 use crate::batch::work::{Desk, Hints};
+use crate::commit::Admin;
 use crate::error::StoreError;
 use crate::postgres::ahead::read_ahead;
 use crate::postgres::base::Ground;
@@ -18,7 +21,6 @@ use crate::postgres::link::{Link, Param, Query};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 use tokio_postgres::Config;
 use tollgate_core::command::Policy;
 
@@ -47,7 +49,6 @@ pub(super) struct LaneOptions {
     pub(super) subject: Subject,
     pub(super) config: Arc<Config>,
     pub(super) connect_within: Duration,
-    pub(super) batch_max: usize,
     pub(super) policy: Policy,
     pub(super) run: u64,
     pub(super) idempotency_ms: u64,
@@ -75,13 +76,11 @@ struct Lane {
 }
 
 /// Runs until every sender is gone and the queue is empty.
-pub(super) fn run(options: LaneOptions, runtime: Runtime, mut queue: mpsc::Receiver<Job>) {
+pub(super) fn run(options: LaneOptions, runtime: Runtime, mut queue: Queue) {
     let mut lane = Lane { options, runtime, link: None };
-    let batch_max = lane.options.batch_max.clamp(1, BATCH_MAX);
-    let mut jobs: Vec<Job> = Vec::with_capacity(batch_max);
+    let mut jobs: Vec<Job> = Vec::new();
     let mut size_before = 0;
-    while queue.blocking_recv_many(&mut jobs, batch_max) > 0 {
-        gather(&mut queue, &mut jobs, size_before, batch_max);
+    while queue.gather(&mut jobs, size_before) {
         size_before = jobs.len();
         let begun = Instant::now();
         lane.serve(std::mem::take(&mut jobs));
@@ -217,13 +216,40 @@ async fn begin(link: &Link, subject: Subject, units: &[Unit]) -> Result<(), Stor
             };
             (BUCKETS, units.iter().filter_map(bucket).collect())
         }
-        Subject::Administration => (ONCE, vec![1]),
-        Subject::Jobs => (ONCE, vec![2]),
+        Subject::Administration => {
+            // An erasure rewrites payments: their lanes must wait.
+            let mut places = Vec::new();
+            for unit in units {
+                if let Unit::Admin(change) = unit {
+                    erased_buckets(&change.0, &mut places);
+                }
+            }
+            (BUCKETS, places)
+        }
+        Subject::Jobs => (BUCKETS, Vec::new()),
+    };
+    let once = match subject {
+        Subject::Payments => None,
+        Subject::Administration => Some(1),
+        Subject::Jobs => Some(2),
     };
     places.sort_unstable();
     places.dedup();
-    let params: [Param<'_>; 2] = [&class, &places];
-    let lock = link.query(Query::Fixed(include_str!("sql/lock_buckets.sql")), &params);
-    tokio::try_join!(link.run("BEGIN"), lock)?;
+    let (once, once_class) = (Vec::from_iter(once), ONCE);
+    let query = || Query::Fixed(include_str!("sql/lock_buckets.sql"));
+    let (first, second): ([Param<'_>; 2], [Param<'_>; 2]) = ([&once_class, &once], [&class, &places]);
+    tokio::try_join!(link.run("BEGIN"), link.query(query(), &first))?;
+    if !places.is_empty() {
+        link.query(query(), &second).await?;
+    }
     Ok(())
+}
+
+/// The buckets of merchants in whose payments somebody is to be masked.
+fn erased_buckets(change: &Admin, buckets: &mut Vec<i32>) {
+    match change {
+        Admin::Together(changes) => changes.iter().for_each(|change| erased_buckets(change, buckets)),
+        Admin::ErasePayments(wish) => buckets.push(i32::from(wish.merchant_id.bucket())),
+        _ => {}
+    }
 }

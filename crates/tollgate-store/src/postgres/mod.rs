@@ -21,6 +21,7 @@ mod schema;
 pub use partitions::{PartitionReport, PartitionWish};
 pub use pool::{PoolOptions, PoolStatistics};
 
+use crate::batch;
 use crate::batch::job::{BATCH_MAX, Job, begins, submit};
 use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
 use crate::error::StoreError;
@@ -36,6 +37,7 @@ use tokio_postgres::Config;
 use tollgate_core::audit::By;
 use tollgate_core::command::Policy;
 use tollgate_core::id::MerchantId;
+use tollgate_core::share::Weights;
 
 /// How often a run says that it is at work.
 const BEAT: Duration = Duration::from_secs(5);
@@ -150,6 +152,7 @@ pub struct PostgresStore {
     jobs: Queue,
     queue_length_max: usize,
     idempotency_ms: u64,
+    weights: Arc<Weights>,
     beat: tokio::task::JoinHandle<()>,
 }
 
@@ -171,19 +174,21 @@ impl PostgresStore {
         schema::check(&first).await?;
         say_at_work(&first, options.run).await?;
         let pool = Arc::new(Pool::open(Config::clone(&config), &options.pool).await?);
+        let weights = Arc::<Weights>::default();
         let open = |subject, name: String| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (sender, receiver) = mpsc::channel(options.queue_length_max);
+            let waiting = batch::queue::Queue::new(receiver, Arc::clone(&weights), options.queue_length_max)
+                .with_batches_of(options.batch_max);
             let options = LaneOptions {
                 subject,
                 config: Arc::clone(&config),
                 connect_within: options.connect_within(),
-                batch_max: options.batch_max,
                 policy: options.policy,
                 run: options.run,
                 idempotency_ms: options.idempotency_ms,
             };
-            let lane = move || lane::run(options, runtime, receiver);
+            let lane = move || lane::run(options, runtime, waiting);
             let thread = std::thread::Builder::new().name(name).spawn(lane)?;
             Ok::<_, StoreError>(Queue { sender: Some(sender), thread: Some(thread) })
         };
@@ -199,6 +204,7 @@ impl PostgresStore {
             pool,
             queue_length_max: options.queue_length_max,
             idempotency_ms: options.idempotency_ms,
+            weights,
         })
     }
 

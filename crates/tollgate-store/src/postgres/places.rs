@@ -38,6 +38,7 @@ pub(super) const fn place(table: Table) -> Place {
         Table::Totals => Place::Owned("totals"),
         Table::SavedCards => Place::Owned("saved_cards"),
         Table::UserCards => Place::Owned("user_cards"),
+        Table::ProcessorAccounts => Place::Owned("processor_accounts"),
         Table::Policies => Place::Owned("policies"),
         Table::RiskLists => Place::Owned("risk_lists"),
         Table::Jobs => Place::Owned("jobs"),
@@ -56,6 +57,7 @@ pub(super) const fn place(table: Table) -> Place {
         Table::Partners => Place::Keyed("partners"),
         Table::PartnerReferences => Place::Keyed("partner_references"),
         Table::Notices => Place::Keyed("notices"),
+        Table::Calls => Place::Keyed("calls"),
         Table::LogReaders => Place::Keyed("log_readers"),
     }
 }

@@ -4,7 +4,9 @@ use crate::batch::codec::decode;
 use crate::batch::txn::{idempotency_key, user_digest};
 use crate::batch::work::read_due;
 use crate::batch::{DAY_MS, Table, api_keys, keys};
-use crate::commit::{Admin, Commit, CommitError, Committed, IdempotencyRecord, Upkeep};
+use crate::commit::{
+    AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep,
+};
 use crate::error::StoreError;
 use crate::jobs::{
     DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
@@ -18,12 +20,14 @@ use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use tokio_postgres::Row;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
+use tollgate_core::erasure::Subject;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{
     ApiKeyId, AttemptId, CheckoutId, DeliveryId, EventId, JobId, MerchantId, PartnerId, PaymentId, RefundId,
@@ -36,16 +40,127 @@ use tollgate_core::notice::Notice;
 use tollgate_core::partner::Partner;
 use tollgate_core::passkey::Passkey;
 use tollgate_core::payment::Payment;
+use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_core::refund::Refund;
 use tollgate_core::saved_card::SavedCard;
+use tollgate_core::share::Weights;
 use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::webhook::{Delivery, WebhookEndpoint};
+
+/// Tables that hold personal data.
+const PURGED: [&str; 9] = [
+    "payments",
+    "events",
+    "attempts",
+    "refunds",
+    "saved_cards",
+    "user_cards",
+    "passkeys",
+    "checkouts",
+    "idempotency",
+];
 
 /// What an id's range ends behind.
 const LAST: [u8; 17] = [u8::MAX; 17];
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn weights(&self) -> &Arc<Weights> {
+        &self.weights
+    }
+
+    async fn processor_accounts(&self, merchant_id: MerchantId) -> Result<Vec<ProcessorAccount>, StoreError> {
+        self.prefixed(Table::ProcessorAccounts, &merchant_id.to_bytes(), "processor account").await
+    }
+
+    async fn calls_of_day(
+        &self,
+        day: u32,
+        after: Option<MerchantId>,
+        limit: usize,
+    ) -> Result<Vec<AccountCalls>, StoreError> {
+        let from = match after {
+            Some(after) => [keys::calls(day, after).as_slice(), &[0]].concat(),
+            None => keys::calls(day, MerchantId::from_u128(0)).to_vec(),
+        };
+        let to = [keys::calls(day, MerchantId::from_u128(u128::MAX)).as_slice(), &[0]].concat();
+        let rows = page(&*self.link().await?, Table::Calls, &from, &to, count(limit)).await?;
+        let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
+            let merchant = keys::bytes16(key, 4).ok_or(StoreError::Corrupt("calls"))?;
+            Ok(AccountCalls { merchant_id: MerchantId::from_bytes(merchant), calls: decode(row, "calls")? })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    async fn calls_of_account(
+        &self,
+        day: u32,
+        merchant_id: MerchantId,
+    ) -> Result<Vec<EndpointCalls>, StoreError> {
+        Ok(self.row(Table::Calls, keys::calls(day, merchant_id), "calls").await?.unwrap_or_default())
+    }
+
+    async fn remembered_replies(
+        &self,
+        payments: Vec<PaymentId>,
+    ) -> Result<Vec<(PaymentId, [u8; 32])>, StoreError> {
+        let wanted: HashSet<PaymentId> = payments.into_iter().collect();
+        let (mut found, mut after) = (Vec::new(), (0_i64, Id([0; 16]), Vec::new()));
+        loop {
+            let query = Query::Fixed(include_str!("sql/idempotency_page.sql"));
+            let rows = self.query(query, &[&after.0, &after.1, &after.2, &most(LIMIT_MAX)]).await?;
+            for row in &rows {
+                let record: IdempotencyRecord =
+                    decode(column(row, 3, "idempotency record")?, "idempotency record")?;
+                let digest: &[u8] = column(row, 2, "idempotency record")?;
+                if let (true, Ok(key)) = (wanted.contains(&record.payment_id), digest.try_into()) {
+                    found.push((record.payment_id, key));
+                }
+            }
+            let Some(last) = rows.last() else {
+                return Ok(found);
+            };
+            let what = "idempotency record";
+            after =
+                (column(last, 0, what)?, column(last, 1, what)?, column::<&[u8]>(last, 2, what)?.to_vec());
+        }
+    }
+
+    async fn checkouts_of(
+        &self,
+        merchant_id: MerchantId,
+        subject: Subject,
+    ) -> Result<Vec<CheckoutSession>, StoreError> {
+        let (merchant, mut from, to) = (Id(merchant_id.to_bytes()), Vec::new(), LAST.as_slice());
+        let mut found = Vec::new();
+        loop {
+            let query = Query::Of(include_str!("sql/owned_scan.sql"), "checkouts");
+            let rows = self.query(query, &[&merchant, &from, &to, &most(LIMIT_MAX)]).await?;
+            for row in &rows {
+                let session: CheckoutSession = decode(column(row, 1, "checkout")?, "checkout")?;
+                if subject.is_of_customer(&session.customer) {
+                    found.push(session);
+                }
+            }
+            let Some(last) = rows.last() else {
+                return Ok(found);
+            };
+            from = [column::<&[u8]>(last, 0, "checkout")?, &[0]].concat();
+        }
+    }
+
+    async fn purge(&self) -> Result<(), StoreError> {
+        // A plain VACUUM frees what was masked; only a full one rewrites the files, and it locks each table meanwhile.
+        let link = self.pool.get().await?;
+        link.run("SET statement_timeout = 0").await?;
+        let mut purged = Ok(());
+        for table in PURGED {
+            purged = purged.and(link.run(&format!("VACUUM (FULL, ANALYZE) {table}")).await);
+        }
+        link.run("RESET statement_timeout").await?;
+        purged
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         self.submit_commit(commit).await
     }

@@ -4,7 +4,7 @@
 //! beneath TLS, nothing is ever sent twice, and a connection is used only after the vault has
 //! answered on it once.
 
-use super::frame::{self, Reply, Request, WireSecret};
+use super::frame::{self, Reply, Request, WireBytes, WireSecret};
 use super::tls::{TlsError, TlsIdentity};
 use crate::{CardOnFile, CardToken, CardVault, Owner, Proof, ProofToken, Purpose, VaultError};
 use async_trait::async_trait;
@@ -31,6 +31,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tollgate_core::card::CardSecret;
 use tollgate_core::id::MerchantId;
+use zeroize::Zeroizing;
 
 /// Where the vault is.
 #[derive(Clone)]
@@ -249,7 +250,12 @@ impl RemoteVault {
         match self.exchange(&request, self.options.perform_timeout_ms).await? {
             Reply::Performed(answer) => Ok(answer),
             Reply::Refused => Err(PerformError::NotSent),
-            Reply::Done | Reply::Card(_) | Reply::Proof(_) | Reply::Failed(_) => Err(PerformError::Doubtful),
+            Reply::Done
+            | Reply::Card(_)
+            | Reply::Proof(_)
+            | Reply::Failed(_)
+            | Reply::Sealed(_)
+            | Reply::Opened(_) => Err(PerformError::Doubtful),
         }
     }
 
@@ -417,6 +423,34 @@ impl CardVault for RemoteVault {
 
     async fn shred(&self, merchant_id: MerchantId, now_ms: u64) -> Result<(), VaultError> {
         self.done(&Request::Shred { merchant_id, now_ms }).await
+    }
+
+    async fn seal(
+        &self,
+        merchant_id: MerchantId,
+        name: &str,
+        plain: &[u8],
+        now_ms: u64,
+    ) -> Result<Vec<u8>, VaultError> {
+        let (name, plain) = (name.to_owned(), WireBytes::new(plain));
+        match self.ask(&Request::Seal { merchant_id, name, plain, now_ms }).await? {
+            Reply::Sealed(sealed) => Ok(sealed),
+            _ => Err(VaultError::Unavailable),
+        }
+    }
+
+    async fn open(
+        &self,
+        merchant_id: MerchantId,
+        name: &str,
+        sealed: &[u8],
+        now_ms: u64,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let (name, sealed) = (name.to_owned(), sealed.to_vec());
+        match self.ask(&Request::Open { merchant_id, name, sealed, now_ms }).await? {
+            Reply::Opened(plain) => Ok(Zeroizing::new(plain.expose().to_vec())),
+            _ => Err(VaultError::Unavailable),
+        }
     }
 
     fn held(&self) -> usize {

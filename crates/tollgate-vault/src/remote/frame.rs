@@ -36,6 +36,10 @@ pub(super) enum Request {
     Shred { merchant_id: MerchantId, now_ms: u64 },
     /// Something that needs a clear card.
     Perform { payload: Vec<u8> },
+    /// See `CardVault::seal`.
+    Seal { merchant_id: MerchantId, name: String, plain: WireBytes, now_ms: u64 },
+    /// See `CardVault::open`.
+    Open { merchant_id: MerchantId, name: String, sealed: Vec<u8>, now_ms: u64 },
 }
 
 /// What the vault answers.
@@ -53,6 +57,10 @@ pub(super) enum Reply {
     Failed(WireError),
     /// The frame is none that the vault knows; nothing was done.
     Refused,
+    /// A secret, sealed.
+    Sealed(Vec<u8>),
+    /// A secret in clear.
+    Opened(WireBytes),
 }
 
 /// A secret on the wire: cannot be printed.
@@ -77,6 +85,33 @@ impl std::fmt::Debug for WireSecret {
 }
 
 impl Drop for WireSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A secret of bytes on the wire: cannot be printed.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct WireBytes(Vec<u8>);
+
+impl WireBytes {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+
+    pub(super) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for WireBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WireBytes(hidden)")
+    }
+}
+
+impl Drop for WireBytes {
     fn drop(&mut self) {
         self.0.zeroize();
     }
@@ -114,6 +149,7 @@ pub(super) enum WireError {
     Shredded,
     Apart,
     Unavailable,
+    NoKey,
 }
 
 impl From<VaultError> for WireError {
@@ -125,6 +161,7 @@ impl From<VaultError> for WireError {
             VaultError::Shredded => Self::Shredded,
             VaultError::Apart => Self::Apart,
             VaultError::Unavailable => Self::Unavailable,
+            VaultError::NoKey => Self::NoKey,
         }
     }
 }
@@ -138,6 +175,7 @@ impl From<WireError> for VaultError {
             WireError::Shredded => Self::Shredded,
             WireError::Apart => Self::Apart,
             WireError::Unavailable => Self::Unavailable,
+            WireError::NoKey => Self::NoKey,
         }
     }
 }
@@ -162,6 +200,12 @@ pub(super) fn decode<T: DeserializeOwned>(frame: &[u8]) -> Option<T> {
         },
         _ => None,
     }
+}
+
+/// Whether a frame without its length is a message of the protocol, of either side.
+#[must_use]
+pub fn is_message(frame: &[u8]) -> bool {
+    decode::<Request>(frame).is_some() || decode::<Reply>(frame).is_some()
 }
 
 /// Reads the length of the next frame: none at the end of the stream.

@@ -1,6 +1,6 @@
 //! The vault's side of the wire.
 
-use super::frame::{self, Reply, Request};
+use super::frame::{self, Reply, Request, WireBytes};
 use super::tls::{TlsError, TlsIdentity};
 use crate::{CardVault, Proof};
 use async_trait::async_trait;
@@ -277,6 +277,13 @@ impl VaultServer {
             }
             Request::Shred { merchant_id, now_ms } => {
                 self.vault.shred(merchant_id, now_ms).await.map(|()| Reply::Done)
+            }
+            Request::Seal { merchant_id, name, plain, now_ms } => {
+                self.vault.seal(merchant_id, &name, plain.expose(), now_ms).await.map(Reply::Sealed)
+            }
+            Request::Open { merchant_id, name, sealed, now_ms } => {
+                let opened = self.vault.open(merchant_id, &name, &sealed, now_ms).await;
+                opened.map(|plain| Reply::Opened(WireBytes::new(&plain)))
             }
             Request::Perform { payload } => Ok(Reply::Performed(self.performer.perform(&payload).await)),
         };

@@ -3,6 +3,7 @@
 use crate::partner::NewKey;
 use tollgate_core::access::{Role, UnknownName};
 use tollgate_core::api_key::{ApiKey, NAME_LENGTH_MAX};
+use tollgate_core::certificate::CertificateFingerprint;
 use tollgate_core::network::Network;
 use tollgate_engine::clock::Clock;
 
@@ -21,6 +22,9 @@ pub(crate) struct KeyArgs {
     /// Addresses and networks (CIDR) from which alone it may be used; needs `server.client_address`.
     #[arg(long, value_delimiter = ',')]
     ip: Vec<Network>,
+    /// SHA-256 fingerprints of the client certificates with which alone it may be used; needs `server.tls_client_authority`.
+    #[arg(long, value_delimiter = ',')]
+    certificate: Vec<CertificateFingerprint>,
 }
 
 impl From<KeyArgs> for NewKey {
@@ -29,6 +33,7 @@ impl From<KeyArgs> for NewKey {
             name: args.name,
             role: args.role,
             networks: args.ip,
+            certificates: args.certificate,
             lifetime_ms: args.expires_days.map(|days| u64::from(days) * 86_400_000),
         }
     }

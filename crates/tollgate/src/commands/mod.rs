@@ -1,10 +1,13 @@
 //! One file a command.
 
 pub(crate) mod admin;
+pub(crate) mod api_versions;
 pub(crate) mod audit;
 pub(crate) mod chaos;
+pub(crate) mod data_subject;
 pub(crate) mod dev;
 pub(crate) mod fraud;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod load_webhooks;

@@ -9,12 +9,13 @@ use crate::config::Config;
 use crate::operator::by;
 use crate::partner::{NewPartner, add, add_key, put_fraud_policy};
 use clap::Subcommand;
+use serde_json::Value;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use tollgate_api::partners::change::{change_kyc, change_state, go_live};
+use tollgate_api::partners::change::{change_kyc, change_profile, change_state, go_live};
 use tollgate_api::partners::export::export;
 use tollgate_core::id::{ApiKeyId, MerchantId, PartnerId};
 use tollgate_core::merchant::{FeePlan, Mode};
@@ -24,6 +25,7 @@ use tollgate_core::risk::Policy;
 use tollgate_engine::clock::Clock;
 use tollgate_store::Store;
 use tollgate_store::commit::{Admin, Told};
+use tollgate_store::query::PolicyKind;
 
 /// What to do.
 #[derive(Debug, clap::Args)]
@@ -66,6 +68,17 @@ enum Action {
     Show {
         /// Partner id, `par_…`, the id of one of its merchants, or its reference.
         partner: String,
+    },
+    /// Changes what a partner is and what was agreed with it.
+    Change {
+        /// Partner id, `par_…`, the id of one of its merchants, or its reference.
+        partner: String,
+        /// `field=text`, the fields being those of an import's columns; without a text the field is removed.
+        #[arg(required = true, value_parser = field)]
+        fields: Vec<(String, Option<String>)>,
+        /// Only if the partner is at this version.
+        #[arg(long)]
+        if_version: Option<u32>,
     },
     /// Stops new payments; refunds and reads go on.
     Suspend {
@@ -124,6 +137,11 @@ enum Action {
     },
 }
 
+fn field(text: &str) -> Result<(String, Option<String>), &'static str> {
+    let (name, text) = text.split_once('=').ok_or("must be like mcc=5411, or mcc= to remove it")?;
+    Ok((name.to_owned(), (!text.is_empty()).then(|| text.to_owned())))
+}
+
 fn mcc(text: &str) -> Result<String, &'static str> {
     is_mcc(text).then(|| text.to_owned()).ok_or("a merchant category code has four digits")
 }
@@ -177,8 +195,22 @@ async fn write_export(store: &dyn Store, partner: &Partner, path: &Path) -> Resu
     Ok(())
 }
 
+/// A partner with the versions of the API that its merchants are pinned to.
+async fn shown(store: &dyn Store, partner: &Partner) -> Result<Value, Failure> {
+    let mut versions = serde_json::Map::new();
+    for (_, merchant_id) in partner.merchants() {
+        let pinned = store.policy(merchant_id, PolicyKind::ApiVersion).await?;
+        versions.insert(merchant_id.to_string(), pinned.map_or(Value::Null, Value::from));
+    }
+    let mut shown = partner.as_json();
+    if let Some(members) = shown.as_object_mut() {
+        members.insert("api_versions".to_owned(), Value::Object(versions));
+    }
+    Ok(shown)
+}
+
 fn say(partner: &Partner) {
-    println!("{} {} {}", partner.id, partner.state.as_str(), partner.legal_name);
+    println!("{} {} {}", partner.id, partner.state.as_str(), partner.profile.legal_name);
 }
 
 /// Runs it.
@@ -213,7 +245,13 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
                 );
             }
         }
-        Action::Show { partner } => println!("{:#}", find(&store, &partner).await?.as_json()),
+        Action::Show { partner } => println!("{:#}", shown(&store, &find(&store, &partner).await?).await?),
+        Action::Change { partner, fields, if_version } => {
+            let partner = find(&store, &partner).await?;
+            let patch = fields.into_iter().collect();
+            let partner = change_profile(&store, partner, (&patch, if_version), by()).await?;
+            println!("{} version {}", partner.id, partner.version);
+        }
         Action::Suspend { partner } => {
             let partner = find(&store, &partner).await?;
             say(&change_state(&store, partner, PartnerState::Suspended, by()).await?);

@@ -11,6 +11,7 @@ mod verdict;
 use crate::Failure;
 use crate::commands::serve::open_store;
 use crate::config::Config;
+use crate::operator::by;
 use report::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -20,13 +21,14 @@ use std::process::ExitCode;
 use tollgate_core::attempt::{Attempt, AttemptKind};
 use tollgate_core::command::Command;
 use tollgate_core::event::PaymentEvent;
-use tollgate_core::id::{AttemptId, EventId};
+use tollgate_core::id::{AttemptId, EventId, MerchantId};
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
+use tollgate_engine::accounts::began_ms;
 use tollgate_engine::clock::Clock;
 use tollgate_engine::ids;
 use tollgate_store::Store;
-use tollgate_store::commit::Commit;
+use tollgate_store::commit::{Admin, Commit, Told};
 use verdict::{Coverage, Open, Verdict, verdict};
 
 /// Attempts read at once.
@@ -56,6 +58,9 @@ pub(crate) struct Args {
     /// The report lists refunds too: a refund that is not in it was not made.
     #[arg(long)]
     covers_refunds: bool,
+    /// The report is of this merchant's own account there, not of the gateway's: merchant id, `mer_…`.
+    #[arg(long)]
+    merchant: Option<MerchantId>,
     /// Tell what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -81,8 +86,17 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
             made_until_ms: complete_until_ms.saturating_sub(args.grace_s.saturating_mul(1_000)),
             refunds: args.covers_refunds,
         },
+        merchant_id: args.merchant,
         dry_run: args.dry_run,
     };
+    if !args.dry_run {
+        let said = serde_json::json!({
+            "complete_until_ms": complete_until_ms, "covers_refunds": args.covers_refunds,
+            "grace_s": args.grace_s,
+        });
+        tell(&store, ("processor.reconciled", "processor", args.processor.clone()), args.merchant, said)
+            .await?;
+    }
     match reconcile(&store, std::io::BufReader::new(file), &asked).await? {
         Reconciled::Refused(bad) => {
             for line in bad.iter().take(DESCRIBED_MAX) {
@@ -104,6 +118,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) processor: &'a str,
     /// What the report proves.
     pub(crate) coverage: Coverage,
+    /// Whose own account it is; none: the gateway's. A report proves nothing of what went through another account.
+    pub(crate) merchant_id: Option<MerchantId>,
     /// Whether nothing is to be done.
     pub(crate) dry_run: bool,
 }
@@ -111,7 +127,8 @@ pub(crate) struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// A report of everything, refunds too, that was made until a moment.
     pub(crate) fn of_everything(processor: &'a str, made_until_ms: u64) -> Self {
-        Self { processor, coverage: Coverage { made_until_ms, refunds: true }, dry_run: false }
+        let coverage = Coverage { made_until_ms, refunds: true };
+        Self { processor, coverage, merchant_id: None, dry_run: false }
     }
 }
 
@@ -194,7 +211,7 @@ pub(crate) async fn reconcile(
     report: impl BufRead,
     asked: &Asked<'_>,
 ) -> Result<Reconciled, Failure> {
-    let open = open_at(store, asked.processor).await?;
+    let open = open_at(store, asked).await?;
     let wanted: HashSet<AttemptId> = open.iter().map(|(payment, attempt)| row_of(payment, attempt)).collect();
     let rows: HashMap<AttemptId, Row> = match report::read(report, &wanted)? {
         Ok(rows) => rows,
@@ -215,10 +232,14 @@ pub(crate) async fn reconcile(
     let mut findings = Vec::with_capacity(verdicts.len());
     for (payment, attempt, Verdict { text, outcome }) in verdicts {
         let mut text = text;
-        if let Some(outcome) = outcome.clone().filter(|_| !asked.dry_run)
-            && settle(store, &payment, &attempt, outcome).await?
-        {
-            text.push_str(", taken after the payment's end and to be given back");
+        if let Some(outcome) = outcome.clone().filter(|_| !asked.dry_run) {
+            let said = serde_json::json!({"attempt": attempt.id.reference(), "outcome": name_of(&outcome)});
+            let payment_id = payment.id.to_string();
+            tell(store, ("payment.reconciled", "payment", payment_id), Some(payment.merchant_id), said)
+                .await?;
+            if settle(store, &payment, &attempt, outcome).await? {
+                text.push_str(", taken after the payment's end and to be given back");
+            }
         }
         findings.push(Finding { attempt, text, outcome });
     }
@@ -233,17 +254,41 @@ fn row_of(payment: &Payment, attempt: &Attempt) -> AttemptId {
     }
 }
 
-async fn open_at(store: &dyn Store, processor: &str) -> Result<Vec<(Payment, Attempt)>, Failure> {
+/// What is done by the report is told in the audit log first.
+async fn tell(
+    store: &dyn Store,
+    (action, kind, id): (&'static str, &'static str, String),
+    merchant_id: Option<MerchantId>,
+    said: serde_json::Value,
+) -> Result<(), Failure> {
+    let told = Told { action, kind, id, merchant_id, said };
+    Ok(store.administer(Admin::Told(Box::new(told)), by()).await?)
+}
+
+/// Whether a payment went through the account that the report is of.
+async fn is_reported(store: &dyn Store, payment: &Payment, asked: &Asked<'_>) -> Result<bool, Failure> {
+    let accounts = store.processor_accounts(payment.merchant_id).await?;
+    let began_ms = began_ms(payment);
+    let own = accounts.iter().any(|own| own.processor.as_str() == asked.processor && own.owns(began_ms));
+    Ok(match asked.merchant_id {
+        None => !own,
+        Some(merchant_id) => own && payment.merchant_id == merchant_id,
+    })
+}
+
+async fn open_at(store: &dyn Store, asked: &Asked<'_>) -> Result<Vec<(Payment, Attempt)>, Failure> {
     let (mut after, mut open) = (None, Vec::new());
     loop {
         let page = store.open_attempts(after, PAGE).await?;
         let Some(last) = page.last().map(|attempt| attempt.id) else {
             return Ok(open);
         };
-        for attempt in page.into_iter().filter(|attempt| attempt.processor.as_str() == processor) {
+        for attempt in page.into_iter().filter(|attempt| attempt.processor.as_str() == asked.processor) {
             let payment = store.payment(attempt.merchant_id, attempt.payment_id).await?;
             let payment = payment.ok_or_else(|| format!("{} has no payment: run verify", attempt.id))?;
-            open.push((payment, attempt));
+            if is_reported(store, &payment, asked).await? {
+                open.push((payment, attempt));
+            }
             if open.len() >= OPEN_MAX {
                 return Ok(open);
             }

@@ -125,6 +125,7 @@ pub(crate) async fn serve(
         shutdown_timeout: Duration::from_millis(config.server.shutdown_ms),
         lifecycle: lifecycle.clone(),
         load,
+        security_headers: config.security_headers(tls.is_some()),
         tls,
         ..ServerOptions::default()
     };

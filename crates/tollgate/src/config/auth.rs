@@ -4,8 +4,10 @@ use super::{Config, ConfigError};
 use serde::Deserialize;
 use std::path::PathBuf;
 use tollgate_api::tokens::Tokens;
-use tollgate_api::tokens::issuers::IssuerOptions;
+use tollgate_api::tokens::issuers::{IssuerOptions, KeySource};
+use tollgate_api::tokens::jws::Algorithm;
 use tollgate_api::tokens::keys::TokenKeys;
+use tollgate_api::tokens::remote::RemoteOptions;
 use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
 
@@ -17,13 +19,36 @@ pub(crate) struct Auth {
     pub(crate) lockout: bool,
     /// Folder of the keys that sign tokens; empty: `auth` beside the store.
     pub(crate) folder: PathBuf,
+    /// How new keys sign tokens.
+    pub(crate) algorithm: SigningAlgorithm,
     /// Other issuers whose tokens are taken.
     pub(crate) issuers: Vec<Issuer>,
 }
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { lockout: true, folder: PathBuf::new(), issuers: Vec::new() }
+        let algorithm = SigningAlgorithm::EdDsa;
+        Self { lockout: true, folder: PathBuf::new(), algorithm, issuers: Vec::new() }
+    }
+}
+
+/// How tokens are signed.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) enum SigningAlgorithm {
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+    /// ECDSA on P-256 with SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+}
+
+impl From<SigningAlgorithm> for Algorithm {
+    fn from(algorithm: SigningAlgorithm) -> Self {
+        match algorithm {
+            SigningAlgorithm::EdDsa => Self::EdDsa,
+            SigningAlgorithm::Es256 => Self::Es256,
+        }
     }
 }
 
@@ -36,7 +61,17 @@ pub(crate) struct Issuer {
     /// What `aud` of its tokens must name.
     pub(crate) audience: String,
     /// The file with its public keys (JWKS); read again every minute.
+    #[serde(default)]
     pub(crate) jwks_file: PathBuf,
+    /// In place of the file: where its public keys are fetched from.
+    #[serde(default)]
+    pub(crate) jwks_url: String,
+    /// Whether that may be an address that is not of the public internet.
+    #[serde(default)]
+    pub(crate) jwks_private: bool,
+    /// For how long fetched keys stay good when they cannot be fetched again.
+    #[serde(default = "jwks_stale_max_s")]
+    pub(crate) jwks_stale_max_s: u64,
     /// The claim that names the partner (`mer_…`), or is `platform`.
     #[serde(default = "merchant_claim")]
     pub(crate) merchant_claim: String,
@@ -62,6 +97,10 @@ fn role_claim() -> String {
     "tollgate_role".to_owned()
 }
 
+fn jwks_stale_max_s() -> u64 {
+    86_400
+}
+
 fn lifetime_max_s() -> u64 {
     3_600
 }
@@ -79,7 +118,11 @@ impl Auth {
                     format!("auth.issuers: lifetime_max_s is {lifetime_max_s}; it must be from 60 to 86400");
                 return Err(ConfigError(text));
             }
+            if issuer.jwks_stale_max_s > 604_800 {
+                return Err(ConfigError("auth.issuers: jwks_stale_max_s must be at most 604800".to_owned()));
+            }
             issuer.merchants()?;
+            issuer.jwks()?;
         }
         Ok(())
     }
@@ -91,11 +134,27 @@ impl Issuer {
         self.merchants.iter().map(|id| id.parse().map_err(wrong)).collect()
     }
 
+    fn jwks(&self) -> Result<KeySource, ConfigError> {
+        match (self.jwks_file.as_os_str().is_empty(), self.jwks_url.is_empty()) {
+            (false, true) => Ok(KeySource::File(self.jwks_file.clone())),
+            (true, false) => {
+                let remote = RemoteOptions {
+                    url: self.jwks_url.clone(),
+                    allow_private: self.jwks_private,
+                    stale_max_ms: self.jwks_stale_max_s.saturating_mul(1_000),
+                };
+                remote.check().map_err(|why| ConfigError(format!("auth.issuers: jwks_url {why}")))?;
+                Ok(KeySource::Url(remote))
+            }
+            _ => Err(ConfigError("auth.issuers: either jwks_file or jwks_url is needed".to_owned())),
+        }
+    }
+
     fn options(&self) -> Result<IssuerOptions, ConfigError> {
         Ok(IssuerOptions {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
-            jwks_file: self.jwks_file.clone(),
+            jwks: self.jwks()?,
             merchant_claim: self.merchant_claim.clone(),
             role_claim: self.role_claim.clone(),
             lifetime_max_s: self.lifetime_max_s,
@@ -110,7 +169,7 @@ impl Config {
     pub(crate) fn tokens(&self, public_url: &str) -> Result<Tokens, ConfigError> {
         let beside = self.store.folder.with_file_name("auth");
         let folder = if self.auth.folder.as_os_str().is_empty() { &beside } else { &self.auth.folder };
-        let keys = TokenKeys::open(Some(folder), Clock::System.now_ms())
+        let keys = TokenKeys::open(Some(folder), self.auth.algorithm.into(), Clock::System.now_ms())
             .map_err(|error| ConfigError(format!("auth.folder: {error}")))?;
         let issuers = self.auth.issuers.iter().map(Issuer::options).collect::<Result<_, _>>()?;
         Tokens::new(public_url.to_owned(), keys, issuers)

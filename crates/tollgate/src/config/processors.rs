@@ -3,6 +3,7 @@
 use super::{Config, ConfigError, is_account_name, probe_address};
 use serde::Deserialize;
 use std::time::Duration;
+use tollgate_connectors::credentials::Template;
 use tollgate_connectors::registry::{self, Account};
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::currency::Currency;
@@ -100,6 +101,10 @@ impl Config {
             table.insert("type".to_owned(), name.into());
         }
         let traits = self.traits(common)?;
+        let template = match serde_json::to_value(&table) {
+            Ok(serde_json::Value::Object(account)) => Some(Template::of(account)),
+            _ => None,
+        };
         let account: Account = toml::Value::Table(table).try_into().map_err(said)?;
         let connector = account.connector();
         Ok(Processor {
@@ -111,6 +116,8 @@ impl Config {
             merchants,
             login: LoginCache::default(),
             traits,
+            template,
+            own: None,
         })
     }
 

@@ -14,6 +14,10 @@ use tollgate_engine::routing::RoutingOptions;
 pub(crate) struct Routing {
     /// After this time an observation counts half.
     half_life_s: u64,
+    /// The same for what a processor is like in general.
+    long_half_life_s: u64,
+    /// How many observations that is worth in the estimate of how it does now.
+    long_weight: u32,
     /// The success rate supposed of a processor that nothing is known of, in percent.
     prior_percent: u32,
     /// How many observations that guess is worth.
@@ -31,10 +35,12 @@ impl Default for Routing {
         // As StatsOptions::default() has them; a test compares.
         Self {
             half_life_s: 200,
+            long_half_life_s: 7_200,
+            long_weight: 300,
             prior_percent: 90,
             prior_weight: 10,
             pool_weight: 50,
-            issuer_weight: 60,
+            issuer_weight: 120,
             issuers_max: 20_000,
         }
     }
@@ -116,6 +122,8 @@ impl Default for Retry {
 impl Routing {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         within("routing.half_life_s", self.half_life_s, 1, 86_400)?;
+        within("routing.long_half_life_s", self.long_half_life_s, self.half_life_s, 8_640_000)?;
+        within("routing.long_weight", self.long_weight.into(), 1, 1_000_000)?;
         within("routing.prior_percent", self.prior_percent.into(), 1, 100)?;
         within("routing.prior_weight", self.prior_weight.into(), 1, 10_000)?;
         within("routing.pool_weight", self.pool_weight.into(), 1, 1_000_000)?;
@@ -180,6 +188,8 @@ impl Config {
             },
             stats: StatsOptions {
                 half_life_ms: routing.half_life_s.saturating_mul(1_000),
+                long_half_life_ms: routing.long_half_life_s.saturating_mul(1_000),
+                long_weight: routing.long_weight.into(),
                 prior_rate: f64::from(routing.prior_percent) / 100.0,
                 prior_weight: routing.prior_weight.into(),
                 pool_weight: routing.pool_weight.into(),

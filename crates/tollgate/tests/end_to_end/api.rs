@@ -56,7 +56,7 @@ fn the_body_of_a_v1_client_and_the_rich_form() {
     ] {
         assert_eq!(payment[name], value, "{name}");
     }
-    assert_eq!(payment["payment_method_details"]["last4"], "1111");
+    assert_eq!(payment["payment_method_details"]["card"]["last4"], "1111");
     assert!(reply.header("x-request-id").is_some_and(|id| !id.is_empty()));
     assert_eq!(reply.header("cache-control"), Some("no-store"));
     assert_eq!(get(&rig, &path_of(&payment, "")), payment, "read as answered");
@@ -86,7 +86,7 @@ fn the_body_of_a_v1_client_and_the_rich_form() {
         made["customer"],
         json!({"name": "Asha \u{1f600}", "email": "asha@example.in", "phone": "+91 98765 43210"})
     );
-    let details = &made["payment_method_details"];
+    let details = &made["payment_method_details"]["card"];
     assert_eq!(
         (&details["bin"], &details["last4"], &details["brand"]),
         (&json!("555555"), &json!("4444"), &json!("mastercard"))
@@ -771,7 +771,7 @@ fn no_cost_instalments_are_the_merchants_cost() {
     }));
     assert_eq!((&payment["status"], &payment["amount_captured"]), (&json!("completed"), &json!("10000.00")));
     // The customer pays the price and not a paisa more; the bank lends what that is worth today at 15 %.
-    let plan = &payment["payment_method_details"]["plan"];
+    let plan = &payment["payment_method_details"]["emi"];
     assert_eq!(5 * minor(&plan["instalment"]) + minor(&plan["last_instalment"]), 1_000_000);
     assert_eq!((&payment["fee"], &payment["emi_subvention"]), (&json!("200.00"), &json!("423.32")));
     let booked = rig.payment(&payment["id"])["ledger_entries"].clone();

@@ -33,8 +33,8 @@ fn acts_are_told_with_who_and_from_where() {
     assert_eq!(data[0]["subject"]["id"], paid["id"]);
 
     // The rest, by the cursor: the command line's acts. Nobody sees another's.
-    let next = told["next_before"].as_u64().unwrap();
-    let rest = rig.call("GET", &format!("/api/v1/audit?before={next}"), None).json();
+    let next = told["next_cursor"].as_str().unwrap();
+    let rest = rig.call("GET", &format!("/api/v1/audit?cursor={next}"), None).json();
     let rest: Vec<&Value> = rest["data"].as_array().unwrap().iter().collect();
     assert!(rest.iter().any(|record| record["action"] == "merchant.added"), "{rest:#?}");
     assert!(rest.iter().all(|record| record["actor"].as_str().unwrap().starts_with("command_line:")));
@@ -42,7 +42,7 @@ fn acts_are_told_with_who_and_from_where() {
     let told = rig.call_as(&other, "GET", "/api/v1/audit", &[], None).json();
     assert!(told["data"].as_array().unwrap().iter().all(|record| record["action"] != "payment.labelled"));
     refused(&rig.call("GET", "/api/v1/audit?limit=0", None), 422, "invalid_parameter", Some("limit"));
-    refused(&rig.call("GET", "/api/v1/audit?before=x", None), 422, "invalid_parameter", Some("before"));
+    refused(&rig.call("GET", "/api/v1/audit?cursor=x", None), 422, "invalid_parameter", Some("cursor"));
 
     rig.stop();
     let verified = rig.tollgate(&["audit", "verify"]);

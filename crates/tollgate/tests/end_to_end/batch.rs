@@ -52,9 +52,9 @@ fn results(reply: &Reply) -> Vec<Value> {
         assert!(result["payment"].is_object() != result["error"].is_object(), "{result}");
     }
     let count = |holds: &dyn Fn(&Value) -> bool| results.iter().filter(|it| holds(it)).count();
-    assert_eq!(body["payments"], count(&|it| it["payment"].is_object()));
-    assert_eq!(body["errors"], count(&|it| it["error"].is_object()));
-    assert_eq!(body["replayed"], count(&|it| it["replayed"] == true));
+    assert_eq!(body["counts"]["payments"], count(&|it| it["payment"].is_object()));
+    assert_eq!(body["counts"]["errors"], count(&|it| it["error"].is_object()));
+    assert_eq!(body["counts"]["replayed"], count(&|it| it["replayed"] == true));
     results
 }
 
@@ -105,7 +105,7 @@ fn one_bad_payment_spoils_no_other() {
     assert_eq!(results[1]["error"]["code"], "card_invalid");
     assert_eq!(results[7]["error"]["code"], "payload_too_large");
     assert_eq!(results[6]["payment"]["status"], "declined");
-    assert_eq!(results[2]["payment"]["payment_method_details"]["last4"], "1111");
+    assert_eq!(results[2]["payment"]["payment_method_details"]["card"]["last4"], "1111");
     assert_eq!(results[9]["payment"]["amount"], "20.00");
     // What the batch shows is what the payment is.
     assert_eq!(results[0]["payment"]["status"], "completed");

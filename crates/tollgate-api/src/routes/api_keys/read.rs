@@ -10,8 +10,9 @@ use axum::extract::Request;
 use bytes::Bytes;
 use serde::Deserialize;
 use tollgate_core::access::{Permission, Role};
-use tollgate_core::api_key::{NAME_LENGTH_MAX, NETWORKS_MAX};
+use tollgate_core::api_key::{CERTIFICATES_MAX, NAME_LENGTH_MAX, NETWORKS_MAX};
 use tollgate_core::card::shows_number;
+use tollgate_core::certificate::CertificateFingerprint;
 use tollgate_core::network::Network;
 
 /// How long an old key lives on if nobody says: a day.
@@ -29,6 +30,7 @@ pub(super) struct Wanted {
     pub(super) role: Role,
     pub(super) scopes: Option<Vec<Permission>>,
     pub(super) networks: Option<Vec<Network>>,
+    pub(super) certificates: Option<Vec<CertificateFingerprint>>,
     pub(super) expires_at_ms: Option<u64>,
 }
 
@@ -44,13 +46,23 @@ struct NewKeyBody<'a> {
     #[serde(borrow)]
     networks: Option<Vec<Text<'a>>>,
     #[serde(borrow)]
+    certificates_sha256: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
     expires_at: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct RotationBody {
+struct RotationBody<'a> {
     overlap_s: Option<Whole<u32>>,
+    #[serde(borrow)]
+    certificates_sha256: Option<Vec<Text<'a>>>,
+}
+
+/// How a key is to be rotated.
+pub(super) struct Rotation {
+    pub(super) overlap_s: u64,
+    pub(super) certificates: Option<Vec<CertificateFingerprint>>,
 }
 
 async fn bytes(state: &AppState, request: Request) -> Result<Bytes, Problem> {
@@ -66,15 +78,26 @@ pub(super) async fn new_key(state: &AppState, request: Request, now_ms: u64) -> 
     check(body::parse(&bytes)?, now_ms)
 }
 
-/// Reads for how many seconds an old key lives on.
-pub(super) async fn overlap_s(state: &AppState, request: Request) -> Result<u64, Problem> {
+/// Whether bytes say what a new key is to be.
+pub(crate) fn examine(bytes: &[u8], now_ms: u64) -> Result<(), Problem> {
+    check(body::parse(bytes)?, now_ms).map(|_| ())
+}
+
+/// Reads for how many seconds an old key lives on, and to what the new one is bound.
+pub(super) async fn rotation(state: &AppState, request: Request) -> Result<Rotation, Problem> {
     let bytes = bytes(state, request).await?;
-    let RotationBody { overlap_s } = body::parse(&bytes)?;
-    match overlap_s {
-        None => Ok(u64::from(OVERLAP_S)),
-        Some(Whole(overlap_s)) if overlap_s <= OVERLAP_S_MAX => Ok(u64::from(overlap_s)),
-        Some(_) => Err(Problem::field("/overlap_s", "must be at most 604800")),
-    }
+    let RotationBody { overlap_s, certificates_sha256 } = body::parse(&bytes)?;
+    let overlap_s = match overlap_s {
+        None => u64::from(OVERLAP_S),
+        Some(Whole(overlap_s)) if overlap_s <= OVERLAP_S_MAX => u64::from(overlap_s),
+        Some(_) => return Err(Problem::field("/overlap_s", "must be at most 604800")),
+    };
+    Ok(Rotation { overlap_s, certificates: certificates(certificates_sha256)? })
+}
+
+fn certificates(texts: Option<Vec<Text<'_>>>) -> Result<Option<Vec<CertificateFingerprint>>, Problem> {
+    let rule = "must be the SHA-256 of a certificate: 64 hexadecimal digits, with or without colons";
+    list_of("/certificates_sha256", texts, 0..=CERTIFICATES_MAX, rule)
 }
 
 fn check(body: NewKeyBody<'_>, now_ms: u64) -> Result<Wanted, Problem> {
@@ -94,6 +117,7 @@ fn check(body: NewKeyBody<'_>, now_ms: u64) -> Result<Wanted, Problem> {
         list_of("/permissions", body.permissions, 1..=PERMISSIONS_MAX, "must be the name of a permission")?;
     let rule = "must be an address or a network such as 192.0.2.0/24 or 2001:db8::/32";
     let networks = list_of("/networks", body.networks, 0..=NETWORKS_MAX, rule)?;
+    let certificates = certificates(body.certificates_sha256)?;
     let expires_at_ms = match body.expires_at {
         None => None,
         Some(text) => {
@@ -102,7 +126,7 @@ fn check(body: NewKeyBody<'_>, now_ms: u64) -> Result<Wanted, Problem> {
             Some(end_ms.ok_or_else(|| Problem::field("/expires_at", rule))?)
         }
     };
-    Ok(Wanted { name, role, scopes, networks, expires_at_ms })
+    Ok(Wanted { name, role, scopes, networks, certificates, expires_at_ms })
 }
 
 /// Reads a list of names, each there once.
@@ -157,6 +181,7 @@ mod tests {
             (r#"{"name":"x","role":"owner","permissions":["all"]}"#, "/permissions/0"),
             (r#"{"name":"x","role":"owner","permissions":["keys.read","keys.read"]}"#, "/permissions/1"),
             (r#"{"name":"x","role":"owner","networks":["10.0.0.1/8"]}"#, "/networks/0"),
+            (r#"{"name":"x","role":"owner","certificates_sha256":["ab"]}"#, "/certificates_sha256/0"),
             (r#"{"name":"x","role":"owner","expires_at":"2020-01-01T00:00:00Z"}"#, "/expires_at"),
             (r#"{"name":"x","role":"owner","expires_at":"soon"}"#, "/expires_at"),
             (r#"{"name":"x","role":"owner","secret":"mine"}"#, "/secret"),

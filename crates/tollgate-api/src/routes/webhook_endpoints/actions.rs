@@ -43,8 +43,8 @@ pub(crate) async fn rotate_secret(
         .webhooks()
         .rotate_secret(caller.id(), id, overlap_ms, caller.by(state.engine().now_ms()))
         .await?;
-    let endpoint = rotated.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    reply::json(StatusCode::OK, &EndpointView::with_secret(&endpoint, state.engine().now_ms()))
+    let (endpoint, secret) = rotated.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
+    reply::json(StatusCode::OK, &EndpointView::with_secret(&endpoint, &secret, state.engine().now_ms()))
 }
 
 /// Send a test event

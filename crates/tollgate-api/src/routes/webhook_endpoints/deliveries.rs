@@ -30,9 +30,9 @@ pub(crate) struct DeliveryListView<'a> {
     data: Vec<DeliveryView<'a>>,
     /// Whether there are more.
     has_more: bool,
-    /// What to send as `before` for the next page.
+    /// What to send as `cursor` for the next page.
     #[schema(value_type = Option<String>, pattern = "^whd_[0-9A-Za-z]{22}$")]
-    next_before: Option<Shown<DeliveryId>>,
+    next_cursor: Option<Shown<DeliveryId>>,
 }
 
 /// Where deliveries stand.
@@ -62,8 +62,8 @@ pub(crate) enum StatusParameter {
         ("endpoint_id" = Option<String>, Query, pattern = "^whe_[0-9A-Za-z]{22}$", nullable = false,
             description = "Only those to this endpoint."),
         ("status" = Option<StatusParameter>, Query, nullable = false, description = "Only those that stand here."),
-        ("before" = Option<String>, Query, pattern = "^whd_[0-9A-Za-z]{22}$", nullable = false,
-            description = "Only those before this one, as `next_before` has it."),
+        ("cursor" = Option<String>, Query, pattern = "^whd_[0-9A-Za-z]{22}$", nullable = false,
+            description = "`next_cursor` of the page before."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, nullable = false,
             description = "Deliveries wanted, 100 if not given.")
     ),
@@ -75,20 +75,20 @@ pub(crate) async fn list_deliveries(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(query.as_deref(), &["endpoint_id", "status", "before", "limit"])?;
+    let params = Params::parse(query.as_deref(), &["endpoint_id", "status", "cursor", "limit"])?;
     let filter = DeliveryFilter {
         endpoint_id: params.read("endpoint_id", "is not an endpoint's id", |text| text.parse().ok())?,
         state: params.read("status", "must be waiting, delivered, dead or cancelled", |text| {
             DeliveryState::ALL.into_iter().find(|state| state.as_str() == text)
         })?,
-        before: params.read("before", "is not a cursor of this list", |text| text.parse().ok())?,
+        before: params.read("cursor", "is not a cursor of this list", |text| text.parse().ok())?,
         limit: params.count("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT),
     };
     let page = state.engine().store().deliveries(caller.id(), filter).await?;
     let view = DeliveryListView {
         data: page.deliveries.iter().map(DeliveryView::new).collect(),
         has_more: page.next.is_some(),
-        next_before: page.next.map(Shown),
+        next_cursor: page.next.map(Shown),
     };
     reply::json(StatusCode::OK, &view)
 }
@@ -115,7 +115,7 @@ pub(crate) async fn get_delivery(
     let store = state.engine().store();
     let delivery = store.delivery(caller.id(), id).await?.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
     let payload = match store.webhook_endpoint(caller.id(), delivery.endpoint_id).await? {
-        Some(endpoint) => state.webhooks().body(&delivery, &endpoint).await?,
+        Some(endpoint) => state.webhooks().body(&delivery, &endpoint).await?.map(|(bytes, _)| bytes),
         None => None,
     };
     reply::json(StatusCode::OK, &DeliveryView::whole(&delivery, payload))

@@ -49,8 +49,8 @@ pub(crate) async fn create_endpoint(
     let wish = read(&state, request).await?;
     let made =
         state.webhooks().create_endpoint(caller.id(), wish, caller.by(state.engine().now_ms())).await?;
-    let endpoint = made.ok_or_else(|| Problem::new(&codes::TOO_MANY_ENDPOINTS))?;
-    reply::json(StatusCode::CREATED, &EndpointView::with_secret(&endpoint, state.engine().now_ms()))
+    let (endpoint, secret) = made.ok_or_else(|| Problem::new(&codes::TOO_MANY_ENDPOINTS))?;
+    reply::json(StatusCode::CREATED, &EndpointView::with_secret(&endpoint, &secret, state.engine().now_ms()))
 }
 
 /// List webhook endpoints

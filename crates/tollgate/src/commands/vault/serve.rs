@@ -60,6 +60,7 @@ pub(crate) async fn run(config: Config) -> Result<(), Failure> {
         head_timeout: Duration::from_millis(config.server.header_timeout_ms),
         idle_timeout: Duration::from_millis(config.server.idle_timeout_ms),
         shutdown_timeout: Duration::from_millis(config.server.shutdown_ms),
+        security_headers: config.security_headers(false),
         ..ServerOptions::default()
     };
     let cards = tokio::spawn(tollgate_api::serve(

@@ -99,7 +99,7 @@ fn a_vault_of_its_own_keeps_cards_out_of_the_gateway() {
     for (processor, number) in ["razorpay", "payu", "examplebank"].iter().zip(&cards) {
         let paid = pay(&rig, &key, processor, &tokenise(&rig, &key, &vault, number));
         assert_eq!(paid["status"], "completed", "{paid}");
-        assert_eq!(paid["payment_method_details"]["last4"], number[12..], "{paid}");
+        assert_eq!(paid["payment_method_details"]["card"]["last4"], number[12..], "{paid}");
     }
     // A card on file, paid with twice.
     let token = tokenise(&rig, &key, &vault, &cards[3]);
