@@ -9,6 +9,7 @@ pub mod commit;
 pub mod embedded;
 pub mod error;
 pub mod jobs;
+pub mod postgres;
 pub mod query;
 
 mod batch;

@@ -1,10 +1,14 @@
-//! What every store must do. Runs on the embedded store; other stores run the same suite.
+//! What every store must do: runs on the embedded store, and on PostgreSQL when `TOLLGATE_TEST_POSTGRES` names a
+//! server (`scripts/postgres`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
+
+mod support;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use support::{Place, embedded, is_postgres};
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
 use tollgate_core::audit::By;
@@ -12,6 +16,7 @@ use tollgate_core::card::CardBrand;
 use tollgate_core::checkout::{CheckoutCustomer, CheckoutSecret, CheckoutSession};
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::currency::Currency;
+use tollgate_core::erasure::Subject;
 use tollgate_core::event::PaymentTerms;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{
@@ -31,8 +36,8 @@ use tollgate_core::transition::PaymentStatus;
 use tollgate_store::Store;
 use tollgate_store::audit::audit;
 use tollgate_store::commit::{
-    AccountCalls, Admin, CALLS_KEPT_DAYS, Commit, CommitError, Committed, EndpointCalls, IdempotencyStep,
-    StoredReply, Upkeep,
+    AccountCalls, Admin, CALLS_KEPT_DAYS, Commit, CommitError, Committed, EndpointCalls, ErasePayments,
+    IdempotencyStep, StoredReply, Upkeep,
 };
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tollgate_store::error::StoreError;
@@ -44,10 +49,6 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 fn parts(unix_ms: u64) -> IdParts {
     let random = NEXT.fetch_add(1, Ordering::Relaxed);
     IdParts { unix_ms, sub_ms: 0, bucket: 5, random }
-}
-
-fn open(folder: &Path, run: u64) -> Arc<EmbeddedStore> {
-    Arc::new(EmbeddedStore::open(EmbeddedOptions::new(folder, run)).unwrap())
 }
 
 async fn merchant(store: &dyn Store) -> MerchantId {
@@ -150,8 +151,8 @@ fn render(payment: &Payment, refund: Option<&Refund>) -> StoredReply {
 
 #[tokio::test]
 async fn a_payment_is_booked_and_survives_reopening() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let mer = merchant(store.as_ref()).await;
     let done = completed(store.as_ref(), mer, NOW_MS, 10_000, "u1").await;
     assert_eq!(done.payment.status, PaymentStatus::Completed);
@@ -163,7 +164,7 @@ async fn a_payment_is_booked_and_survives_reopening() {
     assert_clean(store.as_ref()).await;
 
     drop(store);
-    let store = open(folder.path(), 2);
+    let store = place.open(2).await;
     let again = store.payment(mer, done.payment.id).await.unwrap().unwrap();
     assert_eq!(again, *back.payment);
     assert_eq!(store.postings(mer, again.id).await.unwrap().len(), 3);
@@ -185,8 +186,8 @@ async fn a_payment_is_booked_and_survives_reopening() {
 
 #[tokio::test]
 async fn another_merchants_rows_look_absent() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let (mine, theirs) = (merchant(store.as_ref()).await, merchant(store.as_ref()).await);
     let done = completed(store.as_ref(), mine, NOW_MS, 10_000, "u").await;
     assert_eq!(store.payment(theirs, done.payment.id).await.unwrap(), None);
@@ -214,8 +215,8 @@ async fn another_merchants_rows_look_absent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_refunds_race_and_never_pass_what_was_captured() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let mer = merchant(store.as_ref()).await;
     let done = completed(store.as_ref(), mer, NOW_MS, 1_000, "u").await;
     let mut racers = tokio::task::JoinSet::new();
@@ -235,8 +236,8 @@ async fn a_hundred_refunds_race_and_never_pass_what_was_captured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_idempotency_key_makes_one_payment() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let mer = merchant(store.as_ref()).await;
     let begin = |fingerprint: u8| {
         let mut commit = work(mer, NOW_MS, create(NOW_MS, terms(700, "u", CaptureMode::Automatic)));
@@ -262,7 +263,7 @@ async fn one_idempotency_key_makes_one_payment() {
     let reply = store.commit(finish).await.unwrap().reply.unwrap();
     assert_eq!(reply, render(&store.payment(mer, payment_id).await.unwrap().unwrap(), None));
     drop(store);
-    let store = open(folder.path(), 2);
+    let store = place.open(2).await;
     assert!(matches!(store.commit(begin(1)).await, Err(CommitError::Replay(again)) if again == reply));
     assert!(matches!(store.commit(begin(2)).await, Err(CommitError::KeyMismatch)));
 
@@ -274,14 +275,14 @@ async fn one_idempotency_key_makes_one_payment() {
 
 #[tokio::test]
 async fn a_claim_of_a_dead_run_is_adopted_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let mer = merchant(store.as_ref()).await;
     let mut begin = work(mer, NOW_MS, create(NOW_MS, terms(700, "u", CaptureMode::Automatic)));
     begin.idempotency = Some(IdempotencyStep::Begin { key: "k".to_owned(), fingerprint: [1; 32] });
     let begun = store.commit(begin.clone()).await.unwrap();
     drop(store);
-    let store = open(folder.path(), 2);
+    let store = place.open(2).await;
     let Err(CommitError::KeyOrphaned { payment_id, .. }) = store.commit(begin.clone()).await else {
         panic!("the dead run's claim was not noticed");
     };
@@ -302,8 +303,8 @@ async fn a_claim_of_a_dead_run_is_adopted_once() {
 
 #[tokio::test]
 async fn messages_are_booked_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let mer = merchant(store.as_ref()).await;
     let begun = store
         .commit(work(mer, NOW_MS, create(NOW_MS, terms(700, "u", CaptureMode::Automatic))))
@@ -321,8 +322,8 @@ async fn messages_are_booked_once() {
 
 #[tokio::test]
 async fn lists_filter_page_and_stay_stable() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let mer = merchant(store.as_ref()).await;
     for place in 0..25_u64 {
         let user = if place % 5 == 0 { "five" } else { "other" };
@@ -369,8 +370,8 @@ async fn lists_filter_page_and_stay_stable() {
 
 #[tokio::test]
 async fn deadlines_and_open_attempts_are_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let mer = merchant(store.as_ref()).await;
     let begun =
         store.commit(work(mer, NOW_MS, create(NOW_MS, terms(700, "u", CaptureMode::Manual)))).await.unwrap();
@@ -410,8 +411,8 @@ async fn deadlines_and_open_attempts_are_kept() {
 
 #[tokio::test]
 async fn a_checkout_session_has_its_payments() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let (mer, other) = (merchant(store.as_ref()).await, merchant(store.as_ref()).await);
     let session = CheckoutSession {
         id: CheckoutId::from_parts(parts(NOW_MS)),
@@ -442,7 +443,7 @@ async fn a_checkout_session_has_its_payments() {
     }
     completed(store.as_ref(), mer, NOW_MS, 500, "u").await;
     drop(store);
-    let store = open(folder.path(), 2);
+    let store = place.open(2).await;
     let found = store.checkout_payments(mer, session.id).await.unwrap();
     assert_eq!(found.iter().map(|payment| payment.id).collect::<Vec<_>>(), wanted);
     assert!(store.checkout_payments(other, session.id).await.unwrap().is_empty());
@@ -452,8 +453,11 @@ async fn a_checkout_session_has_its_payments() {
 
 #[tokio::test]
 async fn a_second_opener_and_a_newer_store_are_refused() {
+    if is_postgres() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let store = embedded(folder.path(), 1);
     let refusal = EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 2)).unwrap_err();
     assert!(matches!(&refusal, StoreError::Locked(_)), "{refusal}");
     assert!(refusal.to_string().contains("in use by another process"));
@@ -465,13 +469,16 @@ async fn a_second_opener_and_a_newer_store_are_refused() {
         database.persist(fjall::PersistMode::SyncAll).unwrap();
     }
     let refusal = EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 3)).unwrap_err();
-    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 5 }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 6 }), "{refusal}");
 }
 
 #[tokio::test]
 async fn the_audit_sees_damage() {
+    if is_postgres() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let store = embedded(folder.path(), 1);
     let mer = merchant(store.as_ref()).await;
     completed(store.as_ref(), mer, NOW_MS, 10_000, "u").await;
     completed(store.as_ref(), mer, NOW_MS, 20_000, "u").await;
@@ -486,7 +493,7 @@ async fn the_audit_sees_damage() {
             rows.remove(key).unwrap();
             database.persist(fjall::PersistMode::SyncAll).unwrap();
         }
-        let damaged = open(copy.path(), 2);
+        let damaged = embedded(copy.path(), 2);
         let report = audit(damaged.as_ref(), &mut |_, _| {}).await;
         assert!(report.is_err() || report.unwrap().problem_count > 0, "{keyspace} was lost unseen");
     }
@@ -507,9 +514,9 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[tokio::test]
 async fn passkeys_belong_to_one_customer_and_their_counters_never_go_back() {
-    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new().await;
     let (shop, user) = {
-        let store = open(folder.path(), 1);
+        let store = place.open(1).await;
         let (shop, other) = (merchant(store.as_ref()).await, merchant(store.as_ref()).await);
         let passkey = |id: u128, merchant_id, user: &str, sign_count| Passkey {
             id: PasskeyId::from_u128(id),
@@ -534,13 +541,13 @@ async fn passkeys_belong_to_one_customer_and_their_counters_never_go_back() {
         assert_eq!(store.passkeys(shop, "ash").await.unwrap(), []);
         (shop, "asha")
     };
-    assert_eq!(open(folder.path(), 2).passkeys(shop, user).await.unwrap().len(), 2);
+    assert_eq!(place.open(2).await.passkeys(shop, user).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn a_confirmation_is_used_once_but_its_request_may_be_repeated() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let shop = merchant(store.as_ref()).await;
     let pay = |key: Option<&str>| {
         let command = create(NOW_MS, terms(10_000, "asha", CaptureMode::Automatic));
@@ -586,8 +593,8 @@ fn screening(verdict: Verdict) -> Box<Screening> {
 
 #[tokio::test]
 async fn fraud_lists_follow_their_payments() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let (ours, theirs) = (merchant(&*store).await, merchant(&*store).await);
     let mut terms = terms(10_000, "u", CaptureMode::Manual);
     terms.risk = Some(screening(Verdict::Review));
@@ -640,8 +647,8 @@ async fn fraud_lists_follow_their_payments() {
 
 #[tokio::test]
 async fn policies_and_cards_on_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let (ours, theirs) = (merchant(&*store).await, merchant(&*store).await);
     let kind = PolicyKind::Fraud;
     let put = |policy: Option<&str>| {
@@ -689,8 +696,8 @@ async fn policies_and_cards_on_file() {
 
 #[tokio::test]
 async fn api_keys_are_their_owner_s_and_what_ended_stays_ended() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let (ours, theirs) = (merchant(store.as_ref()).await, merchant(store.as_ref()).await);
     let key = |owner: KeyOwner| ApiKey::new(ApiKeyId::from_parts(parts(NOW_MS)), owner, [1; 32], NOW_MS);
     let (first, second) = (key(ours.into()), key(ours.into()));
@@ -723,8 +730,8 @@ async fn api_keys_are_their_owner_s_and_what_ended_stays_ended() {
 
 #[tokio::test]
 async fn the_first_pin_stands_until_somebody_decides_otherwise() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let merchant_id = merchant(store.as_ref()).await;
     let pin = |version: &str| Upkeep::PinApiVersion { merchant_id, version: version.to_owned() };
     let read = async || store.policy(merchant_id, PolicyKind::ApiVersion).await.unwrap();
@@ -750,8 +757,8 @@ async fn the_first_pin_stands_until_somebody_decides_otherwise() {
 
 #[tokio::test]
 async fn calls_add_up_by_day_and_old_days_make_room() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path(), 1);
+    let place = Place::new().await;
+    let store = place.open(1).await;
     let ids: Vec<MerchantId> = (1..=3).map(MerchantId::from_u128).collect();
     let calls = |version: &str, calls: u64| EndpointCalls {
         version: version.to_owned(),
@@ -781,4 +788,42 @@ async fn calls_add_up_by_day_and_old_days_make_room() {
     store.upkeep(count(101 + CALLS_KEPT_DAYS, vec![(ids[1], vec![calls("a", 1)])])).await.unwrap();
     assert!(store.calls_of_day(100, None, 9).await.unwrap().is_empty());
     assert_eq!(store.calls_of_day(101, None, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_person_is_masked_in_payments_at_rest_and_the_books_stay_right() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let mer = merchant(store.as_ref()).await;
+    let done = completed(store.as_ref(), mer, NOW_MS, 10_000, "asha").await.payment;
+    let other = completed(store.as_ref(), mer, NOW_MS + 1, 20_000, "ben").await.payment;
+    let begun = store
+        .commit(work(mer, NOW_MS, create(NOW_MS, terms(5, "asha", CaptureMode::Automatic))))
+        .await
+        .unwrap()
+        .payment;
+    let erase = |payments| {
+        let subject = Subject { user_id: Some("asha".to_owned()), ..Subject::default() };
+        let (checkouts, replies) = (vec![], vec![]);
+        let wish = ErasePayments { merchant_id: mer, subject, payments, checkouts, replies };
+        Admin::ErasePayments(Box::new(wish))
+    };
+    // One that is under way refuses all of it.
+    let refused = store.administer(erase(vec![done.id, begun.id]), By::system(NOW_MS)).await;
+    assert!(matches!(refused, Err(CommitError::Conflict(_))), "{refused:?}");
+    assert_eq!(store.payment(mer, done.id).await.unwrap().unwrap(), *done);
+    store.administer(erase(vec![done.id]), By::system(NOW_MS)).await.unwrap();
+    let masked = store.payment(mer, done.id).await.unwrap().unwrap();
+    assert_ne!(masked.terms.user_id.as_deref(), Some("asha"));
+    assert_eq!((masked.version, masked.captured_minor), (done.version, done.captured_minor));
+    let of_user = PaymentFilter { user_id: Some("asha".to_owned()), limit: 9, ..PaymentFilter::default() };
+    let page = store.payments(mer, of_user).await.unwrap();
+    assert_eq!(page.payments.iter().map(|payment| payment.id).collect::<Vec<_>>(), [begun.id]);
+    assert_eq!(store.payment(mer, other.id).await.unwrap().unwrap(), *other);
+    assert_clean(store.as_ref()).await;
+    // The books go on.
+    store.commit(work(mer, NOW_MS, refund_of(&masked, Some(50)))).await.unwrap();
+    assert_clean(store.as_ref()).await;
+    store.purge().await.unwrap();
+    assert_clean(store.as_ref()).await;
 }

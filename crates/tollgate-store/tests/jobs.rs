@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
 
-use std::path::Path;
+mod support;
+
 use std::sync::Arc;
+use support::Place;
 use tollgate_core::id::{DeliveryId, EventId, IdParts, JobId, MerchantId, WebhookEndpointId};
 use tollgate_core::job::{Job, JobKind, JobState, Turn};
 use tollgate_core::webhook::filter::EventFilter;
 use tollgate_core::webhook::signing::{KeptSecret, SecretPair};
 use tollgate_core::webhook::{Delivery, DeliveryAttempt, DeliveryState, DisabledBecause, WebhookEndpoint};
 use tollgate_store::Store;
-use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tollgate_store::jobs::{
     DELIVERIES_KEPT_MS, DeliveryFilter, DueLane, JOBS_KEPT_MS, JobFilter, JobStep, LeaseWish, Leased,
     LogReader, LogStep, Record, Settle, Work, Worked,
@@ -19,10 +20,6 @@ use tollgate_store::jobs::{
 const NOW_MS: u64 = 1_790_000_000_000;
 const KIND: JobKind = JobKind::WebhookDelivery;
 const OWNER: u64 = 7;
-
-fn open(folder: &Path) -> Arc<dyn Store> {
-    Arc::new(EmbeddedStore::open(EmbeddedOptions::new(folder, OWNER)).unwrap())
-}
 
 fn parts(unix_ms: u64, random: u64) -> IdParts {
     IdParts { unix_ms, sub_ms: 0, bucket: 5, random }
@@ -106,8 +103,8 @@ fn settle(job: &Job, owner: u64, how: Settle) -> JobStep {
 
 #[tokio::test]
 async fn what_is_due_is_leased_lane_by_lane_and_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let place = Place::new().await;
+    let store = place.open(OWNER).await;
     let jobs = [job(1, 1, NOW_MS), job(2, 1, NOW_MS - 5), job(3, 1, NOW_MS + 50), job(4, 2, NOW_MS)];
     work(&*store, NOW_MS, jobs.iter().cloned().map(enqueue).collect()).await;
     // A second one of the same id changes nothing.
@@ -147,12 +144,12 @@ async fn what_is_due_is_leased_lane_by_lane_and_once() {
 
 #[tokio::test]
 async fn leases_end_with_the_process_that_had_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let place = Place::new().await;
+    let store = place.open(OWNER).await;
     work(&*store, NOW_MS, vec![enqueue(job(1, 1, NOW_MS))]).await;
     assert_eq!(lease(&*store, OWNER, NOW_MS, &[(1, 9)]).await.jobs.len(), 1);
     drop(store);
-    let store = open(folder.path());
+    let store = place.open(OWNER).await;
     let leased = lease(&*store, OWNER + 1, NOW_MS + 1, &[(1, 9)]).await;
     assert_eq!((ids(&leased.jobs), leased.jobs[0].attempts), (vec![1], 0));
     assert_eq!(store.job_depth(KIND).await.unwrap(), 1);
@@ -160,8 +157,8 @@ async fn leases_end_with_the_process_that_had_them() {
 
 #[tokio::test]
 async fn jobs_are_tried_again_and_end_and_tell_of_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let place = Place::new().await;
+    let store = place.open(OWNER).await;
     let kept = |number| Job { is_kept: true, ..job(number, 1, NOW_MS) };
     work(&*store, NOW_MS, vec![enqueue(kept(1)), enqueue(kept(2)), enqueue(kept(3))]).await;
     let leased = lease(&*store, OWNER, NOW_MS, &[(1, 2)]).await.jobs;
@@ -212,8 +209,8 @@ async fn jobs_are_tried_again_and_end_and_tell_of_it() {
 
 #[tokio::test]
 async fn turns_are_taken_one_after_the_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let place = Place::new().await;
+    let store = place.open(OWNER).await;
     let turned =
         |number, row: u8, order| Job { turn: Some(Turn { key: [row; 16], order }), ..job(number, 1, NOW_MS) };
     // All in one batch, and one of another row.
@@ -238,8 +235,8 @@ async fn turns_are_taken_one_after_the_other() {
 
 #[tokio::test]
 async fn the_log_s_reader_goes_on_with_what_it_made_or_not_at_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let place = Place::new().await;
+    let store = place.open(OWNER).await;
     let delivery = delivery(1, NOW_MS);
     let step = |from, to| Work {
         now_ms: NOW_MS,
@@ -257,7 +254,7 @@ async fn the_log_s_reader_goes_on_with_what_it_made_or_not_at_all() {
     let (a, b) = tokio::join!(store.work(step(5, 6)), store.work(step(5, 7)));
     assert_eq!((a.unwrap(), b.unwrap()), (Worked::Done, Worked::Stale));
     drop(store);
-    let store = open(folder.path());
+    let store = place.open(OWNER).await;
     assert_eq!(store.log_read(LogReader::Webhooks).await.unwrap(), 6);
     // What was delivered is not made again.
     let leased = lease(&*store, OWNER, NOW_MS, &[(1, 9)]).await.jobs;
@@ -300,8 +297,8 @@ async fn the_log_s_reader_goes_on_with_what_it_made_or_not_at_all() {
 
 #[tokio::test]
 async fn deliveries_are_listed_and_forgotten() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let place = Place::new().await;
+    let store = place.open(OWNER).await;
     let deliveries: Vec<_> = (1..=5).map(|number| delivery(number, NOW_MS + number)).collect();
     let steps = deliveries.iter().map(|delivery| JobStep::Enqueue {
         job: job_of(delivery, NOW_MS),
@@ -350,8 +347,8 @@ async fn deliveries_are_listed_and_forgotten() {
 
 #[tokio::test]
 async fn endpoints_belong_to_one_merchant_and_their_health_is_noted() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let place = Place::new().await;
+    let store = place.open(OWNER).await;
     let endpoint = endpoint();
     let record = |record| {
         let store = Arc::clone(&store);
@@ -382,8 +379,8 @@ async fn endpoints_belong_to_one_merchant_and_their_health_is_noted() {
 
 #[tokio::test]
 async fn a_lane_that_was_empty_or_ahead_is_found_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+    let place = Place::new().await;
+    let store = place.open(OWNER).await;
     assert!(lease(&*store, OWNER, NOW_MS, &[(1, 9)]).await.jobs.is_empty());
     work(&*store, NOW_MS, vec![enqueue(job(1, 1, NOW_MS + 500))]).await;
     assert!(lease(&*store, OWNER, NOW_MS, &[(1, 9)]).await.jobs.is_empty());

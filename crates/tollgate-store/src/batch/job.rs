@@ -5,6 +5,7 @@ use crate::batch::txn::Txn;
 use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
+use std::sync::Arc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tollgate_core::audit::By;
@@ -21,6 +22,16 @@ pub(crate) enum Job {
     Upkeep(Upkeep, oneshot::Sender<Result<(), CommitError>>),
     Work(Box<Work>, oneshot::Sender<Result<Worked, CommitError>>),
     Lease(LeaseWish, oneshot::Sender<Result<Leased, CommitError>>),
+}
+
+/// What a unit of work asks for.
+#[derive(Clone)]
+pub(crate) enum Unit {
+    Commit(Box<Commit>),
+    Admin(Box<(Admin, By)>),
+    Upkeep(Upkeep),
+    Work(Box<Work>),
+    Lease(LeaseWish),
 }
 
 /// An answer that is held back until the batch is durable.
@@ -58,7 +69,54 @@ impl<B: Base> Txn<'_, B> {
     }
 }
 
+impl Job {
+    /// What it asks for, to be asked again.
+    pub(crate) fn unit(&self) -> Unit {
+        match self {
+            Self::Commit(commit, _) => Unit::Commit(commit.clone()),
+            Self::Admin(change, _) => Unit::Admin(change.clone()),
+            Self::Upkeep(change, _) => Unit::Upkeep(change.clone()),
+            Self::Work(work, _) => Unit::Work(work.clone()),
+            Self::Lease(wish, _) => Unit::Lease(wish.clone()),
+        }
+    }
+
+    /// The answer of a job that was not come to.
+    pub(crate) fn unanswered(self) -> Answer {
+        fn why<T>() -> Result<T, CommitError> {
+            Err(CommitError::Store(StoreError::Unavailable("the batch was cut off".to_owned())))
+        }
+        match self {
+            Self::Commit(_, to) => Answer::Commit(to, why()),
+            Self::Admin(_, to) | Self::Upkeep(_, to) => Answer::Admin(to, why()),
+            Self::Work(_, to) => Answer::Work(to, why()),
+            Self::Lease(_, to) => Answer::Lease(to, why()),
+        }
+    }
+}
+
 impl Answer {
+    /// The job once more: what was asked, and where its answer goes.
+    pub(crate) fn again(self, unit: Unit) -> Option<Job> {
+        match (self, unit) {
+            (Self::Commit(to, _), Unit::Commit(commit)) => Some(Job::Commit(commit, to)),
+            (Self::Admin(to, _), Unit::Admin(change)) => Some(Job::Admin(change, to)),
+            (Self::Admin(to, _), Unit::Upkeep(change)) => Some(Job::Upkeep(change, to)),
+            (Self::Work(to, _), Unit::Work(work)) => Some(Job::Work(work, to)),
+            (Self::Lease(to, _), Unit::Lease(wish)) => Some(Job::Lease(wish, to)),
+            _ => None,
+        }
+    }
+
+    /// The log goes on from `base`: the event was numbered within its batch.
+    pub(crate) fn count_on(&mut self, base: u64) {
+        if let Self::Commit(_, Ok(committed)) = self
+            && let Some(event) = &mut committed.event
+        {
+            Arc::make_mut(event).sequence += base;
+        }
+    }
+
     /// Sends the answer; a batch that is not durable turns every answer that claims a change, or
     /// rests on one made in the batch, into the batch's failure.
     pub(crate) fn send(self, failed: Option<&StoreError>) {

@@ -20,9 +20,11 @@ pub(crate) mod work;
 use crate::error::StoreError;
 use std::ops::ControlFlow;
 use tollgate_core::attempt::Attempt;
+use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::ledger::Posting;
+use tollgate_core::partner::period::Period;
 use tollgate_core::payment::Payment;
 
 /// The rows a batch is decided on, and the way its changes take to where they are kept.
@@ -34,6 +36,9 @@ pub(crate) trait Base {
 
     /// Changes on their way, made durable together.
     type Batch;
+
+    /// Whether what merchants have taken is kept apart from the totals.
+    const KEEPS_VOLUMES: bool = false;
 
     /// A row.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Self::Bytes>, StoreError>;
@@ -62,6 +67,19 @@ pub(crate) trait Base {
     fn is_at_work(&self, _run: u64) -> Result<bool, StoreError> {
         Ok(false)
     }
+
+    /// What a merchant's payments of a period come to before this batch, where that is kept apart from the totals.
+    fn volume(&self, _of: &VolumeKey) -> Result<Option<i128>, StoreError> {
+        Ok(None)
+    }
+
+    /// How a batch has changed that so far.
+    fn volume_change(&self, _batch: &Self::Batch, _of: &VolumeKey) -> i128 {
+        0
+    }
+
+    /// Changes what a merchant's payments of a period come to, where that is kept apart from the totals.
+    fn add_volume(&self, _batch: &mut Self::Batch, _of: VolumeKey, _change: i128) {}
 
     /// Writes a row.
     fn put(&self, batch: &mut Self::Batch, table: Table, key: &[u8], row: &[u8]);
@@ -105,6 +123,11 @@ pub(crate) trait Base {
         row: &[u8],
     ) {
         self.put(batch, Table::Ledger, &keys::versioned(merchant_id, payment_id, posting.version), row);
+    }
+
+    /// Writes an event that is in the log already.
+    fn rewrite_event(&self, batch: &mut Self::Batch, record: &EventRecord, row: &[u8]) {
+        self.put_event(batch, record, row);
     }
 
     /// Adds an event to the log.
@@ -161,6 +184,9 @@ pub(crate) enum Table {
     DeliveryTimes,
     Calls,
 }
+
+/// A merchant's payments of one currency and one period.
+pub(crate) type VolumeKey = (MerchantId, Currency, Period);
 
 /// Rows of a limited life, kept by the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

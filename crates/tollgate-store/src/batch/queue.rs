@@ -19,12 +19,19 @@ pub(crate) struct Queue {
     /// What did not fit into a batch, by merchant; bounded as the arrivals are.
     lines: Lines<Job>,
     lines_max: usize,
+    batch_max: usize,
     weights: Arc<Weights>,
 }
 
 impl Queue {
     pub(crate) fn new(arrivals: mpsc::Receiver<Job>, weights: Arc<Weights>, length_max: usize) -> Self {
-        Self { arrivals, lines: Lines::default(), lines_max: length_max, weights }
+        let (lines, batch_max) = (Lines::default(), BATCH_MAX);
+        Self { arrivals, lines, lines_max: length_max, batch_max, weights }
+    }
+
+    /// The same, with smaller batches.
+    pub(crate) fn with_batches_of(self, batch_max: usize) -> Self {
+        Self { batch_max: batch_max.clamp(1, BATCH_MAX), ..self }
     }
 
     /// Waits for the next batch; false: there is none to come.
@@ -34,13 +41,13 @@ impl Queue {
     /// three jobs have one of their own. A caller who is alone never waits.
     pub(crate) fn gather(&mut self, jobs: &mut Vec<Job>, size_before: usize) -> bool {
         if self.lines.is_empty() {
-            if self.arrivals.blocking_recv_many(jobs, BATCH_MAX) == 0 {
+            if self.arrivals.blocking_recv_many(jobs, self.batch_max) == 0 {
                 return false;
             }
             if size_before > 1 || jobs.len() > 1 {
                 std::thread::sleep(COMPANY);
             }
-            while jobs.len() < BATCH_MAX {
+            while jobs.len() < self.batch_max {
                 match self.arrivals.try_recv() {
                     Ok(job) => jobs.push(job),
                     Err(_) => return true,
@@ -54,7 +61,7 @@ impl Queue {
             let weight = merchant_id.map_or(OURS, |merchant_id| self.weights.of(merchant_id));
             self.lines.push(merchant_id, weight, job);
         }
-        while jobs.len() < BATCH_MAX {
+        while jobs.len() < self.batch_max {
             match self.lines.pop() {
                 Some(job) => jobs.push(job),
                 None => break,

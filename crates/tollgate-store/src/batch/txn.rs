@@ -176,8 +176,7 @@ impl<'a, B: Base> Txn<'a, B> {
     /// Decides and stages one unit of work.
     pub(crate) fn stage(&mut self, commit: Commit) -> Result<Committed, CommitError> {
         let Commit { merchant_id, now_ms, event_id, command, idempotency, message } = commit;
-        let message_key =
-            message.map(|message| WindowKey { merchant_id, digest: digest(&[message.as_bytes()]) });
+        let message_key = message.map(|message| message_key(merchant_id, &message));
         // The key first: who repeats a request gets its reply, though its confirmation was used by it.
         if let Some(IdempotencyStep::Begin { key, fingerprint }) = &idempotency {
             self.require_free_key(merchant_id, key, fingerprint, now_ms)?;
@@ -427,7 +426,7 @@ impl<'a, B: Base> Txn<'a, B> {
         payment: &Payment,
     ) -> Result<(), StoreError> {
         let key = (merchant_id, TotalsKey::of(payment));
-        self.state.partners.count(merchant_id, before, payment);
+        self.state.partners.count((self.base, &mut self.rows), before, payment);
         if !self.state.totals.contains_key(&key) {
             let row = self.base.get(Table::Totals, &keys::totals(merchant_id, &key.1))?;
             let totals = row.map_or_else(|| Ok(Totals::default()), |row| decode(row.as_ref(), "totals"))?;
@@ -565,7 +564,7 @@ impl<'a, B: Base> Txn<'a, B> {
             self.refunds.insert(refund.id, refund);
         }
         for record in &erased.events {
-            self.base.put_event(&mut self.rows, record, &encode(record)?);
+            self.base.rewrite_event(&mut self.rows, record, &encode(record)?);
         }
         for (key, claim) in erased.claims {
             self.idempotency.insert(key, claim);
@@ -727,6 +726,11 @@ pub(crate) fn find_idempotency<B: Base>(
     let record: IdempotencyRecord = decode(row.as_ref(), "idempotency record")?;
     let alive = record.created_at_ms.saturating_add(base.idempotency_ms()) > now_ms;
     Ok(alive.then_some((day, record)))
+}
+
+/// The key of a processor's message or a customer's confirmation.
+pub(crate) fn message_key(merchant_id: MerchantId, message: &str) -> WindowKey {
+    WindowKey { merchant_id, digest: digest(&[message.as_bytes()]) }
 }
 
 /// Merchant and digest of the caller's key.

@@ -39,13 +39,13 @@ impl Partners {
     }
 
     /// A payment is new or has changed its status.
-    pub(crate) fn count(
+    pub(crate) fn count<B: Base>(
         &mut self,
-        merchant_id: MerchantId,
+        (base, rows): (&B, &mut B::Batch),
         before: Option<PaymentStatus>,
         payment: &Payment,
     ) {
-        if self.sums.is_empty() {
+        if self.sums.is_empty() && !B::KEEPS_VOLUMES {
             return;
         }
         let change = i128::from(counts(payment.status)) - i128::from(before.is_some_and(counts));
@@ -53,9 +53,12 @@ impl Partners {
             return;
         }
         let amount = payment.terms.amount;
+        let change = change * i128::from(amount.minor);
         for period in [Period::day_of(payment.created_at_ms), Period::month_of(payment.created_at_ms)] {
-            if let Some(sum) = self.sums.get_mut(&(merchant_id, amount.currency, period)) {
-                *sum += change * i128::from(amount.minor);
+            let key = (payment.merchant_id, amount.currency, period);
+            base.add_volume(rows, key, change);
+            if let Some(sum) = self.sums.get_mut(&key) {
+                *sum += change;
             }
         }
     }
@@ -144,6 +147,11 @@ impl<B: Base> Txn<'_, B> {
         let key = (merchant_id, currency, period);
         if let Some(sum) = self.state.partners.sums.get(&key) {
             return Ok(*sum);
+        }
+        if let Some(before) = self.base.volume(&key)? {
+            let sum = before + self.base.volume_change(&self.rows, &key);
+            self.state.partners.sums.insert(key, sum);
+            return Ok(sum);
         }
         let ours = |key: &TotalsKey| {
             key.currency == currency && (period.from_hour..period.to_hour).contains(&key.hour)

@@ -1,0 +1,210 @@
+//! Pages: of payments by the index that fits the conditions, of jobs and deliveries by their keys.
+
+use crate::batch::codec::decode;
+use crate::batch::txn::user_digest;
+use crate::batch::{Table, keys};
+use crate::error::StoreError;
+use crate::jobs::{DeliveryFilter, DeliveryPage, JobFilter};
+use crate::postgres::base::page;
+use crate::postgres::link::{Id, Link, Param, Query, big, column};
+use crate::query::{LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, SCAN_MAX};
+use std::fmt::Write;
+use tokio_postgres::types::ToSql;
+use tollgate_core::id::{DeliveryId, JobId, MerchantId};
+use tollgate_core::job::Job;
+use tollgate_core::payment::Payment;
+use tollgate_core::webhook::{Delivery, DeliveryState};
+
+/// Rows of a page that is filtered here.
+const ROWS: usize = 1_000;
+
+/// A statement in the making. What varies is always a parameter, never text.
+pub(super) struct Conditions {
+    text: String,
+    params: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+impl Conditions {
+    fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), params: Vec::new() }
+    }
+
+    /// Adds text that ends where a parameter belongs.
+    fn add(&mut self, text: &str, param: impl ToSql + Sync + Send + 'static) {
+        self.params.push(Box::new(param));
+        // Writing to a string cannot fail.
+        let _ = write!(self.text, "{text} ${}", self.params.len());
+    }
+
+    fn add_some<T: ToSql + Sync + Send + 'static>(&mut self, text: &str, param: Option<T>) {
+        if let Some(param) = param {
+            self.add(text, param);
+        }
+    }
+
+    /// The text, to be looked at.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn params(&self) -> Vec<Param<'_>> {
+        self.params.iter().map(|param| -> Param<'_> { param.as_ref() }).collect()
+    }
+}
+
+/// The statement that reads a page of payments, newest first, and one row more.
+pub(super) fn payments_query(merchant_id: MerchantId, filter: &PaymentFilter) -> Conditions {
+    // Ids begin with their time: a created range is a key range.
+    let from = u128::from(filter.created_from_ms.unwrap_or(0)) << 80;
+    let until = filter.created_to_ms.map_or(u128::MAX, |to| u128::from(to.min(1 << 47)) << 80);
+    let to = filter.before.map_or(until, |id| id.as_u128().min(until));
+    let mut made = Conditions::new("SELECT record FROM payments WHERE");
+    made.add(" merchant_id =", Id(merchant_id.to_bytes()));
+    if from > 0 {
+        made.add(" AND id >=", Id(from.to_be_bytes()));
+    }
+    if to < u128::MAX {
+        made.add(" AND id <", Id(to.to_be_bytes()));
+    }
+    made.add_some(" AND customer =", filter.user_id.as_deref().map(|user| user_digest(user).to_vec()));
+    made.add_some(" AND status =", filter.status.map(|status| status.as_str()));
+    made.add_some(" AND processor =", filter.processor.clone());
+    made.add_some(" AND method =", filter.method.map(|method| method.as_str()));
+    made.add_some(" AND currency =", filter.currency.map(|currency| currency.code().to_owned()));
+    made.add_some(" AND created_at_ms >=", filter.created_from_ms.map(big));
+    made.add_some(" AND created_at_ms <", filter.created_to_ms.map(big));
+    made.add_some(" AND amount_minor >=", filter.amount_minor_min);
+    made.add_some(" AND amount_minor <=", filter.amount_minor_max);
+    let limit = filter.limit.clamp(1, LIMIT_MAX).saturating_add(1);
+    made.add(" ORDER BY id DESC LIMIT", count(limit));
+    if filter.offset > 0 {
+        made.add(" OFFSET", count(filter.offset.min(OFFSET_MAX)));
+    }
+    made
+}
+
+/// A page of a merchant's payments.
+pub(super) async fn payments(
+    link: &Link,
+    merchant_id: MerchantId,
+    filter: &PaymentFilter,
+) -> Result<PaymentPage, StoreError> {
+    let limit = filter.limit.clamp(1, LIMIT_MAX);
+    let made = payments_query(merchant_id, filter);
+    let rows = link.query(Query::Text(made.text().to_owned()), &made.params()).await?;
+    let read = |row: &tokio_postgres::Row| decode::<Payment>(column(row, 0, "payment")?, "payment");
+    let mut payments: Vec<Payment> = rows.iter().map(read).collect::<Result<_, _>>()?;
+    let goes_on = payments.len() > limit;
+    payments.truncate(limit);
+    let next = payments.last().map(|payment| payment.id).filter(|_| goes_on);
+    Ok(PaymentPage { payments, next })
+}
+
+/// A merchant's jobs, newest first.
+pub(super) async fn jobs(
+    link: &Link,
+    merchant_id: MerchantId,
+    filter: JobFilter,
+) -> Result<Vec<Job>, StoreError> {
+    let (merchant, from) = (Id(merchant_id.to_bytes()), [0_u8; 16].as_slice());
+    let mut to = filter.before.map_or([u8::MAX; 16], JobId::to_bytes).to_vec();
+    let mut found = Vec::new();
+    for _ in 0..SCAN_MAX / ROWS {
+        let query = Query::Of(include_str!("sql/owned_scan_back.sql"), "jobs");
+        let rows = link.query(query, &[&merchant, &from, &to, &count(ROWS)]).await?;
+        for row in &rows {
+            let job: Job = decode(column(row, 1, "job")?, "job")?;
+            if filter.kind.is_none_or(|kind| job.kind == kind)
+                && filter.state.is_none_or(|state| job.state == state)
+            {
+                found.push(job);
+            }
+            if found.len() >= filter.limit.clamp(1, LIMIT_MAX) {
+                return Ok(found);
+            }
+        }
+        match rows.last() {
+            Some(last) if rows.len() == ROWS => to = column::<&[u8]>(last, 0, "job")?.to_vec(),
+            _ => break,
+        }
+    }
+    Ok(found)
+}
+
+/// A page of a merchant's deliveries, newest first, by the narrowest index there is.
+pub(super) async fn deliveries(
+    link: &Link,
+    merchant_id: MerchantId,
+    filter: DeliveryFilter,
+) -> Result<DeliveryPage, StoreError> {
+    let limit = filter.limit.clamp(1, LIMIT_MAX);
+    let endpoint = filter.endpoint_id.map(|id| id.to_bytes().to_vec());
+    let (text, prefix) = match (endpoint, filter.state) {
+        (_, Some(DeliveryState::Dead)) => (DEAD, Vec::new()),
+        (Some(endpoint), _) => (OF_ENDPOINT, endpoint),
+        _ => (ALL, Vec::new()),
+    };
+    let merchant = Id(merchant_id.to_bytes());
+    let from = [prefix.as_slice(), &[0; 16]].concat();
+    let mut last = filter.before.map_or([u8::MAX; 16], DeliveryId::to_bytes);
+    let mut page = DeliveryPage::default();
+    for _ in 0..SCAN_MAX / ROWS {
+        let to = [prefix.as_slice(), &last].concat();
+        let rows = link.query(Query::Fixed(text), &[&merchant, &from, &to, &count(ROWS)]).await?;
+        for row in &rows {
+            let delivery: Delivery = decode(column(row, 0, "delivery")?, "delivery")?;
+            last = delivery.id.to_bytes();
+            let right = filter.state.is_none_or(|state| delivery.state == state)
+                && filter.endpoint_id.is_none_or(|endpoint| delivery.endpoint_id == endpoint);
+            if !right {
+                continue;
+            }
+            if page.deliveries.len() == limit {
+                page.next = page.deliveries.last().map(|delivery| delivery.id);
+                return Ok(page);
+            }
+            page.deliveries.push(delivery);
+        }
+        if rows.len() < ROWS {
+            return Ok(page);
+        }
+    }
+    page.next = Some(DeliveryId::from_bytes(last));
+    Ok(page)
+}
+
+const ALL: &str = "
+    SELECT record FROM deliveries
+    WHERE merchant_id = $1 AND key >= $2 AND key < $3 ORDER BY key DESC LIMIT $4";
+
+const DEAD: &str = "
+    SELECT deliveries.record FROM dead_deliveries AS listed
+    JOIN deliveries ON deliveries.merchant_id = listed.merchant_id AND deliveries.key = listed.key
+    WHERE listed.merchant_id = $1 AND listed.key >= $2 AND listed.key < $3 ORDER BY listed.key DESC LIMIT $4";
+
+const OF_ENDPOINT: &str = "
+    SELECT deliveries.record FROM endpoint_deliveries AS listed
+    JOIN deliveries ON deliveries.merchant_id = listed.merchant_id AND deliveries.key = substr(listed.key, 17)
+    WHERE listed.merchant_id = $1 AND listed.key >= $2 AND listed.key < $3 ORDER BY listed.key DESC LIMIT $4";
+
+/// All rows of a table whose keys begin so, in their order.
+pub(super) async fn prefixed(
+    link: &Link,
+    table: Table,
+    prefix: &[u8],
+    limit: usize,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    // No key is longer than what follows here.
+    let to = [prefix, &[u8::MAX; 80]].concat();
+    page(link, table, prefix, &to, count(limit)).await
+}
+
+/// A count as PostgreSQL's.
+pub(super) fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The key of a merchant's row with a 16-byte id.
+pub(super) fn owned(merchant_id: MerchantId, id: [u8; 16]) -> Vec<u8> {
+    keys::owned(merchant_id, id).to_vec()
+}

@@ -1,0 +1,135 @@
+//! Tests that PostgreSQL answers the listed queries by the indexes made for them (`docs/schema.md`).
+
+use crate::postgres::link::{Id, Link, Param, Query, column};
+use crate::postgres::list::payments_query;
+use crate::postgres::partitions::{PartitionWish, keep};
+use crate::postgres::schema::migrate;
+use crate::query::PaymentFilter;
+use std::time::Duration;
+use tollgate_core::id::{MerchantId, PaymentId};
+use tollgate_core::transition::PaymentStatus;
+
+const NOW_MS: u64 = 1_790_000_000_000;
+
+const FILL: &str = "
+    INSERT INTO payments
+    SELECT lpad(to_hex(n % 20 + 1), 32, '0')::uuid,
+           (lpad(to_hex(1790000000000 + n * 10), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid,
+           1,
+           CASE WHEN n % 100 < 20 THEN 'processing' ELSE 'completed' END,
+           'processor' || n % 50,
+           'upi',
+           decode(md5((n % 5000)::text), 'hex'),
+           CASE WHEN n % 40 = 0 THEN lpad(to_hex(n / 80), 32, '0')::uuid END,
+           'INR', n, 1790000000000 + n * 10,
+           CASE WHEN n % 200 = 0 THEN 1790000000000 + n END,
+           decode(repeat('00', 600), 'hex')
+    FROM generate_series(1::bigint, 60000) AS n;
+    INSERT INTO attempts
+    SELECT merchant_id, id, id, processor, 'open', deadline_ms IS NOT NULL, amount_minor, created_at_ms, record
+    FROM payments;
+    INSERT INTO events
+    SELECT lpad(to_hex(amount_minor % 500 + 1), 32, '0')::uuid, id, 1, row_number() OVER (ORDER BY id), id, created_at_ms, 'payment.created', record
+    FROM payments;
+    INSERT INTO audit
+    SELECT n, lpad(to_hex(n % 500), 32, '0')::uuid, decode(repeat('00', 200), 'hex')
+    FROM generate_series(1::bigint, 20000) AS n;
+    INSERT INTO job_due
+    SELECT merchant_id, '\\x01'::bytea || uuid_send(merchant_id) || int8send(created_at_ms) || uuid_send(id),
+           uuid_send(merchant_id)
+    FROM payments;
+    ANALYZE";
+
+/// The plan of a statement, and the indexes it uses by the names they have on their partitioned tables.
+async fn plan(link: &Link, text: &str, params: &[Param<'_>]) -> (String, Vec<String>) {
+    let rows = link.query(Query::Text(format!("EXPLAIN {text}")), params).await.unwrap();
+    let lines: Vec<String> = rows.iter().map(|row| column(row, 0, "plan").unwrap()).collect();
+    let mut names = Vec::new();
+    for line in &lines {
+        let Some((_, rest)) = line.split_once("using ").or_else(|| line.split_once("Bitmap Index Scan on "))
+        else {
+            continue;
+        };
+        let name = rest.split(' ').next().unwrap();
+        let query = "SELECT coalesce((SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid), c.oid)::regclass::text
+                     FROM pg_class c WHERE oid = $1::text::regclass";
+        let row = link.query_opt(Query::Fixed(query), &[&name]).await.unwrap().unwrap();
+        names.push(column::<String>(&row, 0, "index").unwrap());
+    }
+    names.sort_unstable();
+    names.dedup();
+    (lines.join("\n"), names)
+}
+
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn listed_queries_use_their_indexes() {
+    let url = std::env::var("TOLLGATE_TEST_POSTGRES").expect("TOLLGATE_TEST_POSTGRES");
+    let link = Link::connect(&url.parse().unwrap(), Duration::from_secs(5)).await.unwrap();
+    link.run("DROP SCHEMA IF EXISTS plans CASCADE; CREATE SCHEMA plans; SET search_path TO plans")
+        .await
+        .unwrap();
+    migrate(&link).await.unwrap();
+    let wish = PartitionWish { now_ms: NOW_MS, months_ahead: 2, keep_ms: None };
+    keep(&link, &wish, 86_400_000).await.unwrap();
+    link.run(FILL).await.unwrap();
+
+    let mer = MerchantId::from_u128(3);
+    let all = PaymentFilter { limit: 50, ..PaymentFilter::default() };
+    let id = |at_ms: u64| PaymentId::from_u128(u128::from(at_ms) << 80);
+    let lists = [
+        (all.clone(), "payments_pkey"),
+        (PaymentFilter { status: Some(PaymentStatus::Processing), ..all.clone() }, "payments_status"),
+        // None of them: all of the merchant's payments would have to be looked at.
+        (PaymentFilter { status: Some(PaymentStatus::Refunded), ..all.clone() }, "payments_status"),
+        (PaymentFilter { processor: Some("processor7".to_owned()), ..all.clone() }, "payments_processor"),
+        (PaymentFilter { user_id: Some("somebody".to_owned()), ..all.clone() }, "payments_customer"),
+        (
+            PaymentFilter {
+                status: Some(PaymentStatus::Processing),
+                created_from_ms: Some(NOW_MS),
+                created_to_ms: Some(NOW_MS + 86_400_000),
+                before: Some(id(NOW_MS + 300_000)),
+                ..all
+            },
+            "payments_status",
+        ),
+    ];
+    for (filter, index) in lists {
+        let made = payments_query(mer, &filter);
+        let (text, used) = plan(&link, made.text(), &made.params()).await;
+        assert_eq!(used, [index], "{filter:?}\n{text}");
+        assert!(!text.contains("Seq Scan on payments_202609"), "{text}");
+        if filter.created_from_ms.is_some() {
+            // A range of time is a range of ids: other months are not looked at.
+            assert!(text.contains("payments_202609") && !text.contains("payments_202610"), "{text}");
+        }
+    }
+
+    let (merchant, one, later) =
+        (Id(mer.to_bytes()), Id((u128::from(NOW_MS + 50_000) << 80).to_be_bytes()), 1_790_000_000_500_i64);
+    let ids = vec![one];
+    let key = [1_u8; 41];
+    let (key, end) = (key.as_slice(), [1_u8, 255].as_slice());
+    let others: [(&str, &[Param<'_>], &str); 9] = [
+        (include_str!("sql/deadlines.sql"), &[&later, &50_i64], "payments_active"),
+        (include_str!("sql/checkout_payments.sql"), &[&merchant, &one, &50_i64], "payments_checkout"),
+        (include_str!("sql/attempts_get.sql"), &[&ids], "attempts_id"),
+        (include_str!("sql/open_attempts.sql"), &[&one, &50_i64], "attempts_watched"),
+        (include_str!("sql/outbox.sql"), &[&500_i64, &50_i64], "events_sequence"),
+        (include_str!("sql/merchant_events.sql"), &[&merchant, &500_i64, &50_i64], "events_merchant"),
+        (include_str!("sql/history.sql"), &[&merchant, &one], "events_pkey"),
+        (include_str!("sql/merchant_audit.sql"), &[&merchant, &900_i64, &50_i64], "audit_merchant"),
+        (
+            &include_str!("sql/keyed_scan.sql").replace("{table}", "job_due"),
+            &[&key, &end, &50_i64],
+            "job_due_key",
+        ),
+    ];
+    for (statement, params, index) in others {
+        let (text, used) = plan(&link, statement, params).await;
+        assert_eq!(used, [index], "{statement}\n{text}");
+        assert!(!text.lines().any(|line| line.contains("Seq Scan") && line.contains("_202609")), "{text}");
+    }
+    link.run("DROP SCHEMA plans CASCADE").await.unwrap();
+}

@@ -1,0 +1,1 @@
+SELECT id, record FROM attempts WHERE id = ANY ($1::uuid[])

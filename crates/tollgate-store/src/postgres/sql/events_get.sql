@@ -1,0 +1,1 @@
+SELECT sequence, record FROM events WHERE sequence = ANY ($1::bigint[])

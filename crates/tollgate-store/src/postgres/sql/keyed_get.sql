@@ -1,0 +1,1 @@
+SELECT key, record FROM {table} WHERE key = ANY ($1::bytea[])

@@ -1,0 +1,1 @@
+DELETE FROM {table} WHERE key = ANY ($1::bytea[])
