@@ -149,6 +149,13 @@ pub enum ApplyError {
 }
 
 impl Payment {
+    /// The generation of the merchant's own account that the payment goes through at a processor; none: the gateway's.
+    #[must_use]
+    pub fn own_account_at(&self, processor: &ProcessorName) -> Option<u32> {
+        let own = &self.terms.routing.as_ref()?.own_accounts;
+        own.iter().find(|(name, _)| name == processor).map(|(_, generation)| *generation)
+    }
+
     /// The payment its first event makes.
     ///
     /// # Errors

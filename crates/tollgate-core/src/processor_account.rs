@@ -1,16 +1,17 @@
 //! A merchant's own account at a processor: its credentials as the vault has sealed them, what may be shown of them, and
 //! which charges are made with it. Never the credentials themselves.
 //!
-//! A charge belongs to the account it was made with for good: its refunds and enquiries go there. Which that is follows
-//! from when the charge began.
+//! A payment belongs to the account it began with for good: its refunds and enquiries go there. Which that is stands in the
+//! payment ([`crate::routing::record::RouteRecord::own_accounts`]), by the account's generation: one that is set after another was
+//! ended is the next, and the credentials of those before stay for what went through them.
 
 use crate::attempt::ProcessorName;
 use crate::id::MerchantId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Most times that an account may be ended and taken up again.
-pub const GAPS_MAX: usize = 16;
+/// Most accounts before the present one whose credentials are kept.
+pub const EARLIER_MAX: usize = 16;
 
 /// The longest that credentials which were replaced still prove webhooks: 30 days.
 pub const OVERLAP_MS_MAX: u64 = 30 * 86_400_000;
@@ -57,15 +58,17 @@ pub struct ProcessorAccount {
     pub processor: ProcessorName,
     /// Counts changes from 1.
     pub version: u32,
+    /// Counts accounts from 1.
+    pub generation: u32,
     /// The credentials.
     pub current: SealedCredentials,
     /// Those before, and until when they still prove webhooks.
     pub previous: Option<(SealedCredentials, u64)>,
-    /// Charges that begin from here on are made with it.
+    /// The last credentials of the generations before, the oldest first.
+    pub earlier: Vec<(u32, SealedCredentials)>,
+    /// When this generation was set, in milliseconds since the Unix epoch.
     pub since_ms: u64,
-    /// Times in which it was ended, the end of each not among them: charges of then are the gateway's.
-    pub gaps: Vec<(u64, u64)>,
-    /// Charges that begin from here on are the gateway's again.
+    /// When it was ended: payments begin with the gateway's account again.
     pub ended_at_ms: Option<u64>,
 }
 
@@ -78,15 +81,15 @@ impl ProcessorAccount {
         current: SealedCredentials,
         since_ms: u64,
     ) -> Self {
-        let gaps = Vec::new();
         Self {
             merchant_id,
             processor,
             version: 1,
+            generation: 1,
             current,
             previous: None,
+            earlier: Vec::new(),
             since_ms,
-            gaps,
             ended_at_ms: None,
         }
     }
@@ -97,44 +100,40 @@ impl ProcessorAccount {
         format!("processor:{}", processor.as_str())
     }
 
-    /// Whether a charge that began then was, or is to be, made with it.
+    /// The same with other credentials: of the same account, so that those before prove webhooks for `overlap_ms` more, or, if it
+    /// was ended, of the next one. None if there were too many.
     #[must_use]
-    pub fn owns(&self, began_ms: u64) -> bool {
-        began_ms >= self.since_ms
-            && self.ended_at_ms.is_none_or(|ended_ms| began_ms < ended_ms)
-            && self.gaps.iter().all(|(from_ms, until_ms)| !(*from_ms..*until_ms).contains(&began_ms))
-    }
-
-    /// The same with other credentials of the same account; those before prove webhooks for `overlap_ms` more. One that
-    /// was ended is taken up again at `since_ms`; none if that was done too often.
-    #[must_use]
-    pub fn replaced(
-        mut self,
-        current: SealedCredentials,
-        (overlap_ms, since_ms): (u64, u64),
-    ) -> Option<Self> {
-        if let Some(ended_ms) = self.ended_at_ms.take() {
-            if self.gaps.len() >= GAPS_MAX {
+    pub fn replaced(mut self, current: SealedCredentials, overlap_ms: u64) -> Option<Self> {
+        let set_at_ms = current.set_at_ms;
+        let before = std::mem::replace(&mut self.current, current);
+        if self.ended_at_ms.take().is_some() {
+            if self.earlier.len() >= EARLIER_MAX {
                 return None;
             }
-            self.gaps.push((ended_ms, since_ms));
+            self.earlier.push((self.generation, before));
+            self.generation += 1;
+            (self.previous, self.since_ms) = (None, set_at_ms);
+        } else {
+            let until_ms = set_at_ms.saturating_add(overlap_ms.min(OVERLAP_MS_MAX));
+            self.previous = (overlap_ms > 0).then_some((before, until_ms));
         }
-        let until_ms = current.set_at_ms.saturating_add(overlap_ms.min(OVERLAP_MS_MAX));
-        let before = std::mem::replace(&mut self.current, current);
-        self.previous = (overlap_ms > 0).then_some((before, until_ms));
         self.version = self.version.saturating_add(1);
         Some(self)
     }
 
-    /// The same, beginning (again) at another time: what was written took longer than was thought.
+    /// Whether payments begin with it.
     #[must_use]
-    pub fn beginning_at(mut self, since_ms: u64) -> Self {
-        match self.gaps.last_mut() {
-            Some((_, until_ms)) => *until_ms = since_ms,
-            None => self.since_ms = since_ms,
+    pub const fn is_in_force(&self) -> bool {
+        self.ended_at_ms.is_none()
+    }
+
+    /// The credentials of a generation; none if they were never there.
+    #[must_use]
+    pub fn of_generation(&self, generation: u32) -> Option<&SealedCredentials> {
+        if generation == self.generation {
+            return Some(&self.current);
         }
-        self.version = self.version.saturating_add(1);
-        self
+        self.earlier.iter().find(|(earlier, _)| *earlier == generation).map(|(_, credentials)| credentials)
     }
 
     /// The same, ended from some time on. Its credentials stay for the charges that were made with them.
@@ -145,10 +144,12 @@ impl ProcessorAccount {
         self
     }
 
-    /// The credentials that prove webhooks at this time, the newest first.
+    /// The credentials that prove webhooks at this time, the newest first: those of all generations, since what went through
+    /// an account that was ended is told of still.
     pub fn proving(&self, now_ms: u64) -> impl Iterator<Item = &SealedCredentials> {
         let previous = self.previous.as_ref().filter(|(_, until_ms)| now_ms < *until_ms);
-        std::iter::once(&self.current).chain(previous.map(|(credentials, _)| credentials))
+        let earlier = self.earlier.iter().rev().map(|(_, credentials)| credentials);
+        std::iter::once(&self.current).chain(previous.map(|(credentials, _)| credentials)).chain(earlier)
     }
 
     /// What may be shown of it.
@@ -160,6 +161,7 @@ impl ProcessorAccount {
             "merchant_id": self.merchant_id.to_string(),
             "processor": self.processor.as_str(),
             "version": self.version,
+            "generation": self.generation,
             "credentials": self.current.as_json(),
             "previous": self.previous.as_ref().map(previous),
             "charges_since_ms": self.since_ms,
@@ -184,32 +186,33 @@ mod tests {
     }
 
     #[test]
-    fn a_charge_belongs_to_the_account_of_its_time() {
-        let account = account();
-        assert!(!account.owns(99) && account.owns(100) && account.owns(u64::MAX));
-        let ended = account.ended(200);
-        assert!(ended.owns(199) && !ended.owns(200));
-        let again = ended.replaced(credentials(2, 290), (0, 300)).unwrap();
-        let owned: Vec<u64> =
-            [99, 100, 199, 200, 299, 300].into_iter().filter(|at| again.owns(*at)).collect();
-        assert_eq!(owned, [100, 199, 300]);
-        let later = again.clone().beginning_at(400);
-        assert!(!later.owns(399) && later.owns(400) && later.owns(100), "what it has owned stays its own");
-        let mut often = again;
-        for turn in 1..GAPS_MAX as u64 {
-            often = often.ended(turn * 1_000).replaced(credentials(3, 0), (0, turn * 1_000 + 1)).unwrap();
+    fn what_is_set_after_an_end_is_another_account_and_the_old_one_stays_known() {
+        let first = account();
+        assert!(first.is_in_force());
+        let rotated = first.replaced(credentials(2, 150), 0).unwrap();
+        assert_eq!((rotated.generation, rotated.current.fingerprint[0]), (1, 2));
+        let ended = rotated.ended(200);
+        assert!(!ended.is_in_force());
+        let next = ended.replaced(credentials(3, 300), 500).unwrap();
+        assert_eq!((next.generation, next.since_ms, next.is_in_force()), (2, 300, true));
+        let of = |generation| next.of_generation(generation).map(|it| it.fingerprint[0]);
+        assert_eq!([of(1), of(2), of(3)], [Some(2), Some(3), None]);
+        assert_eq!(next.proving(301).map(|it| it.fingerprint[0]).collect::<Vec<_>>(), [3, 2]);
+        let mut often = next;
+        for _ in 1..EARLIER_MAX {
+            often = often.ended(1_000).replaced(credentials(4, 2_000), 0).unwrap();
         }
-        assert!(often.ended(99_000).replaced(credentials(3, 0), (0, 99_001)).is_none());
+        assert!(often.ended(99_000).replaced(credentials(4, 0), 0).is_none());
     }
 
     #[test]
     fn old_credentials_prove_webhooks_for_a_while() {
-        let account = account().replaced(credentials(2, 1_000), (500, 0)).unwrap();
+        let account = account().replaced(credentials(2, 1_000), 500).unwrap();
         let proving = |now_ms| account.proving(now_ms).map(|it| it.fingerprint[0]).collect::<Vec<_>>();
         assert_eq!(proving(1_499), [2, 1]);
         assert_eq!(proving(1_500), [2]);
-        assert!(account.owns(150), "it is the same account still");
-        assert!(account.clone().replaced(credentials(3, 9), (0, 0)).unwrap().previous.is_none());
+        assert_eq!(account.generation, 1, "it is the same account still");
+        assert!(account.clone().replaced(credentials(3, 9), 0).unwrap().previous.is_none());
         assert!(!format!("{account:?}").contains("[1, 2, 3]"));
         assert!(!account.as_json().to_string().contains("sealed"));
     }

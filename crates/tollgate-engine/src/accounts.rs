@@ -1,8 +1,8 @@
 //! Merchants' own accounts at processors: which account a payment goes through, and the credentials in clear for as long
 //! as they are used.
 //!
-//! A payment goes through its merchant's own account if it began while that was in force, and then so does everything that
-//! follows from it. Credentials that cannot be opened stop what needs them: the gateway's own are never taken instead.
+//! A payment goes through its merchant's own account if that was in force when it began, which is written in it, and then so does
+//! everything that follows from it. Credentials that cannot be opened stop what needs them: the gateway's own are never taken instead.
 //!
 //! Credentials in clear are in this process's memory alone, inside connectors that wipe them when they are dropped; the
 //! number of merchants that are kept ready is bounded.
@@ -21,7 +21,6 @@ pub use tollgate_connectors::credentials::Credentials;
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::MerchantId;
-use tollgate_core::method::InstrumentSummary;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
 use tollgate_core::processor_account::{ProcessorAccount, SealedCredentials};
@@ -37,13 +36,17 @@ const FRESH_MS: u64 = 30_000;
 #[derive(Debug)]
 pub(crate) struct Own {
     pub(crate) row: ProcessorAccount,
-    current: OnceCell<Arc<Processor>>,
-    previous: OnceCell<Arc<Processor>>,
+    /// By when the credentials were set, and their fingerprint.
+    opened: Mutex<HashMap<(u64, [u8; 4]), Arc<OnceCell<Arc<Processor>>>>>,
 }
 
 impl Own {
     fn new(row: ProcessorAccount) -> Self {
-        Self { row, current: OnceCell::new(), previous: OnceCell::new() }
+        Self { row, opened: Mutex::default() }
+    }
+
+    fn cell(&self, credentials: &SealedCredentials) -> Arc<OnceCell<Arc<Processor>>> {
+        Arc::clone(self.opened.lock().entry((credentials.set_at_ms, credentials.fingerprint)).or_default())
     }
 }
 
@@ -77,15 +80,6 @@ impl Deref for Through<'_> {
             Self::Gateways(processor) => processor,
             Self::Own(processor) => processor,
         }
-    }
-}
-
-/// When what a payment goes back to began: a debit of a mandate goes where that was set up.
-#[must_use]
-pub fn began_ms(payment: &Payment) -> u64 {
-    match &payment.terms.instrument {
-        InstrumentSummary::UpiAutopay { setup_payment_id } => setup_payment_id.unix_ms(),
-        _ => payment.id.unix_ms(),
     }
 }
 
@@ -126,38 +120,51 @@ impl Engine {
     ) -> Result<Through<'a>, EngineError> {
         match self.own_account(payment, &processor.name).await? {
             None => Ok(Through::Gateways(processor)),
-            Some(own) => Ok(Through::Own(self.current_of(&own, processor).await?)),
+            Some((own, generation)) => {
+                let credentials = own.row.of_generation(generation).ok_or(EngineError::AccountUnavailable)?;
+                Ok(Through::Own(self.opened(&own, processor, credentials).await?))
+            }
         }
     }
 
-    /// The own account that a payment goes through at a processor; none: the gateway's.
+    /// The own account that a payment goes through at a processor, with its generation; none: the gateway's.
     pub(crate) async fn own_account(
         &self,
         payment: &Payment,
         processor: &ProcessorName,
-    ) -> Result<Option<Arc<Own>>, EngineError> {
+    ) -> Result<Option<(Arc<Own>, u32)>, EngineError> {
+        let Some(generation) = payment.own_account_at(processor) else {
+            return Ok(None);
+        };
         let all = self.own_accounts(payment.merchant_id).await?;
-        let began_ms = began_ms(payment);
-        Ok(all.iter().find(|own| own.row.processor == *processor && own.row.owns(began_ms)).map(Arc::clone))
+        let own = all.iter().find(|own| own.row.processor == *processor);
+        // The gateway's account is never taken instead.
+        let own = own.ok_or(EngineError::AccountUnavailable)?;
+        Ok(Some((Arc::clone(own), generation)))
     }
 
-    /// The connectors whose word counts as this account's at present, the newest credentials first.
+    /// The own accounts that a payment begins with.
+    pub(crate) async fn accounts_in_force(
+        &self,
+        merchant_id: MerchantId,
+    ) -> Result<Vec<(ProcessorName, u32)>, EngineError> {
+        let all = self.own_accounts(merchant_id).await?;
+        let in_force = all.iter().filter(|own| own.row.is_in_force());
+        Ok(in_force.map(|own| (own.row.processor.clone(), own.row.generation)).collect())
+    }
+
+    /// The connectors whose word counts as this account's at present, the newest credentials first. Old ones that cannot be opened
+    /// are left out.
     pub(crate) async fn proving(
         &self,
         own: &Own,
         processor: &Processor,
     ) -> Result<Vec<Arc<Processor>>, EngineError> {
-        let mut all = vec![self.current_of(own, processor).await?];
-        if let Some(previous) = own.row.proving(self.now_ms()).nth(1) {
-            let opened = own.previous.get_or_try_init(|| self.opened(own, processor, previous));
-            all.push(Arc::clone(opened.await?));
+        let mut all = vec![self.opened(own, processor, &own.row.current).await?];
+        for credentials in own.row.proving(self.now_ms()).skip(1) {
+            all.extend(self.opened(own, processor, credentials).await.ok());
         }
         Ok(all)
-    }
-
-    async fn current_of(&self, own: &Own, processor: &Processor) -> Result<Arc<Processor>, EngineError> {
-        let opened = own.current.get_or_try_init(|| self.opened(own, processor, &own.row.current));
-        Ok(Arc::clone(opened.await?))
     }
 
     async fn opened(
@@ -166,12 +173,15 @@ impl Engine {
         processor: &Processor,
         credentials: &SealedCredentials,
     ) -> Result<Arc<Processor>, EngineError> {
+        let cell = own.cell(credentials);
         let sealed = (own.row.merchant_id, credentials.sealed.as_slice());
-        open(self.vault.as_ref(), processor, sealed, self.now_ms()).await.map_err(|error| {
+        let opened = cell.get_or_try_init(|| open(self.vault.as_ref(), processor, sealed, self.now_ms()));
+        let opened = opened.await.map_err(|error| {
             let merchant = own.row.merchant_id;
             tracing::error!(%merchant, processor = %processor.name, %error, "own credentials cannot be opened");
             EngineError::AccountUnavailable
-        })
+        })?;
+        Ok(Arc::clone(opened))
     }
 
     /// All own accounts of a merchant.
@@ -195,7 +205,12 @@ impl Engine {
         let mut ready = self.accounts.0.lock();
         if ready.changes == changes {
             if ready.merchants.len() >= KEPT_MAX && !ready.merchants.contains_key(&merchant_id) {
-                ready.merchants.clear();
+                // Whoever has none goes first: those are a read away, the others an opening of the vault's.
+                ready.merchants.retain(|_, (all, _)| !all.is_empty());
+                if ready.merchants.len() >= KEPT_MAX {
+                    let any = ready.merchants.keys().next().copied();
+                    any.and_then(|any| ready.merchants.remove(&any));
+                }
             }
             ready.merchants.insert(merchant_id, (Arc::clone(&all), now_ms));
         }

@@ -37,6 +37,7 @@ use tollgate_core::method::{InstrumentSummary, MethodFamily, UpiFlow, upi_collec
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
+use tollgate_core::routing::record::RouteRecord;
 use tollgate_core::share::{Full, Places};
 use tollgate_store::Store;
 use tollgate_store::commit::{Commit, CommitError, Committed, IdempotencyStep, Render, StoredReply};
@@ -292,7 +293,12 @@ impl Engine {
         };
         let time = new.time_max.map_or(self.router.deadline(), |wanted| wanted.min(self.router.deadline()));
         let (first, call, rest) = self.first_call(&plan, merchant.id, terms.instrument.family())?;
-        terms.routing = Some(Box::new(plan.record(ms(time))));
+        let own_accounts = match &setup {
+            // A debit of a mandate goes where that was set up.
+            Some(setup) => setup.terms.routing.as_ref().map(|it| it.own_accounts.clone()).unwrap_or_default(),
+            None => self.accounts_in_force(merchant.id).await?,
+        };
+        terms.routing = Some(Box::new(RouteRecord { own_accounts, ..plan.record(ms(time)) }));
         let terms = Box::new(terms);
         let card = match in_hand {
             Some(card) => CardSource::Vault(card),

@@ -79,7 +79,7 @@ impl Engine {
         if let Some(payment) = &payment {
             // Each account speaks of what went through it, and of nothing else.
             let through = self.own_account(payment, &processor.name).await?;
-            if through.map(|own| own.row.merchant_id) != own {
+            if through.map(|(own, _)| own.row.merchant_id) != own {
                 return Ok(WebhookReceipt::Ignored);
             }
         }
@@ -129,7 +129,7 @@ impl Engine {
         let payment = payment.ok_or(Refusal::NotFound)?;
         let said = match self.own_account(&payment, &processor.name).await? {
             None => processor.connector.callback(request).map_err(refused)?,
-            Some(own) => {
+            Some((own, _)) => {
                 let proving = self.proving(&own, processor).await?;
                 first_proved(&proving, |one| one.connector.callback(request))?
             }

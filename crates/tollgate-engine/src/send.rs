@@ -142,7 +142,11 @@ impl Engine {
             return Performed::unsent(Outcome::NotTaken(failure));
         };
         let own = match self.own_account(payment, &processor.name).await {
-            Ok(own) => own,
+            Ok(None) => None,
+            Ok(Some((own, generation))) => match own.row.of_generation(generation) {
+                Some(credentials) => Some(credentials.sealed.clone()),
+                None => return Performed::unsent(not_opened()),
+            },
             Err(_) => return Performed::unsent(not_opened()),
         };
         let reference = payment.charge_attempt_id.reference();
@@ -160,7 +164,7 @@ impl Engine {
                     card: *card,
                     ip: secrets.ip.clone(),
                     user_agent: secrets.user_agent.clone(),
-                    account: own.map(|own| own.row.current.sealed.clone()),
+                    account: own,
                     time_ms: ms(until.saturating_duration_since(Instant::now())),
                 };
                 return desk.charge(order).await;

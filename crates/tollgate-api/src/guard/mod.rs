@@ -82,7 +82,15 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
 
 /// What is asked for again and again by machines that are our own, and what processors tell: it must arrive.
 fn is_exempt(path: &str) -> bool {
-    matches!(path, "/health" | "/health/detailed" | "/ready" | "/metrics" | "/api/v1/webhooks/{processor}")
+    matches!(
+        path,
+        "/health"
+            | "/health/detailed"
+            | "/ready"
+            | "/metrics"
+            | "/api/v1/webhooks/{processor}"
+            | "/api/v1/webhooks/{processor}/{merchant}"
+    )
 }
 
 /// The refusal of somebody who has to wait.

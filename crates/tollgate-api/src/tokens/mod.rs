@@ -15,6 +15,7 @@ use issuers::{Issuer, IssuerError, IssuerOptions};
 use jws::TokenError;
 use keys::TokenKeys;
 use serde_json::Value;
+use std::sync::Arc;
 use tollgate_core::access::{Permission, Permissions, Role};
 use tollgate_core::api_key::KeyOwner;
 use tollgate_core::id::ApiKeyId;
@@ -34,7 +35,7 @@ pub struct Tokens {
     /// `iss` of our own: where the gateway is reached.
     issuer: String,
     keys: TokenKeys,
-    issuers: Vec<Issuer>,
+    issuers: Vec<Arc<Issuer>>,
 }
 
 /// Whom a token that holds speaks for.
@@ -61,7 +62,10 @@ impl Tokens {
     /// # Errors
     /// The keys of an issuer cannot be read.
     pub fn new(issuer: String, keys: TokenKeys, issuers: Vec<IssuerOptions>) -> Result<Self, IssuerError> {
-        let issuers = issuers.into_iter().map(Issuer::open).collect::<Result<_, _>>()?;
+        let issuers = issuers
+            .into_iter()
+            .map(|options| Issuer::open(options).map(Arc::new))
+            .collect::<Result<_, _>>()?;
         Ok(Self { issuer, keys, issuers })
     }
 
@@ -110,7 +114,7 @@ impl Tokens {
         self.keys.sign(&claims, now_ms)
     }
 
-    fn issuer_of(&self, claims: &Registered) -> Option<&Issuer> {
+    fn issuer_of(&self, claims: &Registered) -> Option<&Arc<Issuer>> {
         self.issuers.iter().find(|issuer| issuer.options.issuer == claims.iss)
     }
 
@@ -124,7 +128,9 @@ impl Tokens {
             Err(TokenError::UnknownKey) => {
                 let claims: Registered = jws::unchecked(token)?;
                 if let Some(issuer) = self.issuer_of(&claims) {
-                    issuer.hurry(now_ms).await;
+                    let issuer = Arc::clone(issuer);
+                    // A task of its own: a caller who hangs up must not break off what others wait for.
+                    let _ = tokio::spawn(async move { issuer.hurry(now_ms).await }).await;
                 }
                 // Whoever has fetched them meanwhile: the key may be there now.
                 self.check(token, now_ms)

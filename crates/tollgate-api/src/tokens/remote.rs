@@ -128,7 +128,8 @@ impl Remote {
         now_ms < self.good_until_ms.load(Ordering::Acquire)
     }
 
-    /// Fetches keys whose time is over and has them kept; none: it is not, or they were asked for a moment ago.
+    /// Fetches keys whose time is over and has them kept; none: it is not. One task asks for this, once a minute: it waits for no
+    /// pause, so that no caller can keep keys from being fetched.
     pub(super) async fn due(
         &self,
         now_ms: u64,
@@ -138,9 +139,6 @@ impl Remote {
             return None;
         }
         let mut asked_at_ms = self.asked_at_ms.lock().await;
-        if asked_at_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_add(HURRY_PAUSE_MS)) {
-            return None;
-        }
         *asked_at_ms = Some(now_ms);
         Some(self.fetch(now_ms, keep).await)
     }

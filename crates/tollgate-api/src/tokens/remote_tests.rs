@@ -263,7 +263,11 @@ async fn an_issuer_that_does_not_answer_is_not_waited_for() {
     remote.timeout = Duration::from_millis(100);
     let fetched = remote.due(NOW_MS, drop).await.unwrap();
     assert_eq!(fetched, Err(FetchError::Slow));
-    assert!(remote.due(NOW_MS + 1, drop).await.is_none(), "nor asked again at once");
+    assert!(remote.hurry(NOW_MS + 1, drop).await.is_none(), "nor asked again at once by callers");
+    assert!(
+        remote.due(NOW_MS + 1, drop).await.is_some(),
+        "callers do not keep it from being asked in its turn"
+    );
 }
 
 #[tokio::test]

@@ -187,6 +187,7 @@ fn a_payment_says_why_it_went_where_it_went() {
         deadline_ms: 5_000,
         considered: vec![considered],
         passed_over: vec![(ProcessorName::new("payu"), PassedOver::BreakerOpen)],
+        own_accounts: Vec::new(),
     };
     let payment =
         payment_of(PaymentTerms { routing: Some(Box::new(record)), ..terms(CaptureMode::Automatic) });

@@ -116,6 +116,9 @@ pub struct RouteRecord {
     pub considered: Vec<Considered>,
     /// Those left out.
     pub passed_over: Vec<(ProcessorName, PassedOver)>,
+    /// The merchant's own accounts in force when the payment began, with their generations. At these processors all that the
+    /// payment does goes through them, for good; at the others through the gateway's.
+    pub own_accounts: Vec<(ProcessorName, u32)>,
 }
 
 impl RouteRecord {
@@ -135,6 +138,7 @@ impl RouteRecord {
             deadline_ms: u32::try_from(deadline_ms).unwrap_or(u32::MAX),
             considered: ranked.iter().take(CONSIDERED_MAX).map(Considered::of).collect(),
             passed_over: kept.take(PASSED_OVER_MAX).cloned().collect(),
+            own_accounts: Vec::new(),
         }
     }
 }

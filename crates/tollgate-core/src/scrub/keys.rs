@@ -5,6 +5,9 @@ use super::Span;
 /// Fewest characters of a key behind what it begins with.
 const KEY_MIN: usize = 8;
 
+/// Most bytes of a name and a password that are looked at for what tells them from a word.
+const BASIC_MAX: usize = 256;
+
 /// How a private key begins and ends (RFC 7468).
 const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 const PEM_END: &[u8] = b"-----END ";
@@ -93,10 +96,13 @@ fn bearer(rest: &[u8]) -> Hit {
 fn basic(rest: &[u8]) -> Hit {
     let skip = scheme(rest, b"basic")?;
     let credentials = rest.get(skip..)?;
+    // A name and a password are short; without a bound a text of many beginnings would be read again from each.
+    let credentials = credentials.get(..credentials.len().min(BASIC_MAX)).unwrap_or_default();
     let length = length_of(credentials, is_base64);
     let no_word = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'=';
     let is_mixed = credentials.iter().take(length).skip(1).any(no_word);
-    (length >= KEY_MIN && is_mixed).then_some((skip, length))
+    let all = || length_of(rest.get(skip..).unwrap_or_default(), is_base64);
+    (length >= KEY_MIN && is_mixed).then(|| (skip, all()))
 }
 
 /// A JWS or JWE: parts of base64 with points between them. The second number is how far no other one can begin.

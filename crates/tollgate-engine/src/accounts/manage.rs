@@ -12,13 +12,6 @@ use tollgate_store::commit::Admin;
 use tollgate_vault::VaultError;
 use zeroize::Zeroizing;
 
-/// How long after it was asked for the first payment goes through a new account, in milliseconds: long enough that the
-/// change is durable and known before.
-pub const SETTLES_MS: u64 = 1_000;
-
-/// How often a change is written again that took longer than [`SETTLES_MS`] to become durable.
-const TRIES_MAX: u32 = 3;
-
 impl From<VaultError> for EngineError {
     fn from(error: VaultError) -> Self {
         match error {
@@ -55,7 +48,7 @@ impl Engine {
     }
 
     /// Sets a merchant's own credentials at a processor, or replaces those of the same account: those before prove webhooks
-    /// for `overlap_ms` more. Payments that begin [`SETTLES_MS`] later go through a new account.
+    /// for `overlap_ms` more. Where the last account was ended, these are another one's. Payments that begin later go through it.
     ///
     /// # Errors
     /// [`EngineError::UnknownProcessor`], [`EngineError::Credentials`], [`EngineError::NoVaultKey`],
@@ -77,24 +70,12 @@ impl Engine {
             set_at_ms: by.at_ms,
         };
         let before = self.stored(merchant_id, processor).await?;
-        let begins = before.as_ref().is_none_or(|before| before.ended_at_ms.is_some());
-        let mut since_ms = self.now_ms().saturating_add(SETTLES_MS);
-        let mut account = match before {
-            None => ProcessorAccount::new(merchant_id, processor.name.clone(), current, since_ms),
-            Some(before) => {
-                before.replaced(current, (overlap_ms, since_ms)).ok_or(EngineError::TooManyEnds)?
-            }
+        let account = match before {
+            None => ProcessorAccount::new(merchant_id, processor.name.clone(), current, by.at_ms),
+            Some(before) => before.replaced(current, overlap_ms).ok_or(EngineError::TooManyEnds)?,
         };
-        for _ in 0..TRIES_MAX {
-            self.write(&account, by.clone()).await?;
-            if !begins || self.now_ms() < since_ms {
-                return Ok(account);
-            }
-            // It took too long: a payment may have begun without knowing of it.
-            since_ms = self.now_ms().saturating_add(SETTLES_MS);
-            account = account.beginning_at(since_ms);
-        }
-        Err(EngineError::Overloaded)
+        self.write(&account, by).await?;
+        Ok(account)
     }
 
     /// Ends a merchant's own account at a processor: payments that begin from now on go through the gateway's. What went
@@ -110,9 +91,9 @@ impl Engine {
     ) -> Result<ProcessorAccount, EngineError> {
         let processor = self.open_to(merchant_id, processor)?;
         let account = self.stored(merchant_id, processor).await?;
-        let account = account.filter(|account| account.ended_at_ms.is_none());
+        let account = account.filter(|account| account.is_in_force());
         let account = account.ok_or(EngineError::UnknownProcessor)?;
-        let account = account.ended(by.at_ms.saturating_add(SETTLES_MS));
+        let account = account.ended(by.at_ms);
         self.write(&account, by).await?;
         Ok(account)
     }

@@ -24,7 +24,6 @@ use tollgate_core::event::PaymentEvent;
 use tollgate_core::id::{AttemptId, EventId, MerchantId};
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
-use tollgate_engine::accounts::began_ms;
 use tollgate_engine::clock::Clock;
 use tollgate_engine::ids;
 use tollgate_store::Store;
@@ -266,14 +265,12 @@ async fn tell(
 }
 
 /// Whether a payment went through the account that the report is of.
-async fn is_reported(store: &dyn Store, payment: &Payment, asked: &Asked<'_>) -> Result<bool, Failure> {
-    let accounts = store.processor_accounts(payment.merchant_id).await?;
-    let began_ms = began_ms(payment);
-    let own = accounts.iter().any(|own| own.processor.as_str() == asked.processor && own.owns(began_ms));
-    Ok(match asked.merchant_id {
+fn is_reported(payment: &Payment, asked: &Asked<'_>) -> bool {
+    let own = payment.own_account_at(&ProcessorName::new(asked.processor)).is_some();
+    match asked.merchant_id {
         None => !own,
         Some(merchant_id) => own && payment.merchant_id == merchant_id,
-    })
+    }
 }
 
 async fn open_at(store: &dyn Store, asked: &Asked<'_>) -> Result<Vec<(Payment, Attempt)>, Failure> {
@@ -286,7 +283,7 @@ async fn open_at(store: &dyn Store, asked: &Asked<'_>) -> Result<Vec<(Payment, A
         for attempt in page.into_iter().filter(|attempt| attempt.processor.as_str() == asked.processor) {
             let payment = store.payment(attempt.merchant_id, attempt.payment_id).await?;
             let payment = payment.ok_or_else(|| format!("{} has no payment: run verify", attempt.id))?;
-            if is_reported(store, &payment, asked).await? {
+            if is_reported(&payment, asked) {
                 open.push((payment, attempt));
             }
             if open.len() >= OPEN_MAX {

@@ -123,6 +123,9 @@ impl Auth {
             }
             issuer.merchants()?;
             issuer.jwks()?;
+            if self.issuers.iter().filter(|other| other.issuer == *name).count() > 1 {
+                return Err(ConfigError(format!("auth.issuers: `{name}` is there more than once")));
+            }
         }
         Ok(())
     }

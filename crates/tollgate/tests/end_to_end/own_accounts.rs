@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 const ALPHA: [&str; 3] = ["rzp_test_alphaalpha", "alpha-key-secret-4f1c9a", "alpha-webhook-secret-77d0"];
 const BETA: [&str; 3] = ["rzp_test_betabeta", "beta-key-secret-0b6e2d", "beta-webhook-secret-91aa"];
@@ -53,11 +52,6 @@ fn pay(rig: &Rig, key: &str) -> Value {
     reply.json()
 }
 
-/// From now on payments go through what was set.
-fn settle() {
-    std::thread::sleep(Duration::from_millis(1_200));
-}
-
 fn refund(rig: &Rig, key: &str, payment: &Value) -> Value {
     let path = format!("/api/v1/payments/{}/refunds", payment["id"].as_str().unwrap());
     rig.call_as(key, "POST", &path, &[], Some(&json!({"amount": "1.00"}))).json()
@@ -92,7 +86,6 @@ fn each_partner_pays_with_its_own_credentials() {
     let merchant = shown["merchant_id"].as_str().unwrap().to_owned();
     assert!(shown["webhook_url"].as_str().unwrap().ends_with(&format!("/webhooks/razorpay/{merchant}")));
     assert_eq!(set(&rig, &beta, &credentials(BETA)).status, 200);
-    settle();
     let (by_alpha, by_beta) = (pay(&rig, &alpha), pay(&rig, &beta));
     assert_eq!((&by_alpha["status"], &by_beta["status"]), (&json!("completed"), &json!("completed")));
 
@@ -138,7 +131,6 @@ fn webhooks_are_proved_by_the_account_s_own_secrets() {
     known(&rig, &[ALPHA, BETA]);
     let merchant = set(&rig, &alpha, &credentials(ALPHA)).json()["merchant_id"].as_str().unwrap().to_owned();
     set(&rig, &beta, &credentials(BETA));
-    settle();
     let event = json!({"event": "payment.captured", "payload": {}});
     let send = |account: &str, secret: &str, id: &str| {
         let body = event.to_string();
@@ -174,7 +166,6 @@ fn webhooks_are_proved_by_the_account_s_own_secrets() {
     // Ended: payments go through the gateway's account again.
     let ended = rig.call_as(&alpha, "DELETE", "/api/v1/partner/processors/razorpay", &[], None);
     assert_eq!(ended.status, 200, "{}", ended.json());
-    settle();
     known(&rig, &[]);
     assert_eq!(pay(&rig, &alpha)["status"], "completed");
     assert_eq!(pay(&rig, &beta)["failure"]["code"], "account_rejected");
@@ -200,4 +191,30 @@ fn credentials_are_checked_and_need_a_vault() {
     refused(&nothing, 404, "not_found", None);
     let without = Rig::start();
     refused(&set(&without, &without.key, &credentials(ALPHA)), 409, "no_vault_key", None);
+}
+
+#[test]
+fn another_account_leaves_the_first_what_went_through_it() {
+    let mut rig = rig();
+    let alpha = rig.add_partner("Alpha");
+    rig.serve();
+    known(&rig, &[ALPHA, GAMMA]);
+    assert_eq!(set(&rig, &alpha, &credentials(ALPHA)).status, 200);
+    let by_first = pay(&rig, &alpha);
+    let ended = rig.call_as(&alpha, "DELETE", "/api/v1/partner/processors/razorpay", &[], None);
+    assert_eq!(ended.status, 200, "{}", ended.json());
+    let by_gateway = pay(&rig, &alpha);
+    assert_eq!(set(&rig, &alpha, &credentials(GAMMA)).status, 200);
+    let by_second = pay(&rig, &alpha);
+    for payment in [&by_first, &by_gateway, &by_second] {
+        assert_eq!(payment["status"], "completed", "{payment}");
+    }
+    rig.stop();
+    rig.serve();
+    known(&rig, &[GAMMA]);
+    assert_eq!(refund(&rig, &alpha, &by_second)["status"], "succeeded");
+    assert_eq!(refund(&rig, &alpha, &by_gateway)["status"], "succeeded");
+    assert_ne!(refund(&rig, &alpha, &by_first)["status"], "succeeded", "its account is not known there");
+    known(&rig, &[ALPHA]);
+    assert_eq!(refund(&rig, &alpha, &by_first)["status"], "succeeded");
 }
