@@ -32,12 +32,15 @@ const KEPT_MAX: usize = 10_000;
 /// How long accounts are used before they are read again: another gateway on the same store may have changed them.
 const FRESH_MS: u64 = 30_000;
 
+/// A processor with credentials, opened when it is needed.
+type Opened = Arc<OnceCell<Arc<Processor>>>;
+
 /// One own account, with its connectors as they are needed.
 #[derive(Debug)]
 pub(crate) struct Own {
     pub(crate) row: ProcessorAccount,
     /// By when the credentials were set, and their fingerprint.
-    opened: Mutex<HashMap<(u64, [u8; 4]), Arc<OnceCell<Arc<Processor>>>>>,
+    opened: Mutex<HashMap<(u64, [u8; 4]), Opened>>,
 }
 
 impl Own {
@@ -45,7 +48,7 @@ impl Own {
         Self { row, opened: Mutex::default() }
     }
 
-    fn cell(&self, credentials: &SealedCredentials) -> Arc<OnceCell<Arc<Processor>>> {
+    fn cell(&self, credentials: &SealedCredentials) -> Opened {
         Arc::clone(self.opened.lock().entry((credentials.set_at_ms, credentials.fingerprint)).or_default())
     }
 }

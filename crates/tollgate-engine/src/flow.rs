@@ -295,7 +295,7 @@ impl Engine {
         let (first, call, rest) = self.first_call(&plan, merchant.id, terms.instrument.family())?;
         let own_accounts = match &setup {
             // A debit of a mandate goes where that was set up.
-            Some(setup) => setup.terms.routing.as_ref().map(|it| it.own_accounts.clone()).unwrap_or_default(),
+            Some(setup) => setup.own_accounts.clone(),
             None => self.accounts_in_force(merchant.id).await?,
         };
         terms.routing = Some(Box::new(RouteRecord { own_accounts, ..plan.record(ms(time)) }));

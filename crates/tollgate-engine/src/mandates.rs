@@ -17,6 +17,8 @@ pub(crate) struct MandateInUse {
     pub(crate) processor: ProcessorName,
     pub(crate) reference: String,
     pub(crate) processor_payment_id: Option<String>,
+    /// The own accounts that it was set up with.
+    pub(crate) own_accounts: Vec<(ProcessorName, u32)>,
 }
 
 impl Engine {
@@ -48,6 +50,7 @@ impl Engine {
                 processor: setup.processor.clone(),
                 reference: setup.charge_attempt_id.reference(),
                 processor_payment_id: setup.processor_payment_id,
+                own_accounts: setup.terms.routing.map(|it| it.own_accounts).unwrap_or_default(),
             })),
         }
     }

@@ -18,7 +18,7 @@ use std::fmt;
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tollgate_core::attempt::{Attempt, AttemptKind};
+use tollgate_core::attempt::{Attempt, AttemptKind, ProcessorName};
 use tollgate_core::command::Command;
 use tollgate_core::event::PaymentEvent;
 use tollgate_core::id::{AttemptId, EventId, MerchantId};
