@@ -281,17 +281,18 @@ async fn read_bounded(mut body: hyper::body::Incoming) -> Result<Bytes, Lost> {
 /// A processor that finds fault with a merchant's own account is not out of order, and does not do badly: neither
 /// breakers nor estimates, which all merchants share, hear of it.
 fn of_own_account(outcome: Outcome, heard: &mut Heard) -> Outcome {
-    let rejected = |failure: &Failure| failure.code == FailureCode::ProcessorRejected;
+    let rejected = |outcome: &Outcome| match outcome {
+        Outcome::NotTaken(failure) | Outcome::Declined(failure) => {
+            failure.code == FailureCode::ProcessorRejected
+        }
+        _ => false,
+    };
     let as_account_s = |failure| Failure { code: FailureCode::AccountRejected, ..failure };
+    // Who is asked to wait is the account, not everybody who uses the processor.
+    heard.blameless |= heard.refused_caller || heard.retry_after_ms.is_some() || rejected(&outcome);
     match outcome {
-        Outcome::NotTaken(failure) if heard.refused_caller || rejected(&failure) => {
-            heard.blameless = true;
-            Outcome::NotTaken(as_account_s(failure))
-        }
-        Outcome::Declined(failure) if heard.refused_caller || rejected(&failure) => {
-            heard.blameless = true;
-            Outcome::Declined(as_account_s(failure))
-        }
+        Outcome::NotTaken(failure) if heard.refused_caller => Outcome::NotTaken(as_account_s(failure)),
+        Outcome::Declined(failure) if heard.refused_caller => Outcome::Declined(as_account_s(failure)),
         other => other,
     }
 }

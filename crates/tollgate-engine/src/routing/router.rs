@@ -329,7 +329,7 @@ impl CallGuard {
         self.settle(end, done.took_ms);
         let Some(lane) = self.router.lanes.get(&self.processor) else { return };
         lane.budget.lock().called();
-        if let Some(wait_ms) = done.retry_after_ms {
+        if let Some(wait_ms) = done.retry_after_ms.filter(|_| !done.blameless) {
             let until_ms = now_ms.saturating_add(wait_ms.min(SPARE_MS_MAX));
             lane.spared_until_ms.fetch_max(until_ms, Ordering::Relaxed);
         }
