@@ -74,6 +74,8 @@ BEYOND_THE_SCHEMA = {
     # depends on the vault, and on the person's payments
     "no_vault_key",
     "subject_busy",
+    # depends on who changed it before
+    "version_changed",
 }
 
 # The same for rules that have no code of their own: the field and what is said of it.
@@ -114,6 +116,10 @@ BEYOND_THE_SCHEMA_AT = {
     # made by the API alone: the pattern tells its shape, not which ones were given out
     ("cursor", "is not a cursor of this list"),
     ("after", "is not a cursor of this list"),
+    ("before", "must be a job's id"),
+    ("/before", "must be a payment's id"),
+    ("If-Match", "must be one version in quotes"),
+    ("from", "must be before to, by 366 days at most"),
     # the credentials that a processor's accounts have depend on the processor, the mode on the key
     ("/mode", "is not the key's"),
     # texts that are more than a pattern can say
