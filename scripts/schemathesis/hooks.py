@@ -74,6 +74,9 @@ BEYOND_THE_SCHEMA = {
     # depends on the vault, and on the person's payments
     "no_vault_key",
     "subject_busy",
+    # depend on the credentials that are there
+    "another_account",
+    "account_unclear",
     # depends on who changed it before
     "version_changed",
 }
@@ -118,6 +121,7 @@ BEYOND_THE_SCHEMA_AT = {
     ("after", "is not a cursor of this list"),
     ("before", "must be a job's id"),
     ("/before", "must be a payment's id"),
+    ("/before", "must be a payment's id or a checkout session's"),
     ("If-Match", "must be one version in quotes"),
     ("from", "must be before to, by 366 days at most"),
     # the credentials that a processor's accounts have depend on the processor, the mode on the key

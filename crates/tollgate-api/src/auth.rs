@@ -5,6 +5,7 @@
 //! bits) of which only the SHA-256 is stored. So much randomness needs no slow hash.
 
 use crate::auth_cache::KnownKey;
+use crate::client::CallerAddress;
 use crate::codes;
 use crate::guard::limits::Meters;
 use crate::problem::Problem;
@@ -307,7 +308,7 @@ impl Door<'_> {
             KeyOwner::Merchant(id) => {
                 let merchant = store.merchant(id).await?.ok_or_else(refused)?;
                 let meters = self.state.limits().meters(store, id).await?;
-                let account = VersionedAccount::read(store, id, self.state.versions().of(id)).await?;
+                let account = VersionedAccount::read(store, id, self.state.versions()).await?;
                 (Owner::Merchant(Arc::new(merchant)), meters, Some(Arc::new(account)))
             }
         };
@@ -399,10 +400,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Where a request came from.
+/// Where a request came from: the caller's address, or the other end's where nothing better is known.
 fn origin_of(parts: &Parts) -> Origin {
+    let caller = parts.extensions.get::<CallerAddress>().map(|caller| caller.0);
     Origin {
-        ip: parts.extensions.get::<Peer>().map(|peer| peer.0.to_canonical()),
+        ip: caller.or_else(|| parts.extensions.get::<Peer>().map(|peer| peer.0.to_canonical())),
         request_id: parts.extensions.get::<RequestId>().map(|id| id.as_str().to_owned()),
     }
 }
@@ -421,6 +423,18 @@ fn bearer(value: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_a_proxy_the_caller_is_told_and_not_the_proxy() {
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        assert_eq!(origin_of(&parts).ip, None);
+        let (proxy, caller): (IpAddr, IpAddr) =
+            ("::ffff:10.0.0.1".parse().unwrap(), "203.0.113.9".parse().unwrap());
+        parts.extensions.insert(Peer(proxy));
+        assert_eq!(origin_of(&parts).ip, Some(proxy.to_canonical()));
+        parts.extensions.insert(CallerAddress(caller));
+        assert_eq!(origin_of(&parts).ip, Some(caller));
+    }
 
     #[test]
     fn keys_round_trip() {

@@ -13,10 +13,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tollgate_core::actor::Actor;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
-use tollgate_core::id::ApiKeyId;
+use tollgate_core::id::{ApiKeyId, MerchantId};
 use tollgate_store::Store;
+use tollgate_store::cached::Changed;
 use tollgate_store::commit::Upkeep;
 use tollgate_store::error::StoreError;
 
@@ -110,7 +113,7 @@ impl AuthCache {
             },
         };
         let account = match key.owner {
-            KeyOwner::Merchant(id) => Some(Arc::new(VersionedAccount::read(store, id, counts.of(id)).await?)),
+            KeyOwner::Merchant(id) => Some(Arc::new(VersionedAccount::read(store, id, counts).await?)),
             KeyOwner::Platform => None,
         };
         let key = Arc::new(key);
@@ -166,6 +169,15 @@ impl AuthCache {
         self.unknown.write().remove(&id);
     }
 
+    /// Forgets the keys of one account: call it after changing what is remembered beside them.
+    pub fn forget(&self, merchant_id: MerchantId) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        let theirs = KeyOwner::Merchant(merchant_id);
+        self.known.write().retain(|_, (_, known)| known.key.owner != theirs);
+        // A key of theirs may be there now.
+        self.unknown.write().clear();
+    }
+
     /// Forgets everything: call it after changing a merchant.
     pub fn clear(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -212,6 +224,26 @@ pub(crate) async fn upkeep(state: AppState) {
         });
         if let Err(error) = looked_after.await {
             tracing::error!(%error, "the keys for tokens could not be looked after");
+        }
+    }
+}
+
+/// Forgets keys and settings that this gateway or another has changed, for as long as somebody tells.
+pub(crate) async fn heed(state: AppState, mut changes: Receiver<Changed>) {
+    let state = state.downgrade();
+    loop {
+        let changed = match changes.recv().await {
+            Ok(changed) => changed,
+            // Some were missed: any may be theirs.
+            Err(RecvError::Lagged(_)) => None,
+            Err(RecvError::Closed) => return,
+        };
+        let Some(state) = state.upgrade() else {
+            return;
+        };
+        match changed {
+            Some(merchant_id) => state.auth().forget(merchant_id),
+            None => state.auth().clear(),
         }
     }
 }

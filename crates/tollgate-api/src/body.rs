@@ -16,10 +16,12 @@ use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::fmt::Write as _;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
+use tollgate_core::json;
 use zeroize::Zeroize;
 
 /// Most bytes of an ordinary body.
@@ -118,6 +120,28 @@ fn require(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem> {
 /// # Errors
 /// `invalid_json` or `invalid_field`. The problem never repeats a value that was sent.
 pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    refuse_reserved_names(bytes)?;
+    parse_outside(bytes)
+}
+
+/// Refuses names that our JSON library keeps to itself: stored and read again, they would be taken for something else.
+fn refuse_reserved_names(bytes: &[u8]) -> Result<(), Problem> {
+    let Some(path) = std::str::from_utf8(bytes).ok().and_then(json::reserved_name) else {
+        return Ok(());
+    };
+    // What is no JSON is told to be none.
+    if !is_depth_within(bytes, DEPTH_MAX) || serde_json::from_slice::<IgnoredAny>(bytes).is_err() {
+        return Ok(());
+    }
+    let pointer = path.iter().fold(String::new(), |pointer, name| pointer + "/" + &scrub(name));
+    Err(Problem::field(pointer, "has a name that is reserved"))
+}
+
+/// The same for a body whose parts are read by [`parse`] one by one: what they are called is told then.
+///
+/// # Errors
+/// As those of [`parse`].
+pub(crate) fn parse_outside<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Problem::new(&codes::INVALID_JSON).because("the body is not UTF-8"))?;
     if !is_depth_within(bytes, DEPTH_MAX) {
@@ -284,6 +308,17 @@ mod tests {
         assert_eq!(field, "/411111**********");
         let (_, field, detail) = refused(r#"{"list":[],"list":[]}"#);
         assert_eq!((field.as_str(), detail.as_str()), ("", "the body is there twice"));
+    }
+
+    #[test]
+    fn names_that_are_reserved_are_refused_and_told() {
+        for name in ["$serde_json::private::Number", "\\u0024serde_json::private::RawValue"] {
+            let json = format!(r#"{{"list":[{{"month":1}},{{"{name}":"1"}}]}}"#);
+            let (code, field, detail) = refused(&json);
+            assert_eq!((code, detail.as_str()), ("invalid_field", "has a name that is reserved"));
+            assert!(field.starts_with("/list/1/$serde_json::private::"), "{field}");
+            assert_eq!(refused(&format!("{{,{}", &json[1..])).0, "invalid_json");
+        }
     }
 
     #[test]

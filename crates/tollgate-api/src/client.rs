@@ -4,6 +4,10 @@ use crate::server::Peer;
 use http::request::Parts;
 use std::net::IpAddr;
 
+/// The caller's address, as far as it can be told. Requests that the guard has let through carry it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallerAddress(pub(crate) IpAddr);
+
 /// How the address of a customer's browser is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientAddress {

@@ -101,6 +101,10 @@ codes! {
         "`detail` names the payment and why. Repeat the request when it has ended.";
     NO_VAULT_KEY 409 "no_vault_key" "This gateway's vault keeps nothing"
         "Credentials need a vault with a master key: `[vault] master_key`.";
+    ANOTHER_ACCOUNT 409 "another_account" "The credentials are of another account at the processor"
+        "`field` names the one that tells. To change to that account, send `same_account: false`, or end the present one first.";
+    ACCOUNT_UNCLEAR 409 "account_unclear" "The credentials do not tell whether they are of the same account"
+        "Send `same_account`: true if the account's keys were renewed, false if they are another account's.";
     TOO_MANY_ENDPOINTS 409 "too_many_endpoints" "The account has as many webhook endpoints as it may have"
         "Delete one first; an account may have 50.";
     API_VERSION_GONE 410 "api_version_gone" "This version of the API is no longer served"

@@ -3,6 +3,7 @@
 //! Each endpoint describes itself where it is written (`#[utoipa::path]`).
 
 use crate::codes;
+use crate::guard::consistency::{HEADER, MAY_LAG};
 use crate::guard::table::{Demand, ENDPOINTS};
 use crate::problem::{ProblemBody, VersionProblems};
 use crate::routes::{
@@ -197,6 +198,11 @@ fn demand_permissions(document: &mut Document) {
             let extension = ExtensionsBuilder::new().add("x-permission", permission.name()).build();
             operation.extensions.get_or_insert_default().merge(extension);
             operation.parameters.get_or_insert_default().push(RefOr::T(version_header()));
+            let may_lag =
+                MAY_LAG.iter().any(|(method, path)| *method == endpoint.method && *path == endpoint.path);
+            if may_lag {
+                operation.parameters.get_or_insert_default().push(RefOr::T(consistency_header()));
+            }
             for (status, refusal) in VersionProblems::responses() {
                 operation.responses.responses.entry(status).or_insert(refusal);
             }
@@ -216,6 +222,20 @@ fn version_header() -> Parameter {
              describes the newest; `GET /api/v1/api_versions` names the others and what they changed.",
         ))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some([newest])).build()))
+        .build()
+}
+
+/// `Tollgate-Consistency`.
+fn consistency_header() -> Parameter {
+    ParameterBuilder::new()
+        .name(HEADER)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The header of the same name of the reply to a change of yours: the answer then shows that change. Without \
+             it, the answer may be a fraction of a second behind where the gateway reads from replicas.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
         .build()
 }
 

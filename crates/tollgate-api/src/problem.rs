@@ -200,6 +200,7 @@ impl From<Refusal> for Problem {
             Refusal::NotFound => return Self::new(&codes::NOT_FOUND),
             // Two random ids met; the next try draws others.
             Refusal::IdTaken => return Self::new(&codes::OVERLOADED).retry_after_s(1),
+            Refusal::CheckoutOver => Self::new(&codes::CONFLICT),
             Refusal::NotCapturable(_) => Self::new(&codes::PAYMENT_NOT_CAPTURABLE),
             Refusal::NotCancellable(_) => Self::new(&codes::PAYMENT_NOT_CANCELLABLE),
             Refusal::NotRefundable(_) => Self::new(&codes::PAYMENT_NOT_REFUNDABLE),
@@ -249,7 +250,16 @@ impl From<EngineError> for Problem {
             EngineError::UnknownProcessor => Self::new(&codes::NOT_FOUND),
             EngineError::AccountUnavailable => Self::new(&codes::VAULT_UNAVAILABLE).retry_after_s(1),
             EngineError::TooManyEnds => Self::new(&codes::CONFLICT)
-                .because("the account was ended and taken up again as often as it may be"),
+                .because("there were as many accounts at this processor as there may be"),
+            EngineError::AnotherAccount(credential) => {
+                Self::new(&codes::ANOTHER_ACCOUNT).at(format!("/credentials/{credential}"))
+            }
+            EngineError::AccountUnclear(credential) => Self::new(&codes::ACCOUNT_UNCLEAR)
+                .at("/same_account")
+                .because(format!("is required, because {credential} does not tell")),
+            EngineError::SameAccount => Self::new(&codes::CONFLICT)
+                .at("/same_account")
+                .because("the credentials are of the account that is there"),
             EngineError::NoVaultKey => Self::new(&codes::NO_VAULT_KEY),
             EngineError::Credentials(error) => Self::field("/credentials", error.to_string()),
             EngineError::WebhookSignature => Self::new(&codes::WEBHOOK_SIGNATURE_INVALID),

@@ -13,7 +13,9 @@ use crate::request_id::RequestId;
 use crate::routes;
 use crate::tokens::Tokens;
 use crate::validate;
+use crate::versions;
 use http::{HeaderMap, HeaderValue, Method};
+use serde_json::Value;
 use tollgate_core::id::MerchantId;
 
 /// A payment's body.
@@ -97,4 +99,38 @@ pub fn token(tokens: &Tokens, text: &str, now_ms: u64) -> bool {
 #[must_use]
 pub fn claims(bytes: &[u8]) -> bool {
     crate::tokens::are_claims(bytes)
+}
+
+/// A body's way through all translations between versions: as it was read, and after each step. First from the oldest version to
+/// the newest as requests go, then back as replies, problems and webhooks go. None: it is no JSON.
+#[must_use]
+pub fn translations(bytes: &[u8]) -> Option<Vec<Value>> {
+    let forth = versions::CHANGES.iter().filter_map(|change| change.request);
+    let back =
+        versions::CHANGES.iter().rev().flat_map(|change| [change.response, change.problem, change.webhook]);
+    let mut shapes = vec![versions::shape::read(bytes)?];
+    for translate in forth.chain(back.flatten()) {
+        let mut next = shapes.last()?.clone();
+        translate(&mut next);
+        shapes.push(next);
+    }
+    Some(shapes)
+}
+
+/// A body translated at once to the oldest version's replies, as it is sent. None: it is no JSON.
+#[must_use]
+pub fn oldest_reply(bytes: &[u8]) -> Option<Vec<u8>> {
+    let back: Vec<_> = versions::CHANGES.iter().rev().filter_map(|change| change.response).collect();
+    versions::shape::translated(bytes, &back)
+}
+
+/// A query string's parameters, before and after all translations.
+#[must_use]
+pub fn translated_query(text: &str) -> [Vec<(String, String)>; 2] {
+    let sent: versions::Query = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+    let mut query = sent.clone();
+    for translate in versions::CHANGES.iter().filter_map(|change| change.query) {
+        translate(&mut query);
+    }
+    [sent, query]
 }

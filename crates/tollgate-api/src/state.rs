@@ -21,6 +21,7 @@ use tollgate_core::card::Secret;
 use tollgate_core::id::MerchantId;
 use tollgate_engine::Engine;
 use tollgate_engine::webhooks::{WebhookOptions, Webhooks};
+use tollgate_store::redis::Redis;
 use tollgate_vault::CardSession;
 
 /// Where the program stands. Cheap to clone; all clones are one.
@@ -89,6 +90,8 @@ pub struct ApiOptions {
     pub lockout: bool,
     /// How often callers may call; none: as often as they like.
     pub rate_limits: Option<RateLimitOptions>,
+    /// Where gateways count callers together; none: each counts for itself.
+    pub redis: Option<Redis>,
     /// Sends webhooks; none: endpoints can be kept, but nothing is sent.
     pub webhooks: Option<Arc<Webhooks>>,
 }
@@ -108,6 +111,7 @@ impl Default for ApiOptions {
             tokens: None,
             lockout: true,
             rate_limits: None,
+            redis: None,
             webhooks: None,
         }
     }
@@ -166,7 +170,7 @@ impl AppState {
         Self(Arc::new(Inner {
             engine,
             auth: AuthCache::default(),
-            limits: RateLimits::new(options.rate_limits),
+            limits: RateLimits::new(options.rate_limits, options.redis.clone()),
             versions: Counts::new(),
             lockout: Lockout::new(options.lockout),
             lifecycle,
@@ -184,6 +188,9 @@ impl AppState {
     /// Starts what the API does beside answering: it ends with the last clone of this.
     pub fn start(&self) {
         tokio::spawn(crate::auth_cache::upkeep(self.clone()));
+        if let Some(changes) = self.0.engine.store().changes() {
+            tokio::spawn(crate::auth_cache::heed(self.clone(), changes));
+        }
     }
 
     /// Writes down what is kept in memory until the next occasion. Call it when nothing is under way any more.

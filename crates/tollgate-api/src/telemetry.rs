@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
+use tollgate_store::connections::PoolReport;
 use utoipa::openapi::OpenApi;
 
 /// Upper bounds of the buckets of durations, in seconds.
@@ -51,6 +52,31 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         tracing::error!(%error, "metrics are kept without upkeep");
     }
     Ok(handle)
+}
+
+/// Takes over what a store's pools have counted.
+pub(crate) fn record_pools(pools: &[PoolReport]) {
+    // Seconds and counts of connections are far below what a float holds exactly.
+    #[expect(clippy::cast_precision_loss, reason = "a time in milliseconds")]
+    let seconds = |ms: u64| ms as f64 / 1_000.0;
+    for PoolReport { name, statistics, replica } in pools {
+        let pool = || name.clone();
+        gauge!("tollgate_pool_connections", "pool" => pool()).set(f64::from(statistics.connections));
+        gauge!("tollgate_pool_idle_connections", "pool" => pool()).set(f64::from(statistics.idle));
+        gauge!("tollgate_pool_waiting", "pool" => pool()).set(f64::from(statistics.waiting));
+        counter!("tollgate_pool_gets_total", "pool" => pool()).absolute(statistics.wanted);
+        counter!("tollgate_pool_waits_total", "pool" => pool()).absolute(statistics.waited);
+        gauge!("tollgate_pool_wait_seconds_sum", "pool" => pool()).set(seconds(statistics.waited_ms));
+        counter!("tollgate_pool_timeouts_total", "pool" => pool()).absolute(statistics.timed_out);
+        counter!("tollgate_pool_connects_total", "pool" => pool()).absolute(statistics.made);
+        counter!("tollgate_pool_broken_total", "pool" => pool()).absolute(statistics.broken);
+        if let Some(replica) = replica {
+            gauge!("tollgate_replica_serving", "pool" => pool()).set(f64::from(u8::from(replica.is_serving)));
+            gauge!("tollgate_replica_lag", "pool" => pool()).set(replica.lag_ms.map_or(f64::NAN, seconds));
+            counter!("tollgate_replica_reads_total", "pool" => pool()).absolute(replica.reads);
+            counter!("tollgate_replica_ejections_total", "pool" => pool()).absolute(replica.ejected);
+        }
+    }
 }
 
 /// Statuses that have a counter of their own; all others share one.
@@ -160,6 +186,7 @@ impl Drop for InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tollgate_store::connections::{PoolStatistics, ReplicaStatus};
 
     #[test]
     fn every_documented_operation_has_handles_of_its_own() {
@@ -173,6 +200,26 @@ mod tests {
         assert_eq!(of("/api/v1/payments/{id}", Method::HEAD), ("/api/v1/payments/{id}", "GET"));
         assert_eq!(of("/api/v1/payments/{id}", Method::PUT), ("other", "other"));
         assert_eq!(of("/nope", Method::GET), ("other", "other"));
+    }
+
+    #[test]
+    fn pools_are_shown_by_name() {
+        let statistics = PoolStatistics { connections: 7, waited_ms: 1_500, ..PoolStatistics::default() };
+        let replica = ReplicaStatus { is_serving: true, lag_ms: Some(20), reads: 9, ejected: 0 };
+        let pools = [PoolReport { name: "replica-1".to_owned(), statistics, replica: Some(replica) }];
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let text = metrics::with_local_recorder(&recorder, || {
+            record_pools(&pools);
+            recorder.handle().render()
+        });
+        for line in [
+            r#"tollgate_pool_connections{pool="replica-1"} 7"#,
+            r#"tollgate_pool_wait_seconds_sum{pool="replica-1"} 1.5"#,
+            r#"tollgate_replica_lag{pool="replica-1"} 0.02"#,
+            r#"tollgate_replica_reads_total{pool="replica-1"} 9"#,
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
     }
 
     #[test]

@@ -4,8 +4,12 @@
 //! what it proves itself, never where requests go. The gateway's own credentials are not in a [`Template`], so that none
 //! of them can fill a gap.
 
+mod sameness;
+
 use crate::Connector;
 use crate::registry::Account;
+pub use sameness::Sameness;
+use sameness::Telling;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -71,6 +75,7 @@ pub enum CredentialError {
 pub struct Template {
     base: Map<String, Value>,
     fields: Vec<(String, Form)>,
+    telling: Telling,
 }
 
 impl Template {
@@ -78,6 +83,7 @@ impl Template {
     #[must_use]
     pub fn of(mut account: Map<String, Value>) -> Self {
         let kind = account.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let telling = Telling::of(&kind, account.get("version").and_then(Value::as_str));
         let fields: Vec<(String, Form)> = match kind.as_str() {
             "custom" => {
                 let names = |part: &str| -> Vec<String> {
@@ -109,7 +115,7 @@ impl Template {
                 text.zeroize();
             }
         }
-        Self { base: account, fields }
+        Self { base: account, fields, telling }
     }
 
     /// The names of the credentials it wants.

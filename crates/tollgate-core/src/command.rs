@@ -227,6 +227,9 @@ pub enum Refusal {
     /// An id was used twice.
     #[error("the id is taken")]
     IdTaken,
+    /// The checkout session's time is over, or it was ended.
+    #[error("the checkout session is over")]
+    CheckoutOver,
     /// The partner's state, permissions or limits do not let the payment in.
     #[error(transparent)]
     NotAdmitted(#[from] NotAdmitted),

@@ -5,16 +5,18 @@
 //! already.
 
 use crate::attempt::Attempt;
+use crate::audit::key::LogKey;
 use crate::checkout::{CheckoutCustomer, CheckoutSession};
 use crate::event::{PaymentEvent, PaymentTerms};
 use crate::failure::Failure;
+use crate::id::MerchantId;
 use crate::method::InstrumentSummary;
 use crate::outcome::NextAction;
 use crate::payment::Payment;
 use crate::refund::Refund;
 use crate::risk::ReviewState;
 use crate::transition::PaymentStatus;
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What stands where something was masked.
@@ -27,7 +29,7 @@ const WORD_CHARS_MIN: usize = 5;
 const PHONE_DIGITS: usize = 10;
 
 /// A person, by whatever identifies one to a merchant. Cannot be printed.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     /// The merchant's id of its customer.
     pub user_id: Option<String>,
@@ -43,7 +45,7 @@ pub struct Subject {
 
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Subject").field(&self.digest()).finish()
+        f.write_str("Subject(hidden)")
     }
 }
 
@@ -58,6 +60,14 @@ fn last_digits(text: &str) -> String {
 
 fn same_text(wanted: Option<&String>, found: Option<&String>) -> bool {
     matches!((wanted, found), (Some(wanted), Some(found)) if wanted.trim().eq_ignore_ascii_case(found.trim()))
+}
+
+fn other_text(wanted: Option<&String>, found: Option<&String>) -> bool {
+    wanted.is_some() && found.is_some() && !same_text(wanted, found)
+}
+
+fn other_phone(wanted: Option<&String>, found: Option<&String>) -> bool {
+    wanted.is_some() && found.is_some() && !same_phone(wanted, found)
 }
 
 fn same_phone(wanted: Option<&String>, found: Option<&String>) -> bool {
@@ -81,16 +91,19 @@ impl Subject {
         *self == Self { user_id: self.user_id.clone(), ..Self::default() } && self.user_id.is_some()
     }
 
-    /// What logs may call it: the first half of a digest.
+    /// What the audit log calls it, however its identifiers are written.
     #[must_use]
-    pub fn digest(&self) -> String {
-        let mut digest = Sha256::new();
-        for part in [&self.user_id, &self.email, &self.phone, &self.vpa, &self.device_id] {
-            digest.update(part.as_deref().unwrap_or_default());
-            digest.update([0]);
-        }
-        let digest: [u8; 32] = digest.finalize().into();
-        digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    pub fn name(&self, key: &LogKey, merchant_id: MerchantId) -> String {
+        let plain = |text: &Option<String>| text.as_deref().map(str::trim).unwrap_or_default().to_lowercase();
+        let texts = [
+            "person".to_owned(),
+            self.user_id.clone().unwrap_or_default(),
+            plain(&self.email),
+            self.phone.as_deref().map(last_digits).unwrap_or_default(),
+            plain(&self.vpa),
+            self.device_id.clone().unwrap_or_default(),
+        ];
+        key.name(merchant_id, texts.iter().map(String::as_str))
     }
 
     /// Whether a payment is about this person.
@@ -108,6 +121,25 @@ impl Subject {
                 .risk
                 .as_ref()
                 .is_some_and(|risk| self.device_id.is_some() && self.device_id == risk.device_id)
+    }
+
+    /// Whether a payment has another e-mail address, phone number or UPI address than this person.
+    #[must_use]
+    pub fn is_another_than(&self, terms: &PaymentTerms) -> bool {
+        let vpa = match &terms.instrument {
+            InstrumentSummary::Upi { vpa, .. } => vpa.as_ref(),
+            _ => None,
+        };
+        other_text(self.email.as_ref(), terms.customer_email.as_ref())
+            || other_phone(self.phone.as_ref(), terms.customer_phone.as_ref())
+            || other_text(self.vpa.as_ref(), vpa)
+    }
+
+    /// Whether a checkout session's customer has another e-mail address or phone number than this person.
+    #[must_use]
+    pub fn is_another_customer_than(&self, customer: &CheckoutCustomer) -> bool {
+        other_text(self.email.as_ref(), customer.email.as_ref())
+            || other_phone(self.phone.as_ref(), customer.phone.as_ref())
     }
 
     /// Whether a checkout session is about this person.
@@ -318,8 +350,13 @@ fn erase_action(action: &mut NextAction) {
     }
 }
 
-/// Masks a checkout session, whose payments have all ended.
-pub fn erase_checkout(session: &mut CheckoutSession) {
+/// Masks a checkout session, and ends it: nobody can pay it any more. What has ended already keeps its time.
+pub fn erase_checkout(session: &mut CheckoutSession, now_ms: u64) {
+    // Not at this moment: a payment that began before it may come to be committed after it, and clocks differ.
+    if session.expires_at_ms > now_ms {
+        session.expires_at_ms = session.created_at_ms;
+    }
+    session.statement_descriptor = None;
     session.customer = CheckoutCustomer::default();
     session.description = session.description.take().map(|_| ERASED.to_owned());
     (session.return_url, session.cancel_url) = (None, None);
@@ -350,9 +387,30 @@ mod tests {
         assert!(!is(Subject { phone: some(""), ..Subject::default() }));
         assert!(!is(Subject { user_id: some("U1"), ..Subject::default() }));
         assert!(!is(Subject::default()) && Subject::default().is_empty());
+        let another = |subject: Subject| subject.is_another_customer_than(&customer);
+        assert!(another(Subject { email: some("ben@example.com"), ..Subject::default() }));
+        assert!(another(Subject { phone: some("9876543211"), ..Subject::default() }));
+        assert!(!another(Subject {
+            email: some(" ASHA@example.com"),
+            phone: some("9876543210"),
+            vpa: some("ben@upi"),
+            ..Subject::default()
+        }));
         assert!(Subject { user_id: some("u"), ..Subject::default() }.is_user_alone());
         assert!(!Subject { user_id: some("u"), email: some("e"), ..Subject::default() }.is_user_alone());
         assert!(!format!("{:?}", Subject { email: some("asha@x.y"), ..Subject::default() }).contains("asha"));
+    }
+
+    #[test]
+    fn a_person_has_one_name_however_it_is_written() {
+        let (key, mer) = (LogKey::new([3; 32]), MerchantId::from_u128(1));
+        let one =
+            Subject { email: some("Asha@Example.com"), phone: some("+91 98765 43210"), ..Subject::default() };
+        let same =
+            Subject { email: some(" asha@example.com"), phone: some("9876543210"), ..Subject::default() };
+        assert_eq!(one.name(&key, mer), same.name(&key, mer));
+        let swapped = Subject { vpa: one.email.clone(), phone: one.phone.clone(), ..Subject::default() };
+        assert_ne!(one.name(&key, mer), swapped.name(&key, mer));
     }
 
     #[test]

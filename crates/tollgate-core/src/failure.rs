@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The reason class of a failure. The order is stored: append, never reorder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
     /// The issuer refused without saying more.

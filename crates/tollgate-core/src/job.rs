@@ -6,6 +6,7 @@
 
 use crate::id::{JobId, MerchantId};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Most bytes of a job's payload.
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024;
@@ -20,22 +21,28 @@ pub enum JobKind {
     WebhookDelivery,
     /// Sends past events to a webhook endpoint again.
     WebhookReplay,
+    /// Forgets a person.
+    SubjectErasure,
 }
 
 impl JobKind {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::WebhookDelivery, Self::WebhookReplay, Self::SubjectErasure];
+
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::WebhookDelivery => "webhook_delivery",
             Self::WebhookReplay => "webhook_replay",
+            Self::SubjectErasure => "subject_erasure",
         }
     }
 
     /// The kind of that name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::WebhookDelivery, Self::WebhookReplay].into_iter().find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -105,6 +112,16 @@ pub struct Lease {
     pub until_ms: u64,
 }
 
+/// What a job must not keep longer than it lasts: wiped in the commit that ends it. Cannot be printed.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Private(pub Vec<u8>);
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Private(hidden)")
+    }
+}
+
 /// A job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -120,6 +137,8 @@ pub struct Job {
     pub turn: Option<Turn>,
     /// What its worker needs to know.
     pub payload: Vec<u8>,
+    /// What its worker needs to know until it has ended.
+    pub private: Private,
     /// When it is to be done.
     pub run_at_ms: u64,
     /// Where it stands.
@@ -158,6 +177,7 @@ impl Job {
             lane,
             turn: None,
             payload,
+            private: Private(Vec::new()),
             run_at_ms,
             state: JobState::Waiting,
             lease: None,
@@ -215,5 +235,7 @@ mod tests {
         assert_eq!(job.due_ms(), 90);
         job.is_blocked = true;
         assert_eq!(job.due_ms(), u64::MAX);
+        job.private = Private(b"asha".to_vec());
+        assert!(!format!("{job:?}").contains(&format!("{:?}", b"asha")));
     }
 }

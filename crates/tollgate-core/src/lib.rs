@@ -27,6 +27,7 @@ pub mod event;
 pub mod failure;
 pub mod id;
 pub mod job;
+pub mod json;
 pub mod ledger;
 pub mod live;
 pub mod mandate;
@@ -51,5 +52,4 @@ pub mod transition;
 pub mod upi_link;
 pub mod webhook;
 
-mod json;
 mod wide;

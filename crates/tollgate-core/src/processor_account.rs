@@ -2,8 +2,8 @@
 //! which charges are made with it. Never the credentials themselves.
 //!
 //! A payment belongs to the account it began with for good: its refunds and enquiries go there. Which that is stands in the
-//! payment ([`crate::routing::record::RouteRecord::own_accounts`]), by the account's generation: one that is set after another was
-//! ended is the next, and the credentials of those before stay for what went through them.
+//! payment ([`crate::routing::record::RouteRecord::own_accounts`]), by the account's generation: one that follows
+//! another is the next, and the credentials of those before stay for what went through them.
 
 use crate::attempt::ProcessorName;
 use crate::id::MerchantId;
@@ -100,23 +100,29 @@ impl ProcessorAccount {
         format!("processor:{}", processor.as_str())
     }
 
-    /// The same with other credentials: of the same account, so that those before prove webhooks for `overlap_ms` more, or, if it
-    /// was ended, of the next one. None if there were too many.
+    /// The same account with renewed credentials: those before prove webhooks for `overlap_ms` more. Where it was ended,
+    /// payments begin with it again.
     #[must_use]
-    pub fn replaced(mut self, current: SealedCredentials, overlap_ms: u64) -> Option<Self> {
-        let set_at_ms = current.set_at_ms;
+    pub fn renewed(mut self, current: SealedCredentials, overlap_ms: u64) -> Self {
+        let until_ms = current.set_at_ms.saturating_add(overlap_ms.min(OVERLAP_MS_MAX));
         let before = std::mem::replace(&mut self.current, current);
-        if self.ended_at_ms.take().is_some() {
-            if self.earlier.len() >= EARLIER_MAX {
-                return None;
-            }
-            self.earlier.push((self.generation, before));
-            self.generation += 1;
-            (self.previous, self.since_ms) = (None, set_at_ms);
-        } else {
-            let until_ms = set_at_ms.saturating_add(overlap_ms.min(OVERLAP_MS_MAX));
-            self.previous = (overlap_ms > 0).then_some((before, until_ms));
+        self.previous = (overlap_ms > 0).then_some((before, until_ms));
+        self.ended_at_ms = None;
+        self.version = self.version.saturating_add(1);
+        self
+    }
+
+    /// Another account in its place: the credentials of this one stay for what went through it. None if there were too many.
+    #[must_use]
+    pub fn followed(mut self, current: SealedCredentials) -> Option<Self> {
+        if self.earlier.len() >= EARLIER_MAX {
+            return None;
         }
+        self.since_ms = current.set_at_ms;
+        let before = std::mem::replace(&mut self.current, current);
+        self.earlier.push((self.generation, before));
+        self.generation = self.generation.saturating_add(1);
+        (self.previous, self.ended_at_ms) = (None, None);
         self.version = self.version.saturating_add(1);
         Some(self)
     }
@@ -144,12 +150,14 @@ impl ProcessorAccount {
         self
     }
 
-    /// The credentials that prove webhooks at this time, the newest first: those of all generations, since what went through
-    /// an account that was ended is told of still.
-    pub fn proving(&self, now_ms: u64) -> impl Iterator<Item = &SealedCredentials> {
+    /// The credentials that prove webhooks at this time, the newest first, each with its generation: those of all generations,
+    /// since what went through an account that was ended is told of still. What they prove is about charges of that
+    /// generation alone: credentials of an earlier account say nothing of what goes through a later one.
+    pub fn proving(&self, now_ms: u64) -> impl Iterator<Item = (u32, &SealedCredentials)> {
         let previous = self.previous.as_ref().filter(|(_, until_ms)| now_ms < *until_ms);
-        let earlier = self.earlier.iter().rev().map(|(_, credentials)| credentials);
-        std::iter::once(&self.current).chain(previous.map(|(credentials, _)| credentials)).chain(earlier)
+        let previous = previous.map(|(credentials, _)| (self.generation, credentials));
+        let earlier = self.earlier.iter().rev().map(|(generation, credentials)| (*generation, credentials));
+        std::iter::once((self.generation, &self.current)).chain(previous).chain(earlier)
     }
 
     /// What may be shown of it.
@@ -186,33 +194,49 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_after_an_end_is_another_account_and_the_old_one_stays_known() {
+    fn another_account_follows_and_the_one_before_stays_known() {
         let first = account();
         assert!(first.is_in_force());
-        let rotated = first.replaced(credentials(2, 150), 0).unwrap();
-        assert_eq!((rotated.generation, rotated.current.fingerprint[0]), (1, 2));
-        let ended = rotated.ended(200);
+        let renewed = first.renewed(credentials(2, 150), 0);
+        assert_eq!((renewed.generation, renewed.current.fingerprint[0]), (1, 2));
+        let ended = renewed.clone().ended(200);
         assert!(!ended.is_in_force());
-        let next = ended.replaced(credentials(3, 300), 500).unwrap();
-        assert_eq!((next.generation, next.since_ms, next.is_in_force()), (2, 300, true));
-        let of = |generation| next.of_generation(generation).map(|it| it.fingerprint[0]);
-        assert_eq!([of(1), of(2), of(3)], [Some(2), Some(3), None]);
-        assert_eq!(next.proving(301).map(|it| it.fingerprint[0]).collect::<Vec<_>>(), [3, 2]);
-        let mut often = next;
-        for _ in 1..EARLIER_MAX {
-            often = often.ended(1_000).replaced(credentials(4, 2_000), 0).unwrap();
+        for before in [renewed, ended] {
+            let next = before.followed(credentials(3, 300)).unwrap();
+            assert_eq!((next.generation, next.since_ms, next.is_in_force()), (2, 300, true));
+            let of = |generation| next.of_generation(generation).map(|it| it.fingerprint[0]);
+            assert_eq!([of(1), of(2), of(3)], [Some(2), Some(3), None]);
+            let proving = next.proving(301).map(|(generation, it)| (generation, it.fingerprint[0]));
+            assert_eq!(proving.collect::<Vec<_>>(), [(2, 3), (1, 2)]);
+            let mut often = next;
+            for _ in 1..EARLIER_MAX {
+                often = often.followed(credentials(4, 2_000)).unwrap();
+            }
+            assert!(often.followed(credentials(4, 0)).is_none());
         }
-        assert!(often.ended(99_000).replaced(credentials(4, 0), 0).is_none());
+    }
+
+    #[test]
+    fn an_account_that_was_ended_may_be_taken_up_again() {
+        let ended = account().ended(200);
+        let again = ended.renewed(credentials(2, 300), 0);
+        assert_eq!((again.generation, again.is_in_force(), again.version), (1, true, 3));
+        assert_eq!(
+            again.of_generation(1).unwrap().fingerprint[0],
+            2,
+            "its charges are asked about with these"
+        );
     }
 
     #[test]
     fn old_credentials_prove_webhooks_for_a_while() {
-        let account = account().replaced(credentials(2, 1_000), 500).unwrap();
-        let proving = |now_ms| account.proving(now_ms).map(|it| it.fingerprint[0]).collect::<Vec<_>>();
-        assert_eq!(proving(1_499), [2, 1]);
-        assert_eq!(proving(1_500), [2]);
+        let account = account().renewed(credentials(2, 1_000), 500);
+        let proving =
+            |now_ms| account.proving(now_ms).map(|(of, it)| (of, it.fingerprint[0])).collect::<Vec<_>>();
+        assert_eq!(proving(1_499), [(1, 2), (1, 1)]);
+        assert_eq!(proving(1_500), [(1, 2)]);
         assert_eq!(account.generation, 1, "it is the same account still");
-        assert!(account.clone().replaced(credentials(3, 9), 0).unwrap().previous.is_none());
+        assert!(account.clone().renewed(credentials(3, 9), 0).previous.is_none());
         assert!(!format!("{account:?}").contains("[1, 2, 3]"));
         assert!(!account.as_json().to_string().contains("sealed"));
     }

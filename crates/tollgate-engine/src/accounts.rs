@@ -4,19 +4,21 @@
 //! A payment goes through its merchant's own account if that was in force when it began, which is written in it, and then so does
 //! everything that follows from it. Credentials that cannot be opened stop what needs them: the gateway's own are never taken instead.
 //!
-//! Credentials in clear are in this process's memory alone, inside connectors that wipe them when they are dropped; the
-//! number of merchants that are kept ready is bounded.
+//! Credentials in clear are in this process's memory alone, inside connectors that wipe them when they are dropped. They
+//! are few in number and open for a bounded time; then the vault is asked again ([`crate::opened`]).
 
 pub mod manage;
+mod open;
 
 use crate::error::EngineError;
 use crate::flow::Engine;
+use crate::opened::SWEEP;
 use crate::processors::Processor;
+pub(crate) use open::OpenAccounts;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
-use tokio::sync::OnceCell;
 pub use tollgate_connectors::credentials::Credentials;
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::failure::{Failure, FailureCode};
@@ -24,41 +26,22 @@ use tollgate_core::id::MerchantId;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
 use tollgate_core::processor_account::{ProcessorAccount, SealedCredentials};
-use tollgate_vault::{CardVault, VaultError};
 
-/// Most merchants kept ready; beyond that all are read anew.
+/// Most merchants whose accounts are kept ready; beyond that they are read anew.
 const KEPT_MAX: usize = 10_000;
 
 /// How long accounts are used before they are read again: another gateway on the same store may have changed them.
 const FRESH_MS: u64 = 30_000;
 
-/// A processor with credentials, opened when it is needed.
-type Opened = Arc<OnceCell<Arc<Processor>>>;
-
-/// One own account, with its connectors as they are needed.
-#[derive(Debug)]
-pub(crate) struct Own {
-    pub(crate) row: ProcessorAccount,
-    /// By when the credentials were set, and their fingerprint.
-    opened: Mutex<HashMap<(u64, [u8; 4]), Opened>>,
-}
-
-impl Own {
-    fn new(row: ProcessorAccount) -> Self {
-        Self { row, opened: Mutex::default() }
-    }
-
-    fn cell(&self, credentials: &SealedCredentials) -> Opened {
-        Arc::clone(self.opened.lock().entry((credentials.set_at_ms, credentials.fingerprint)).or_default())
-    }
-}
-
 /// All of one merchant's.
-pub(crate) type OwnAccounts = Arc<[Arc<Own>]>;
+pub(crate) type OwnAccounts = Arc<[Arc<ProcessorAccount>]>;
 
 /// The own accounts that are kept ready.
 #[derive(Debug, Default)]
-pub(crate) struct Accounts(Mutex<Ready>);
+pub(crate) struct Accounts {
+    ready: Mutex<Ready>,
+    opened: OpenAccounts,
+}
 
 #[derive(Debug, Default)]
 struct Ready {
@@ -92,25 +75,6 @@ pub(crate) fn not_opened() -> Outcome {
     Outcome::NotTaken(Failure::new(FailureCode::VaultUnavailable, why))
 }
 
-/// A processor as it is spoken to with a merchant's own credentials.
-pub(crate) async fn open(
-    vault: &dyn CardVault,
-    processor: &Processor,
-    (merchant_id, sealed): (MerchantId, &[u8]),
-    now_ms: u64,
-) -> Result<Arc<Processor>, VaultError> {
-    let name = ProcessorAccount::seal_name(&processor.name);
-    let plain = vault.open(merchant_id, &name, sealed, now_ms).await?;
-    let credentials: Credentials = serde_json::from_slice(&plain).map_err(|_| VaultError::Unreadable)?;
-    let template = processor.template.as_ref().ok_or(VaultError::Unreadable)?;
-    // They were tried when they were set; the configuration may have changed since.
-    let connector = template.connector(&credentials).map_err(|error| {
-        tracing::error!(merchant = %merchant_id, processor = %processor.name, %error, "own credentials do not fit");
-        VaultError::Unreadable
-    })?;
-    Ok(Arc::new(processor.of_merchant(merchant_id, connector)))
-}
-
 impl Engine {
     /// The account that a payment goes through at a processor.
     ///
@@ -124,7 +88,7 @@ impl Engine {
         match self.own_account(payment, &processor.name).await? {
             None => Ok(Through::Gateways(processor)),
             Some((own, generation)) => {
-                let credentials = own.row.of_generation(generation).ok_or(EngineError::AccountUnavailable)?;
+                let credentials = own.of_generation(generation).ok_or(EngineError::AccountUnavailable)?;
                 Ok(Through::Own(self.opened(&own, processor, credentials).await?))
             }
         }
@@ -135,12 +99,12 @@ impl Engine {
         &self,
         payment: &Payment,
         processor: &ProcessorName,
-    ) -> Result<Option<(Arc<Own>, u32)>, EngineError> {
+    ) -> Result<Option<(Arc<ProcessorAccount>, u32)>, EngineError> {
         let Some(generation) = payment.own_account_at(processor) else {
             return Ok(None);
         };
         let all = self.own_accounts(payment.merchant_id).await?;
-        let own = all.iter().find(|own| own.row.processor == *processor);
+        let own = all.iter().find(|own| own.processor == *processor);
         // The gateway's account is never taken instead.
         let own = own.ok_or(EngineError::AccountUnavailable)?;
         Ok(Some((Arc::clone(own), generation)))
@@ -152,68 +116,70 @@ impl Engine {
         merchant_id: MerchantId,
     ) -> Result<Vec<(ProcessorName, u32)>, EngineError> {
         let all = self.own_accounts(merchant_id).await?;
-        let in_force = all.iter().filter(|own| own.row.is_in_force());
-        Ok(in_force.map(|own| (own.row.processor.clone(), own.row.generation)).collect())
+        let in_force = all.iter().filter(|own| own.is_in_force());
+        Ok(in_force.map(|own| (own.processor.clone(), own.generation)).collect())
     }
 
-    /// The connectors whose word counts as this account's at present, the newest credentials first. Old ones that cannot be opened
-    /// are left out.
+    /// The connectors whose word counts as this account's at present, the newest credentials first, each with the generation of
+    /// charges that it counts for: those of one generation, or of all. Old ones that cannot be opened are left out.
+    ///
+    /// # Errors
+    /// [`EngineError::AccountUnavailable`]: the newest cannot be opened, or there was no such generation.
     pub(crate) async fn proving(
         &self,
-        own: &Own,
+        own: &ProcessorAccount,
         processor: &Processor,
-    ) -> Result<Vec<Arc<Processor>>, EngineError> {
-        let mut all = vec![self.opened(own, processor, &own.row.current).await?];
-        for credentials in own.row.proving(self.now_ms()).skip(1) {
-            all.extend(self.opened(own, processor, credentials).await.ok());
+        generation: Option<u32>,
+    ) -> Result<Vec<(u32, Arc<Processor>)>, EngineError> {
+        let proving = own.proving(self.now_ms());
+        let mut wanted = proving.filter(|(of, _)| generation.is_none_or(|generation| generation == *of));
+        let (of, newest) = wanted.next().ok_or(EngineError::AccountUnavailable)?;
+        let mut all = vec![(of, self.opened(own, processor, newest).await?)];
+        for (of, credentials) in wanted {
+            all.extend(self.opened(own, processor, credentials).await.ok().map(|opened| (of, opened)));
         }
         Ok(all)
     }
 
     async fn opened(
         &self,
-        own: &Own,
+        own: &ProcessorAccount,
         processor: &Processor,
         credentials: &SealedCredentials,
     ) -> Result<Arc<Processor>, EngineError> {
-        let cell = own.cell(credentials);
-        let sealed = (own.row.merchant_id, credentials.sealed.as_slice());
-        let opened = cell.get_or_try_init(|| open(self.vault.as_ref(), processor, sealed, self.now_ms()));
-        let opened = opened.await.map_err(|error| {
-            let merchant = own.row.merchant_id;
-            tracing::error!(%merchant, processor = %processor.name, %error, "own credentials cannot be opened");
-            EngineError::AccountUnavailable
-        })?;
-        Ok(Arc::clone(opened))
+        let sealed = (own.merchant_id, credentials.sealed.as_slice());
+        let opened = self.accounts.opened.get(self.vault.as_ref(), processor, sealed, &self.clock);
+        opened.await.map_err(|_| EngineError::AccountUnavailable)
+    }
+
+    /// Wipes credentials whose time is over, for as long as the engine runs.
+    pub(crate) async fn run_wipes(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            self.accounts.opened.sweep(self.now_ms());
+        }
     }
 
     /// All own accounts of a merchant.
     pub(crate) async fn own_accounts(&self, merchant_id: MerchantId) -> Result<OwnAccounts, EngineError> {
         let now_ms = self.now_ms();
-        let (changes, before) = {
-            let ready = self.accounts.0.lock();
+        let changes = {
+            let ready = self.accounts.ready.lock();
             match ready.merchants.get(&merchant_id) {
                 Some((all, read_ms)) if now_ms.saturating_sub(*read_ms) < FRESH_MS => {
                     return Ok(Arc::clone(all));
                 }
-                old => (ready.changes, old.map(|(all, _)| Arc::clone(all))),
+                _ => ready.changes,
             }
         };
+        // No view: it decides through which account money goes.
         let rows = self.store.processor_accounts(merchant_id).await?;
-        // What has not changed is not opened again.
-        let known =
-            |row: &ProcessorAccount| before.as_ref()?.iter().find(|own| own.row == *row).map(Arc::clone);
-        let all: OwnAccounts =
-            rows.into_iter().map(|row| known(&row).unwrap_or_else(|| Arc::new(Own::new(row)))).collect();
-        let mut ready = self.accounts.0.lock();
+        let all: OwnAccounts = rows.into_iter().map(Arc::new).collect();
+        let mut ready = self.accounts.ready.lock();
         if ready.changes == changes {
             if ready.merchants.len() >= KEPT_MAX && !ready.merchants.contains_key(&merchant_id) {
-                // Whoever has none goes first: those are a read away, the others an opening of the vault's.
-                ready.merchants.retain(|_, (all, _)| !all.is_empty());
-                if ready.merchants.len() >= KEPT_MAX {
-                    let any = ready.merchants.keys().next().copied();
-                    any.and_then(|any| ready.merchants.remove(&any));
-                }
+                let any = ready.merchants.keys().next().copied();
+                any.and_then(|any| ready.merchants.remove(&any));
             }
             ready.merchants.insert(merchant_id, (Arc::clone(&all), now_ms));
         }
@@ -224,8 +190,18 @@ impl Engine {
 impl Accounts {
     /// Forgets a merchant's: they were changed.
     fn forget(&self, merchant_id: MerchantId) {
-        let mut ready = self.0.lock();
+        self.forget_some(Some(merchant_id));
+    }
+
+    /// Forgets a merchant's, or all: somebody else has changed them.
+    pub(crate) fn forget_some(&self, merchant_id: Option<MerchantId>) {
+        let mut ready = self.ready.lock();
         ready.changes = ready.changes.wrapping_add(1);
-        ready.merchants.remove(&merchant_id);
+        match merchant_id {
+            Some(id) => {
+                ready.merchants.remove(&id);
+            }
+            None => ready.merchants.clear(),
+        }
     }
 }

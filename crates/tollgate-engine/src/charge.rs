@@ -152,9 +152,10 @@ impl Engine {
             soft_declines,
             random: rand::random(),
         });
+        let is_own = |name: &ProcessorName| payment.own_account_at(name).is_some();
         let elsewhere = |rest: &mut VecDeque<ProcessorName>| {
             while let Some(name) = rest.pop_front() {
-                if let Some(guard) = self.router.admit(payment.merchant_id, &name, method) {
+                if let Some(guard) = self.router.admit(payment.merchant_id, &name, method, is_own(&name)) {
                     return Some((name, guard));
                 }
             }
@@ -167,7 +168,8 @@ impl Engine {
                 elsewhere(rest)
             }
             NextTry::Again { after_ms } => {
-                if !self.router.pays_for_repeat(&payment.processor) {
+                let own = is_own(&payment.processor).then_some(payment.merchant_id);
+                if !self.router.pays_for_repeat(&payment.processor, own) {
                     return None;
                 }
                 let away = self.pressure.away();
@@ -175,7 +177,7 @@ impl Engine {
                 drop(away);
                 tries.repeats += 1;
                 // Its breaker may have opened meanwhile, and another's closed.
-                match self.router.admit(payment.merchant_id, &payment.processor, method) {
+                match self.router.admit(payment.merchant_id, &payment.processor, method, own.is_some()) {
                     Some(guard) => Some((payment.processor.clone(), guard)),
                     None => elsewhere(rest),
                 }

@@ -4,15 +4,14 @@
 //! a process of its own, the engine hands the whole order to it: that process withdraws the card, builds
 //! and sends the processor's request, and tells the outcome. No clear card comes here then.
 
-use crate::accounts::{self, not_opened};
+use crate::accounts::{OpenAccounts, not_opened};
 use crate::clock::Clock;
 use crate::exchange::{Http, Performed};
-use crate::processors::{Processor, Processors};
+use crate::opened::SWEEP;
+use crate::processors::Processors;
 use crate::send::{ChargeView, no_card};
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +20,7 @@ use tollgate_core::event::PaymentTerms;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::outcome::Outcome;
-use tollgate_vault::{CardToken, CardVault, Fingerprint, ProofToken, Purpose, VaultError};
+use tollgate_vault::{CardToken, CardVault, Fingerprint, ProofToken, Purpose};
 
 /// The longest any order may take, in milliseconds.
 const TIME_MS_MAX: u64 = 600_000;
@@ -78,15 +77,9 @@ pub struct Desk {
     http: Http,
     clock: Clock,
     public_url: String,
-    /// Own accounts, with the sealed credentials they were opened from.
-    own: Mutex<HashMap<(MerchantId, ProcessorName), OwnAtDesk>>,
+    /// Merchants' own accounts.
+    own: OpenAccounts,
 }
-
-/// An own account as the desk keeps it: from which sealed credentials, and ready.
-type OwnAtDesk = (Vec<u8>, Arc<Processor>);
-
-/// Most own accounts a desk keeps ready; beyond that all are opened anew.
-const OWN_MAX: usize = 10_000;
 
 impl Desk {
     /// Puts a desk together. `public_url` is the gateway's.
@@ -100,30 +93,15 @@ impl Desk {
     ) -> Self {
         let public_url = public_url.trim_end_matches('/').to_owned();
         let http = Http::new(connect_timeout);
-        Self { vault, processors, http, clock, public_url, own: Mutex::default() }
+        Self { vault, processors, http, clock, public_url, own: OpenAccounts::default() }
     }
 
-    /// The merchant's own account at a processor.
-    async fn own(
-        &self,
-        processor: &Processor,
-        merchant_id: MerchantId,
-        sealed: &[u8],
-    ) -> Result<Arc<Processor>, VaultError> {
-        let key = (merchant_id, processor.name.clone());
-        if let Some((from, ready)) = self.own.lock().get(&key)
-            && from == sealed
-        {
-            return Ok(Arc::clone(ready));
+    /// Wipes own credentials whose time is over, for as long as it is polled.
+    pub async fn run_wipes(&self) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            self.own.sweep(self.clock.now_ms());
         }
-        let now_ms = self.clock.now_ms();
-        let opened = accounts::open(self.vault.as_ref(), processor, (merchant_id, sealed), now_ms).await?;
-        let mut own = self.own.lock();
-        if own.len() >= OWN_MAX && !own.contains_key(&key) {
-            own.clear();
-        }
-        own.insert(key, (sealed.to_vec(), Arc::clone(&opened)));
-        Ok(opened)
     }
 }
 
@@ -138,13 +116,16 @@ impl CardDesk for Desk {
         let opened;
         let processor = match &order.account {
             None => processor,
-            Some(sealed) => match self.own(processor, order.merchant_id, sealed).await {
-                Ok(own) => {
-                    opened = own;
-                    &*opened
+            Some(sealed) => {
+                let sealed = (order.merchant_id, sealed.as_slice());
+                match self.own.get(self.vault.as_ref(), processor, sealed, &self.clock).await {
+                    Ok(own) => {
+                        opened = own;
+                        &*opened
+                    }
+                    Err(_) => return Performed::unsent(not_opened()),
                 }
-                Err(_) => return Performed::unsent(not_opened()),
-            },
+            }
         };
         let CardInHand { token, proof, .. } = order.card;
         let purpose = Purpose::Charge(order.payment_id);

@@ -155,6 +155,13 @@ impl Engine {
         tokio::spawn(async move { engine.run_deadlines().await });
         let engine = Arc::clone(self);
         tokio::spawn(async move { engine.run_reviews().await });
+        let engine = Arc::clone(self);
+        tokio::spawn(async move { engine.run_erasures().await });
+        let engine = Arc::clone(self);
+        tokio::spawn(async move { engine.run_wipes().await });
+        if let Some(changes) = self.store.changes() {
+            tokio::spawn(Arc::clone(self).run_heeding(changes));
+        }
     }
 
     /// How many attempts wait for an enquiry.
@@ -309,7 +316,7 @@ impl Engine {
             done = &mut first => return done.outcome,
             () = patience => {}
         }
-        if !self.router.pays_for_repeat(&processor.name) {
+        if !self.router.pays_for_repeat(&processor.name, processor.own) {
             return first.await.outcome;
         }
         metrics::counter!("tollgate_hedged_enquiries_total").increment(1);

@@ -75,9 +75,18 @@ pub enum EngineError {
     /// There is no master key to seal credentials with.
     #[error("there is no vault that can keep credentials")]
     NoVaultKey,
-    /// The account was ended and taken up again as often as it may be.
-    #[error("the account was ended and taken up again as often as it may be")]
+    /// There were as many accounts as there may be.
+    #[error("there were as many accounts at this processor as there may be")]
     TooManyEnds,
+    /// The credentials are of another account than those that are there; this one tells.
+    #[error("the credentials are of another account: {0} tells")]
+    AnotherAccount(String),
+    /// The caller has to say whether the credentials are of the account that is there; this one leaves it open.
+    #[error("{0} may be of the same account, renewed, or of another one")]
+    AccountUnclear(String),
+    /// The credentials were said to be of another account, and are of the one that is there.
+    #[error("the credentials are of the account that is there")]
+    SameAccount,
     /// The credentials are not taken.
     #[error(transparent)]
     Credentials(#[from] CredentialError),
@@ -105,6 +114,8 @@ impl From<CommitError> for EngineError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Refused(Refusal::NotAdmitted(NotAdmitted::Suspended)) => Self::MerchantSuspended,
+            // Another customer's choice, or the session's end, came first.
+            CommitError::Refused(Refusal::CheckoutOver) => Self::KeyMismatch,
             CommitError::Refused(refusal) => Self::Refused(refusal),
             CommitError::KeyMismatch => Self::KeyMismatch,
             CommitError::Overloaded => Self::Overloaded,

@@ -106,7 +106,7 @@ impl Http {
         let begun = Instant::now();
         let mut heard = Heard::default();
         let outcome = self.run(processor, operation, until, &mut heard).await;
-        let outcome = if processor.own.is_some() { of_own_account(outcome, &mut heard) } else { outcome };
+        let outcome = if processor.own.is_some() { of_own_account(outcome, &heard) } else { outcome };
         let took = begun.elapsed();
         let labels = [
             ("processor", processor.name.as_str().to_owned()),
@@ -278,18 +278,9 @@ async fn read_bounded(mut body: hyper::body::Incoming) -> Result<Bytes, Lost> {
     Ok(whole.freeze())
 }
 
-/// A processor that finds fault with a merchant's own account is not out of order, and does not do badly: neither
-/// breakers nor estimates, which all merchants share, hear of it.
-fn of_own_account(outcome: Outcome, heard: &mut Heard) -> Outcome {
-    let rejected = |outcome: &Outcome| match outcome {
-        Outcome::NotTaken(failure) | Outcome::Declined(failure) => {
-            failure.code == FailureCode::ProcessorRejected
-        }
-        _ => false,
-    };
+/// A processor that does not know the caller finds fault with the merchant's own account, and the merchant is told so.
+fn of_own_account(outcome: Outcome, heard: &Heard) -> Outcome {
     let as_account_s = |failure| Failure { code: FailureCode::AccountRejected, ..failure };
-    // Who is asked to wait is the account, not everybody who uses the processor.
-    heard.blameless |= heard.refused_caller || heard.retry_after_ms.is_some() || rejected(&outcome);
     match outcome {
         Outcome::NotTaken(failure) if heard.refused_caller => Outcome::NotTaken(as_account_s(failure)),
         Outcome::Declined(failure) if heard.refused_caller => Outcome::Declined(as_account_s(failure)),

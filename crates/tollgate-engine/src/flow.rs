@@ -20,6 +20,7 @@ use crate::risk::{Asked, FraudOptions, Gate, Screener};
 use crate::routing::{CallGuard, Plan, Router, RoutingOptions};
 use crate::sandbox;
 use crate::send::{CardSource, ChargeSecrets, ms};
+use crate::subjects::job::Erasures;
 use crate::watch::Watchers;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -43,6 +44,16 @@ use tollgate_store::Store;
 use tollgate_store::commit::{Commit, CommitError, Committed, IdempotencyStep, Render, StoredReply};
 use tollgate_store::error::StoreError;
 use tollgate_vault::CardVault;
+
+/// The first pause before an idempotency key is answered whose flow was ended by the store; each further one is twice
+/// as long.
+const GIVE_BACK_FIRST: Duration = Duration::from_secs(1);
+
+/// Up to this.
+const GIVE_BACK_LONGEST: Duration = Duration::from_secs(60);
+
+/// How often it is tried: for about an hour.
+const GIVE_BACK_TRIES_MAX: u32 = 64;
 
 /// What the engine is made of.
 #[derive(Debug)]
@@ -84,6 +95,7 @@ pub struct Engine {
     pub(crate) vault: Arc<dyn CardVault>,
     pub(crate) accounts: Accounts,
     pub(crate) live: LiveStatistics,
+    pub(crate) erasures: Erasures,
     pub(crate) desk: Option<Arc<dyn CardDesk>>,
     pub(crate) risk: Screener,
     pub(crate) router: Arc<Router>,
@@ -138,6 +150,7 @@ impl Engine {
             vault: options.vault,
             accounts: Accounts::default(),
             live: LiveStatistics::default(),
+            erasures: Erasures::default(),
             desk: options.desk,
             risk: Screener::new(options.fraud),
             pressure: Arc::default(),
@@ -292,12 +305,13 @@ impl Engine {
             }
         };
         let time = new.time_max.map_or(self.router.deadline(), |wanted| wanted.min(self.router.deadline()));
-        let (first, call, rest) = self.first_call(&plan, merchant.id, terms.instrument.family())?;
         let own_accounts = match &setup {
             // A debit of a mandate goes where that was set up.
             Some(setup) => setup.own_accounts.clone(),
             None => self.accounts_in_force(merchant.id).await?,
         };
+        let family = terms.instrument.family();
+        let (first, call, rest) = self.first_call(&plan, merchant.id, family, &own_accounts)?;
         terms.routing = Some(Box::new(RouteRecord { own_accounts, ..plan.record(ms(time)) }));
         let terms = Box::new(terms);
         let card = match in_hand {
@@ -323,10 +337,12 @@ impl Engine {
         plan: &Plan,
         merchant_id: MerchantId,
         method: MethodFamily,
+        own_accounts: &[(ProcessorName, u32)],
     ) -> Result<(ProcessorName, CallGuard, VecDeque<ProcessorName>), EngineError> {
         let mut names: VecDeque<_> = plan.names().collect();
         while let Some(name) = names.pop_front() {
-            if let Some(call) = self.router.admit(merchant_id, &name, method) {
+            let is_own = own_accounts.iter().any(|(own, _)| *own == name);
+            if let Some(call) = self.router.admit(merchant_id, &name, method, is_own) {
                 return Ok((name, call, names));
             }
         }
@@ -457,8 +473,18 @@ impl Engine {
                 Err(CommitError::DuplicateMessage) => return Err(EngineError::ConfirmationUsed),
                 Err(error) => return Err(error.into()),
             };
+            let subject = (merchant_id, committed.payment.id, committed.refund.as_ref().map(|it| it.id));
+            let claimed = name.clone();
             let begun = Begun { committed, key: name, render };
-            let reply = rest(Arc::clone(&engine), begun).await?;
+            let reply = match rest(Arc::clone(&engine), begun).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    if let (EngineError::Store(_), Some(key)) = (&error, claimed) {
+                        tokio::spawn(async move { engine.give_back(subject, key, render).await });
+                    }
+                    return Err(error);
+                }
+            };
             drop(flow);
             Ok(Answer { reply, replayed: false })
         });
@@ -486,6 +512,30 @@ impl Engine {
             .await?;
         let reply = finished.reply.unwrap_or_else(|| render(&finished.payment, finished.refund.as_ref()));
         Ok(Answer { reply, replayed: true })
+    }
+
+    /// Answers the repeats of a request whose flow was ended by the store: without it they would be told for as long as
+    /// this process lives that the first is still being worked on.
+    async fn give_back(
+        &self,
+        subject: (MerchantId, PaymentId, Option<RefundId>),
+        key: String,
+        render: Render,
+    ) {
+        let mut pause = GIVE_BACK_FIRST;
+        for _ in 0..GIVE_BACK_TRIES_MAX {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(GIVE_BACK_LONGEST);
+            match self.adopt(subject, key.clone(), render).await {
+                Err(EngineError::Store(_) | EngineError::Overloaded) => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!(payment = %subject.1, %error, "an idempotency key is not answered");
+                    return;
+                }
+            }
+        }
+        tracing::error!(payment = %subject.1, "an idempotency key was not answered in time");
     }
 
     /// A capture, void or refund: one call, then its settlement.
@@ -540,12 +590,21 @@ impl Engine {
         Ok(committed)
     }
 
+    /// Tells those who follow the event logs that there is something new.
+    pub(crate) fn ring(&self) {
+        if self.store.logs() > 1 {
+            self.news.notify_waiters();
+        }
+        // Also for one that does not wait yet.
+        self.news.notify_one();
+    }
+
     /// Every commit goes through here: whoever watches the payment hears of what changed.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         let committed = self.pressure.timed(self.store.commit(commit)).await?;
         if let Some(record) = &committed.event {
             self.watchers.tell(committed.payment.id);
-            self.news.notify_one();
+            self.ring();
             let mode = self.modes.of(committed.payment.merchant_id);
             self.risk.hear(mode, &committed.payment, &record.event);
             self.router.hear(mode, &committed.payment, &record.event);

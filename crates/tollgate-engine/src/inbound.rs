@@ -50,19 +50,16 @@ impl Engine {
         body: &'a [u8],
     ) -> Result<WebhookReceipt, EngineError> {
         let processor = self.processors.get(processor).ok_or(EngineError::UnknownProcessor)?;
-        let proving = match own {
-            None => None,
+        let ask = |one: &Processor| one.connector.webhook(&WebhookRequest { header, body });
+        let (proved, message) = match own {
+            None => (None, ask(processor).map_err(refused)?),
             Some(merchant_id) => {
                 let all = self.own_accounts(merchant_id).await?;
-                let own = all.iter().find(|own| own.row.processor == processor.name);
+                let own = all.iter().find(|own| own.processor == processor.name);
                 let own = own.ok_or(EngineError::UnknownProcessor)?;
-                Some(self.proving(own, processor).await?)
-            }
-        };
-        let message = match &proving {
-            None => processor.connector.webhook(&WebhookRequest { header, body }).map_err(refused)?,
-            Some(accounts) => {
-                first_proved(accounts, |one| one.connector.webhook(&WebhookRequest { header, body }))?
+                let accounts = self.proving(own, processor, None).await?;
+                let (generation, message) = first_proved(&accounts, ask)?;
+                (Some(generation), message)
             }
         };
         let Some(subject) = message.subject else {
@@ -79,8 +76,14 @@ impl Engine {
         if let Some(payment) = &payment {
             // Each account speaks of what went through it, and of nothing else.
             let through = self.own_account(payment, &processor.name).await?;
-            if through.map(|(own, _)| own.row.merchant_id) != own {
+            if through.as_ref().map(|(own, _)| own.merchant_id) != own {
                 return Ok(WebhookReceipt::Ignored);
+            }
+            // And each of the merchant's accounts, one after the other, too: whoever has the credentials of an earlier one
+            // says nothing of charges through a later one, unless those of the later one prove it as well.
+            if let Some((own, generation)) = through.filter(|(_, generation)| proved != Some(*generation)) {
+                let accounts = self.proving(&own, processor, Some(generation)).await?;
+                first_proved(&accounts, ask)?;
             }
         }
         let attempt_id = payment.map_or(id, |payment| meant(&payment, &attempt, &subject.outcome));
@@ -129,9 +132,9 @@ impl Engine {
         let payment = payment.ok_or(Refusal::NotFound)?;
         let said = match self.own_account(&payment, &processor.name).await? {
             None => processor.connector.callback(request).map_err(refused)?,
-            Some((own, _)) => {
-                let proving = self.proving(&own, processor).await?;
-                first_proved(&proving, |one| one.connector.callback(request))?
+            Some((own, generation)) => {
+                let proving = self.proving(&own, processor, Some(generation)).await?;
+                first_proved(&proving, |one| one.connector.callback(request))?.1
             }
         };
         match said {
@@ -168,15 +171,15 @@ impl Engine {
     }
 }
 
-/// What the first account says whose credentials prove it.
+/// What the first account says whose credentials prove it, and which generation those are of.
 fn first_proved<T>(
-    accounts: &[Arc<Processor>],
+    accounts: &[(u32, Arc<Processor>)],
     ask: impl Fn(&Processor) -> Result<T, WebhookError>,
-) -> Result<T, EngineError> {
+) -> Result<(u32, T), EngineError> {
     let mut why = WebhookError::Signature;
-    for account in accounts {
+    for (generation, account) in accounts {
         match ask(account) {
-            Ok(said) => return Ok(said),
+            Ok(said) => return Ok((*generation, said)),
             Err(error) => why = error,
         }
         if matches!(why, WebhookError::Malformed) {

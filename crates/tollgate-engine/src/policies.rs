@@ -86,7 +86,7 @@ impl<P: Kept> Policies<P> {
                 _ => ready.changes,
             }
         };
-        let policy = Arc::new(match store.policy(merchant_id, P::KIND).await? {
+        let policy = Arc::new(match store.policy_view(merchant_id, P::KIND).await? {
             None => P::default(),
             Some(text) => P::from_stored(&text).map_err(|error| {
                 tracing::error!(merchant = %merchant_id, kind = ?P::KIND, %error, "the stored policy cannot be read");
@@ -121,6 +121,20 @@ impl<P: Kept> Policies<P> {
         ready.changes = ready.changes.wrapping_add(1);
         ready.keep(merchant_id, Arc::clone(&policy), now_ms);
         Ok(policy)
+    }
+}
+
+impl<P> Policies<P> {
+    /// Forgets a merchant's, or all: somebody else has changed them.
+    pub(crate) fn forget(&self, merchant_id: Option<MerchantId>) {
+        let mut ready = self.0.lock();
+        ready.changes = ready.changes.wrapping_add(1);
+        match merchant_id {
+            Some(id) => {
+                ready.policies.remove(&id);
+            }
+            None => ready.policies.clear(),
+        }
     }
 }
 

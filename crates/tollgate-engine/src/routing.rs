@@ -8,6 +8,7 @@
 
 mod announce;
 mod learn;
+mod own;
 mod plan;
 mod policies;
 mod preview;
@@ -19,7 +20,7 @@ pub use policies::{RouteChange, RouteDryRun};
 pub use preview::{LaneHealth, PreviewAsked, ProcessorHealth, RoutePreview};
 pub use router::BreakerEvent;
 pub(crate) use router::{CallGuard, Router};
-pub use share::{BreakerShare, ShareAddressError};
+pub use share::BreakerShare;
 
 use std::time::Duration;
 use tollgate_core::routing::breaker::BreakerOptions;

@@ -143,7 +143,7 @@ impl Engine {
         };
         let own = match self.own_account(payment, &processor.name).await {
             Ok(None) => None,
-            Ok(Some((own, generation))) => match own.row.of_generation(generation) {
+            Ok(Some((own, generation))) => match own.of_generation(generation) {
                 Some(credentials) => Some(credentials.sealed.clone()),
                 None => return Performed::unsent(not_opened()),
             },
@@ -222,7 +222,9 @@ impl Engine {
             AttemptKind::Charge => Operation::EnquireCharge { charge },
         };
         let done = self.http.perform(&processor, &operation, None).await;
-        self.router.answered(&processor.name, payment.terms.instrument.family(), &done, self.now_ms());
+        if processor.own.is_none() {
+            self.router.answered(&processor.name, payment.terms.instrument.family(), &done, self.now_ms());
+        }
         done.outcome
     }
 }

@@ -122,7 +122,10 @@ impl Webhooks {
     /// Starts the background work.
     pub fn start(self: &Arc<Self>) {
         let hooks = Arc::clone(self);
-        tokio::spawn(async move { hooks.run_fan_out().await });
+        for log in 0..hooks.engine.store.logs() {
+            let hooks = Arc::clone(&hooks);
+            tokio::spawn(async move { hooks.run_fan_out(log).await });
+        }
         let hooks = Arc::clone(self);
         tokio::spawn(async move { hooks.run_dispatch().await });
         let hooks = Arc::clone(self);
@@ -133,7 +136,7 @@ impl Webhooks {
 
     /// Tells that something was committed to the store past this engine.
     pub fn ring(&self) {
-        self.engine.news.notify_one();
+        self.engine.ring();
     }
 
     /// Takes nothing new up, and waits for what is under way.
@@ -141,7 +144,7 @@ impl Webhooks {
         self.stopping.store(true, Ordering::Release);
         self.wake.notify_one();
         self.replay.notify_one();
-        self.engine.news.notify_one();
+        self.engine.ring();
         let finished = async {
             while self.under_way() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

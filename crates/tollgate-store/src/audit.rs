@@ -327,17 +327,26 @@ async fn audit_open_index(
     Ok(())
 }
 
-/// The outbox has every event once, without a gap.
+/// The outbox has every event once, without a gap. Of several logs only the order is looked at: a merchant that was
+/// moved leaves gaps behind, and brings its history without entering it again.
 async fn audit_outbox(store: &dyn Store, report: &mut AuditReport) -> Result<(), StoreError> {
+    for log in 0..store.logs() {
+        audit_log(store, log, report).await?;
+    }
+    Ok(())
+}
+
+async fn audit_log(store: &dyn Store, log: u16, report: &mut AuditReport) -> Result<(), StoreError> {
+    let is_only = store.logs() == 1;
     let mut last = 0;
     let mut created = 0_u64;
     loop {
-        let page = store.outbox(last, PAGE).await?;
+        let page = store.outbox_of(log, last, PAGE).await?;
         if page.is_empty() {
             break;
         }
         for record in page {
-            if record.sequence != last + 1 {
+            if record.sequence <= last || (is_only && record.sequence != last + 1) {
                 report.problem(|| format!("the outbox has a gap before {}", record.sequence));
             }
             let begins = matches!(record.event, PaymentEvent::Created { .. } | PaymentEvent::Blocked { .. });
@@ -345,7 +354,7 @@ async fn audit_outbox(store: &dyn Store, report: &mut AuditReport) -> Result<(),
             last = record.sequence;
         }
     }
-    if last != report.events || created != report.payments {
+    if is_only && (last != report.events || created != report.payments) {
         let (events, payments) = (report.events, report.payments);
         report.problem(|| {
             format!(

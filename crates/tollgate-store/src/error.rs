@@ -6,6 +6,12 @@ pub enum StoreError {
     /// The disk or the engine refused.
     #[error("the store cannot be used: {0}")]
     Unavailable(String),
+    /// The merchant's rows are on another shard, or are on their way there. Nothing was changed.
+    #[error("the merchant's rows are on another shard")]
+    Elsewhere,
+    /// Two copies of the same differ.
+    #[error("{0} differs at both ends; it is made anew")]
+    Differs(&'static str),
     /// A row does not decode: damage, or a program older than the data.
     #[error("the store holds a row that cannot be read ({0})")]
     Corrupt(&'static str),
@@ -15,6 +21,14 @@ pub enum StoreError {
     /// An unreleased program wrote it.
     #[error("the store was written by an unreleased Tollgate; start with an empty folder")]
     Unreadable,
+    /// Its schema is older than this program's.
+    #[error("the database's schema is {found}, this program needs {known}; run `tollgate migrate` first")]
+    NotMigrated {
+        /// Schema version of the database.
+        found: u32,
+        /// Schema version of this program.
+        known: u32,
+    },
     /// A newer program wrote it.
     #[error(
         "the store was written by a newer Tollgate (schema {found}, this program knows {known}); \

@@ -27,6 +27,9 @@ pub enum LogReader {
 }
 
 impl LogReader {
+    /// All there are. A bucket of merchants is taken to another shard with what one of them has not read yet.
+    pub const ALL: [Self; 1] = [Self::Webhooks];
+
     /// Its name in storage.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -59,7 +62,7 @@ pub enum Settle {
         /// Why it was not done.
         error: String,
     },
-    /// It goes on later with another payload; this was no attempt.
+    /// It goes on later with another payload; this was no attempt, and those before are over.
     Continue {
         /// When.
         at_ms: u64,
@@ -189,6 +192,8 @@ pub struct Work {
     pub now_ms: u64,
     /// A step of a log's reader.
     pub log: Option<LogStep>,
+    /// Which log that is ([`crate::Store::logs`]).
+    pub log_of: u16,
     /// Changes of jobs.
     pub steps: Vec<JobStep>,
     /// Changes of records.

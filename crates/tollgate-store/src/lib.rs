@@ -4,25 +4,36 @@
 //! `decide` runs on the state being committed, so no limit can be passed by a race. What happens
 //! over the network, and when, is none of its business.
 
+pub mod anchor;
 pub mod audit;
+pub mod cached;
 pub mod commit;
+pub mod connections;
 pub mod embedded;
 pub mod error;
 pub mod jobs;
 pub mod postgres;
 pub mod query;
+pub mod reads;
+pub mod redis;
+pub mod sharded;
 
 mod batch;
 mod trail;
 
 use async_trait::async_trait;
 use commit::{AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep};
+use connections::PoolReport;
 use error::StoreError;
 use jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked};
-use query::{Deadline, PaymentFilter, PaymentPage, PolicyKind, RiskList};
+use query::{
+    CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
+};
 use std::sync::Arc;
+use tokio::sync::broadcast;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
+use tollgate_core::audit::key::LogKey;
 use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
@@ -113,8 +124,29 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// How many jobs of a kind have not ended, as far as is counted.
     async fn job_depth(&self, kind: JobKind) -> Result<usize, StoreError>;
 
-    /// The last sequence number that a reader of the event log has read.
+    /// The last sequence number that a reader of the first event log has read.
     async fn log_read(&self, reader: LogReader) -> Result<u64, StoreError>;
+
+    /// How many event logs there are: one a shard, counted from 0. Each numbers its own events; a merchant's events
+    /// are in one, from wherever its rows are taken to the next.
+    fn logs(&self) -> u16 {
+        1
+    }
+
+    /// The last sequence number that a reader of one of the event logs has read.
+    async fn log_read_of(&self, _log: u16, reader: LogReader) -> Result<u64, StoreError> {
+        self.log_read(reader).await
+    }
+
+    /// A log's events after a sequence number, in commit order.
+    async fn outbox_of(
+        &self,
+        _log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        self.outbox(after_sequence, limit).await
+    }
 
     /// A webhook endpoint.
     async fn webhook_endpoint(
@@ -231,7 +263,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         limit: usize,
     ) -> Result<Vec<EventRecord>, StoreError>;
 
-    /// All events after a sequence number, in commit order: what relays and webhooks read.
+    /// The first log's events after a sequence number, in commit order: what relays and webhooks read.
     async fn outbox(&self, after_sequence: u64, limit: usize) -> Result<Vec<EventRecord>, StoreError>;
 
     /// The balances of a merchant's accounts.
@@ -278,24 +310,100 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         merchant_id: MerchantId,
     ) -> Result<Vec<EndpointCalls>, StoreError>;
 
-    /// The replies that are remembered of some payments, to be named in an erasure.
+    /// A page of the replies that are remembered of some payments of a merchant, to be named in an erasure. It looks at
+    /// [`query::SCAN_MAX`] replies of the merchant at most.
     async fn remembered_replies(
         &self,
-        payments: Vec<PaymentId>,
-    ) -> Result<Vec<(PaymentId, [u8; 32])>, StoreError>;
+        merchant_id: MerchantId,
+        filter: ReplyFilter,
+    ) -> Result<ReplyPage, StoreError>;
 
-    /// A merchant's checkout sessions of a person.
+    /// A page of a merchant's checkout sessions of a person, older than `before`. It looks at [`query::SCAN_MAX`] sessions of
+    /// the merchant at most.
     async fn checkouts_of(
         &self,
         merchant_id: MerchantId,
         subject: Subject,
-    ) -> Result<Vec<CheckoutSession>, StoreError>;
+        before: Option<CheckoutId>,
+        limit: usize,
+    ) -> Result<CheckoutPage, StoreError>;
+
+    /// The secret under which the audit log names people of a merchant.
+    fn log_key(&self, merchant_id: MerchantId) -> &LogKey;
 
     /// Rewrites the files that personal data was in, so that what was masked or removed is gone from them. Takes long.
     async fn purge(&self) -> Result<(), StoreError>;
 
+    /// How its connections to databases do; none: it has none.
+    fn connections(&self) -> Vec<PoolReport> {
+        Vec::new()
+    }
+
+    /// What a caller shows later ([`reads::Reading`]) to see at least what was written for a merchant, or for anybody,
+    /// up to now; none: every read sees that anyway.
+    fn consistency(&self, _merchant_id: Option<MerchantId>) -> Option<String> {
+        None
+    }
+
     /// Whether the store answers: reads something and says how the writer does.
     async fn health(&self) -> Result<StoreHealth, StoreError>;
+
+    // Views: what may be a moment old, where there are caches or replicas. Nothing that decides about money is read by them.
+
+    /// A merchant, as it is looked at.
+    async fn merchant_view(&self, id: MerchantId) -> Result<Option<Merchant>, StoreError> {
+        self.merchant(id).await
+    }
+
+    /// The partner that a merchant belongs to, as it is looked at.
+    async fn partner_view(&self, merchant_id: MerchantId) -> Result<Option<Partner>, StoreError> {
+        self.partner_of(merchant_id).await
+    }
+
+    /// A merchant's own accounts at processors, as they are looked at.
+    async fn processor_accounts_view(
+        &self,
+        merchant_id: MerchantId,
+    ) -> Result<Vec<ProcessorAccount>, StoreError> {
+        self.processor_accounts(merchant_id).await
+    }
+
+    /// A merchant's policy, as it is looked at.
+    async fn policy_view(
+        &self,
+        merchant_id: MerchantId,
+        kind: PolicyKind,
+    ) -> Result<Option<String>, StoreError> {
+        self.policy(merchant_id, kind).await
+    }
+
+    /// A payment, as it is looked at.
+    async fn payment_view(
+        &self,
+        merchant_id: MerchantId,
+        id: PaymentId,
+    ) -> Result<Option<Payment>, StoreError> {
+        self.payment(merchant_id, id).await
+    }
+
+    /// A merchant's card on file, as it is looked at.
+    async fn saved_card_view(
+        &self,
+        merchant_id: MerchantId,
+        token: [u8; 16],
+    ) -> Result<Option<SavedCard>, StoreError> {
+        self.saved_card(merchant_id, token).await
+    }
+
+    /// Reads ahead what is looked at most; says of how many merchants.
+    async fn warm_up(&self) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    /// Tells whose settings or keys another gateway or this one has changed; none: nobody would tell.
+    fn changes(&self) -> Option<broadcast::Receiver<cached::Changed>> {
+        None
+    }
 }
 
 /// How a store does.

@@ -1,7 +1,9 @@
 //! Questions to a store, and their bounds.
 
+use std::ops::RangeInclusive;
+use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
-use tollgate_core::id::{MerchantId, PaymentId};
+use tollgate_core::id::{CheckoutId, MerchantId, PaymentId};
 use tollgate_core::method::MethodKind;
 use tollgate_core::payment::Payment;
 use tollgate_core::transition::PaymentStatus;
@@ -69,6 +71,44 @@ pub struct PaymentPage {
     pub payments: Vec<Payment>,
     /// Where the next page begins; none: this was the last.
     pub next: Option<PaymentId>,
+}
+
+/// Which remembered replies to look for.
+#[derive(Debug, Clone)]
+pub struct ReplyFilter {
+    /// Of these payments.
+    pub payments: Vec<PaymentId>,
+    /// Claimed on these days, counted from 1970-01-01.
+    pub days: RangeInclusive<u64>,
+    /// Only those after this place.
+    pub after: Option<ReplyPlace>,
+}
+
+/// Where a remembered reply stands among a merchant's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyPlace {
+    /// The day of its claim.
+    pub day: u64,
+    /// The digest of its idempotency key.
+    pub digest: [u8; 32],
+}
+
+/// A page of remembered replies.
+#[derive(Debug, Clone, Default)]
+pub struct ReplyPage {
+    /// The payments they are of, and their names in an erasure.
+    pub replies: Vec<(PaymentId, [u8; 32])>,
+    /// Where the next page begins; none: this was the last.
+    pub next: Option<ReplyPlace>,
+}
+
+/// A page of a person's checkout sessions, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct CheckoutPage {
+    /// The sessions.
+    pub sessions: Vec<CheckoutSession>,
+    /// Where the next page begins; none: this was the last.
+    pub next: Option<CheckoutId>,
 }
 
 /// A payment whose time is over.

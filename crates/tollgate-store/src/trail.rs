@@ -1,16 +1,18 @@
 //! What the audit log says of each change. Every kind of [`Admin`] has its line here, or the program does not
-//! compile. Customers' ids are told as digests: the log holds nobody's personal data, and so never has to be
+//! compile. People are told as keyed digests: the log holds nobody's personal data, and so never has to be
 //! changed for their sake.
 
 use crate::commit::{Admin, Told};
 use crate::query::PolicyKind;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tollgate_core::api_key::ApiKey;
 use tollgate_core::attempt::ProcessorName;
-use tollgate_core::audit::{AuditEntry, By, hex};
+use tollgate_core::audit::key::LogKey;
+use tollgate_core::audit::{AuditEntry, By};
 use tollgate_core::base62;
 use tollgate_core::command::Command;
+use tollgate_core::id::MerchantId;
+use tollgate_core::json;
 use tollgate_core::merchant::Merchant;
 use tollgate_core::partner::{Partner, PartnerState, fee_json};
 use tollgate_core::passkey::Passkey;
@@ -30,7 +32,7 @@ pub(crate) struct Rows {
 }
 
 /// The entry of a change that replaces these rows.
-pub(crate) fn of_change(change: &Admin, rows: &Rows, by: &By) -> AuditEntry {
+pub(crate) fn of_change(change: &Admin, rows: &Rows, by: &By, key: &LogKey) -> AuditEntry {
     match change {
         Admin::Together(changes) => AuditEntry::new(by, "together", "changes", changes.len().to_string()),
         Admin::Told(told) => of_told(told, by),
@@ -63,9 +65,10 @@ pub(crate) fn of_change(change: &Admin, rows: &Rows, by: &By) -> AuditEntry {
         }
         Admin::PutPasskey(passkey) => {
             let action = if rows.passkey.is_some() { "passkey.changed" } else { "passkey.registered" };
-            AuditEntry::new(by, action, "passkey", passkey.id.to_string())
-                .of(passkey.merchant_id)
-                .change(rows.passkey.as_ref().map(passkey_json), Some(passkey_json(passkey)))
+            AuditEntry::new(by, action, "passkey", passkey.id.to_string()).of(passkey.merchant_id).change(
+                rows.passkey.as_ref().map(|one| passkey_json(one, key)),
+                Some(passkey_json(passkey, key)),
+            )
         }
         Admin::PutPolicy { merchant_id, kind, policy } => {
             let (name, put, removed) = match kind {
@@ -76,7 +79,7 @@ pub(crate) fn of_change(change: &Admin, rows: &Rows, by: &By) -> AuditEntry {
             };
             let read = |text: &String| match kind {
                 PolicyKind::ApiVersion => json!({"version": text}),
-                _ => serde_json::from_str(text).unwrap_or(Value::Null),
+                _ => json::read(text).unwrap_or(Value::Null),
             };
             let action = if policy.is_some() { put } else { removed };
             AuditEntry::new(by, action, "policy", name.to_owned())
@@ -86,14 +89,19 @@ pub(crate) fn of_change(change: &Admin, rows: &Rows, by: &By) -> AuditEntry {
         Admin::RemovePasskey(passkey) => {
             AuditEntry::new(by, "passkey.removed", "passkey", passkey.id.to_string())
                 .of(passkey.merchant_id)
-                .change(rows.passkey.as_ref().map(passkey_json), None)
+                .change(rows.passkey.as_ref().map(|one| passkey_json(one, key)), None)
         }
         Admin::ErasePayments(wish) => {
             let payments: Vec<String> = wish.payments.iter().map(ToString::to_string).collect();
             let said = json!({"payments": payments, "checkouts": wish.checkouts.len()});
-            AuditEntry::new(by, "data_subject.masked", "data_subject", wish.subject.digest())
-                .of(wish.merchant_id)
-                .change(None, Some(said))
+            AuditEntry::new(
+                by,
+                "data_subject.masked",
+                "data_subject",
+                wish.subject.name(key, wish.merchant_id),
+            )
+            .of(wish.merchant_id)
+            .change(None, Some(said))
         }
         Admin::PutProcessorAccount(account) => {
             let before = rows.processor_account.as_ref();
@@ -109,12 +117,12 @@ pub(crate) fn of_change(change: &Admin, rows: &Rows, by: &By) -> AuditEntry {
         Admin::PutSavedCard(card) => {
             AuditEntry::new(by, "saved_card.saved", "saved_card", card_id(card.token))
                 .of(card.merchant_id)
-                .change(rows.saved_card.as_ref().map(card_json), Some(card_json(card)))
+                .change(rows.saved_card.as_ref().map(|one| card_json(one, key)), Some(card_json(card, key)))
         }
         Admin::RemoveSavedCard { merchant_id, token } => {
             AuditEntry::new(by, "saved_card.deleted", "saved_card", card_id(*token))
                 .of(*merchant_id)
-                .change(rows.saved_card.as_ref().map(card_json), None)
+                .change(rows.saved_card.as_ref().map(|one| card_json(one, key)), None)
         }
     }
 }
@@ -181,12 +189,14 @@ fn key_json(key: &ApiKey) -> Value {
     })
 }
 
-fn passkey_json(passkey: &Passkey) -> Value {
-    json!({"user_digest": user(&passkey.user_id), "created_at_ms": passkey.created_at_ms})
+fn passkey_json(passkey: &Passkey, key: &LogKey) -> Value {
+    let user = user(key, passkey.merchant_id, &passkey.user_id);
+    json!({"user_digest": user, "created_at_ms": passkey.created_at_ms})
 }
 
 fn account_json(account: &ProcessorAccount) -> Value {
     json!({
+        "generation": account.generation,
         "fingerprint": account.current.as_json()["fingerprint"],
         "set_at_ms": account.current.set_at_ms,
         "previous_good_until_ms": account.previous.as_ref().map(|(_, until_ms)| until_ms),
@@ -194,9 +204,9 @@ fn account_json(account: &ProcessorAccount) -> Value {
     })
 }
 
-fn card_json(card: &SavedCard) -> Value {
+fn card_json(card: &SavedCard, key: &LogKey) -> Value {
     json!({
-        "user_digest": user(&card.user_id),
+        "user_digest": user(key, card.merchant_id, &card.user_id),
         "brand": card.summary.brand,
         "last4": card.summary.last4,
         "network_card": card.summary.network_token,
@@ -204,11 +214,9 @@ fn card_json(card: &SavedCard) -> Value {
     })
 }
 
-/// The first half of the digest of a customer's id.
-fn user(user_id: &str) -> String {
-    let mut digest = hex(&Sha256::digest(user_id).into());
-    digest.truncate(24);
-    digest
+/// What the log calls a customer.
+fn user(key: &LogKey, merchant_id: MerchantId, user_id: &str) -> String {
+    key.name(merchant_id, ["customer", user_id])
 }
 
 fn card_id(token: [u8; 16]) -> String {

@@ -32,6 +32,7 @@ use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 use tollgate_core::risk::{Assessment, ReviewState, Score, Screening, Verdict};
 use tollgate_core::saved_card::{Consent, SavedCard};
+use tollgate_core::totals::Totals;
 use tollgate_core::transition::PaymentStatus;
 use tollgate_store::Store;
 use tollgate_store::audit::audit;
@@ -41,7 +42,7 @@ use tollgate_store::commit::{
 };
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tollgate_store::error::StoreError;
-use tollgate_store::query::{PaymentFilter, PolicyKind, RiskList};
+use tollgate_store::query::{PaymentFilter, PolicyKind, ReplyFilter, RiskList};
 
 const NOW_MS: u64 = 1_790_000_000_000;
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -469,7 +470,7 @@ async fn a_second_opener_and_a_newer_store_are_refused() {
         database.persist(fjall::PersistMode::SyncAll).unwrap();
     }
     let refusal = EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 3)).unwrap_err();
-    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 6 }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 7 }), "{refusal}");
 }
 
 #[tokio::test]
@@ -537,6 +538,14 @@ async fn passkeys_belong_to_one_customer_and_their_counters_never_go_back() {
         let shown: Vec<_> =
             found.iter().map(|it| (it.id.as_u128(), it.sign_count, it.created_at_ms - NOW_MS)).collect();
         assert_eq!(shown, [(1, 0, 0), (2, 9, 5)]);
+        // A use that ends after the passkey was removed does not bring it back.
+        let used = |it| store.upkeep(Upkeep::CountPasskey(it));
+        used(passkey(3, shop, "ben", 4)).await.unwrap();
+        assert_eq!(store.passkeys(shop, "ben").await.unwrap()[0].sign_count, 4);
+        let gone = Box::new(passkey(3, shop, "ben", 4));
+        store.administer(Admin::RemovePasskey(gone), By::system(NOW_MS)).await.unwrap();
+        used(passkey(3, shop, "ben", 5)).await.unwrap();
+        assert_eq!(store.passkeys(shop, "ben").await.unwrap(), []);
         assert_eq!(store.passkeys(other, "asha").await.unwrap(), []);
         assert_eq!(store.passkeys(shop, "ash").await.unwrap(), []);
         (shop, "asha")
@@ -825,5 +834,184 @@ async fn a_person_is_masked_in_payments_at_rest_and_the_books_stay_right() {
     store.commit(work(mer, NOW_MS, refund_of(&masked, Some(50)))).await.unwrap();
     assert_clean(store.as_ref()).await;
     store.purge().await.unwrap();
+    assert_clean(store.as_ref()).await;
+}
+
+fn session_of(merchant_id: MerchantId, name: &str) -> CheckoutSession {
+    CheckoutSession {
+        id: CheckoutId::from_parts(parts(NOW_MS)),
+        merchant_id,
+        secret: CheckoutSecret::new(5),
+        amount: Money::new(500, Currency::INR),
+        methods: vec![MethodFamily::UpiQr],
+        customer: CheckoutCustomer { user_id: Some(name.to_owned()), ..CheckoutCustomer::default() },
+        description: None,
+        statement_descriptor: None,
+        return_url: None,
+        cancel_url: None,
+        metadata: vec![],
+        mandate: None,
+        created_at_ms: NOW_MS,
+        expires_at_ms: NOW_MS + 1_000,
+    }
+}
+
+fn subject_of(name: &str) -> Subject {
+    Subject { user_id: Some(name.to_owned()), ..Subject::default() }
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_or_masked_begins_no_payment() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let (mer, other) = (merchant(store.as_ref()).await, merchant(store.as_ref()).await);
+    let session = session_of(mer, "asha");
+    store.upkeep(Upkeep::PutCheckout(Box::new(session.clone()))).await.unwrap();
+    let begin = async |merchant_id, now_ms| {
+        let mut terms = terms(500, "asha", CaptureMode::Automatic);
+        terms.checkout = Some(session.id);
+        store.commit(work(merchant_id, now_ms, create(now_ms, terms))).await
+    };
+    let is_over = |result: &Result<Committed, CommitError>| {
+        matches!(result, Err(CommitError::Refused(Refusal::CheckoutOver)))
+    };
+    assert!(begin(mer, NOW_MS + 999).await.is_ok());
+    assert!(is_over(&begin(mer, NOW_MS + 1_000).await));
+    assert!(is_over(&begin(other, NOW_MS).await), "another's session");
+    let (payments, replies) = (vec![], vec![]);
+    let wish = ErasePayments {
+        merchant_id: mer,
+        subject: subject_of("asha"),
+        payments,
+        checkouts: vec![session.id],
+        replies,
+    };
+    store.administer(Admin::ErasePayments(Box::new(wish.clone())), By::system(NOW_MS + 5)).await.unwrap();
+    let masked = store.checkout(session.id).await.unwrap().unwrap();
+    assert_eq!((masked.customer, masked.expires_at_ms), (CheckoutCustomer::default(), NOW_MS));
+    // Also for a payment that began before, and comes to be committed after it.
+    for began_ms in [NOW_MS, NOW_MS + 4, NOW_MS + 6] {
+        assert!(is_over(&begin(mer, began_ms).await), "{}", began_ms - NOW_MS);
+    }
+    // Once more, and later: it ended when it ended.
+    store.administer(Admin::ErasePayments(Box::new(wish)), By::system(NOW_MS + 9)).await.unwrap();
+    assert_eq!(store.checkout(session.id).await.unwrap().unwrap().expires_at_ms, NOW_MS);
+    assert_clean(store.as_ref()).await;
+}
+
+#[tokio::test]
+async fn a_person_is_looked_for_in_one_merchant_s_rows_page_by_page() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let (mer, other) = (merchant(store.as_ref()).await, merchant(store.as_ref()).await);
+    let mut theirs = Vec::new();
+    for (merchant_id, name) in [(mer, "asha"), (mer, "ben"), (mer, "asha"), (mer, "asha"), (other, "asha")] {
+        let session = session_of(merchant_id, name);
+        store.upkeep(Upkeep::PutCheckout(Box::new(session.clone()))).await.unwrap();
+        if (merchant_id, name) == (mer, "asha") {
+            theirs.push(session.id);
+        }
+    }
+    theirs.reverse();
+    let (mut found, mut before, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = store.checkouts_of(mer, subject_of("asha"), before, 2).await.unwrap();
+        found.extend(page.sessions.iter().map(|session| session.id));
+        (before, pages) = (page.next, pages + 1);
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!((found, pages), (theirs, 2), "newest first");
+
+    let mut begun = Vec::new();
+    for (merchant_id, key) in [(mer, "a"), (mer, "b"), (other, "a")] {
+        let mut commit = work(merchant_id, NOW_MS, create(NOW_MS, terms(9, "asha", CaptureMode::Automatic)));
+        let key = key.to_owned();
+        commit.idempotency = Some(IdempotencyStep::Begin { key, fingerprint: [1; 32] });
+        begun.push(store.commit(commit).await.unwrap().payment.id);
+    }
+    let today = NOW_MS / 86_400_000;
+    let filter = ReplyFilter { payments: begun.clone(), days: today..=today, after: None };
+    let read = async |merchant_id, filter: &ReplyFilter| {
+        store.remembered_replies(merchant_id, filter.clone()).await.unwrap()
+    };
+    let page = read(mer, &filter).await;
+    let mut seen: Vec<_> = page.replies.iter().map(|(payment_id, _)| *payment_id).collect();
+    seen.sort_unstable();
+    assert_eq!((seen, page.next), (begun[..2].to_vec(), None));
+    assert_eq!(read(other, &filter).await.replies.len(), 1);
+    let yesterday = ReplyFilter { days: today - 1..=today - 1, ..filter.clone() };
+    assert!(read(mer, &yesterday).await.replies.is_empty());
+    let one = ReplyFilter { payments: vec![begun[0]], ..filter };
+    let [(id, digest)] = read(mer, &one).await.replies[..] else {
+        panic!("one reply is remembered of it");
+    };
+    assert_eq!(id, begun[0]);
+    let place = tollgate_store::query::ReplyPlace { day: today, digest };
+    assert!(read(mer, &ReplyFilter { after: Some(place), ..one }).await.replies.is_empty());
+}
+
+#[tokio::test]
+async fn the_log_names_people_under_a_secret_of_the_store() {
+    let (place, elsewhere) = (Place::new().await, Place::new().await);
+    let store = place.open(1).await;
+    let mer = merchant(store.as_ref()).await;
+    let card = SavedCard {
+        merchant_id: mer,
+        token: [7; 16],
+        user_id: "asha".to_owned(),
+        summary: CardSummary {
+            brand: CardBrand::Visa,
+            bin: "411111".to_owned(),
+            last4: "1111".to_owned(),
+            exp_month: 12,
+            exp_year: 2040,
+            network_token: true,
+        },
+        fingerprint: [9; 16],
+        consent: Consent { given_at_ms: NOW_MS, ip: None, terms: "t".to_owned() },
+        created_at_ms: NOW_MS,
+    };
+    let name = subject_of("asha").name(store.log_key(mer), mer);
+    let customer = store.log_key(mer).name(mer, ["customer", "asha"]);
+    store.administer(Admin::PutSavedCard(Box::new(card)), By::system(NOW_MS)).await.unwrap();
+    let (payments, checkouts, replies) = (vec![], vec![], vec![]);
+    let wish = ErasePayments { merchant_id: mer, subject: subject_of("asha"), payments, checkouts, replies };
+    store.administer(Admin::ErasePayments(Box::new(wish)), By::system(NOW_MS)).await.unwrap();
+    drop(store);
+    let store = place.open(2).await;
+    assert_eq!(subject_of("asha").name(store.log_key(mer), mer), name, "it is kept");
+    let log = store.audit(0, 9).await.unwrap();
+    let entry = |place: usize| &log[place].1.as_ref().unwrap().entry;
+    assert!(entry(1).after().unwrap().contains(&customer), "{:?}", entry(1));
+    assert_eq!(entry(2).subject().id, name);
+    let other = elsewhere.open(1).await;
+    assert_ne!(subject_of("asha").name(other.log_key(mer), mer), name, "every store has its own");
+}
+
+#[tokio::test]
+async fn failures_are_counted_by_their_codes() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let mer = merchant(store.as_ref()).await;
+    let fail = async |outcome: fn(Failure) -> Outcome, code: FailureCode| {
+        let begun = store.commit(work(mer, NOW_MS, create(NOW_MS, terms(9, "u", CaptureMode::Automatic))));
+        let begun = begun.await.unwrap().payment;
+        let outcome = outcome(Failure::new(code, "no"));
+        store.commit(work(mer, NOW_MS, settle(&begun, begun.charge_attempt_id, outcome))).await.unwrap();
+    };
+    fail(Outcome::Declined, FailureCode::InsufficientFunds).await;
+    fail(Outcome::Declined, FailureCode::InsufficientFunds).await;
+    fail(Outcome::NotTaken, FailureCode::ProcessorUnavailable).await;
+    completed(store.as_ref(), mer, NOW_MS, 500, "u").await;
+    drop(store);
+    let store = place.open(2).await;
+    let mut sum = Totals::default();
+    for (_, totals) in store.totals(mer, 0, u32::MAX).await.unwrap() {
+        sum.add(&totals);
+    }
+    let wanted = [(FailureCode::InsufficientFunds, 2), (FailureCode::ProcessorUnavailable, 1)];
+    assert_eq!(sum.failures().collect::<Vec<_>>(), wanted);
     assert_clean(store.as_ref()).await;
 }

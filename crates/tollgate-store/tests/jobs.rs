@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 use support::Place;
 use tollgate_core::id::{DeliveryId, EventId, IdParts, JobId, MerchantId, WebhookEndpointId};
-use tollgate_core::job::{Job, JobKind, JobState, Turn};
+use tollgate_core::job::{Job, JobKind, JobState, Private, Turn};
 use tollgate_core::webhook::filter::EventFilter;
 use tollgate_core::webhook::signing::{KeptSecret, SecretPair};
 use tollgate_core::webhook::{Delivery, DeliveryAttempt, DeliveryState, DisabledBecause, WebhookEndpoint};
@@ -190,6 +190,11 @@ async fn jobs_are_tried_again_and_end_and_tell_of_it() {
     work(&*store, NOW_MS + 7, vec![requeue]).await;
     let leased = lease(&*store, OWNER, NOW_MS + 7, &[(1, 9)]).await.jobs;
     assert_eq!((ids(&leased), leased[0].attempts), (vec![2], 0));
+    let retry = Settle::Retry { at_ms: NOW_MS + 7, error: "a fault that passes".to_owned() };
+    work(&*store, NOW_MS + 7, vec![settle(&leased[0], OWNER, retry)]).await;
+    let leased = lease(&*store, OWNER, NOW_MS + 7, &[(1, 9)]).await.jobs;
+    assert_eq!((ids(&leased), leased[0].attempts), (vec![2], 1));
+    // A step that was done ends the counting of its tries.
     let next = Settle::Continue { at_ms: NOW_MS + 8, payload: vec![9] };
     work(&*store, NOW_MS + 7, vec![settle(&leased[0], OWNER, next)]).await;
     let leased = lease(&*store, OWNER, NOW_MS + 8, &[(1, 9)]).await.jobs;
@@ -392,4 +397,34 @@ async fn a_lane_that_was_empty_or_ahead_is_found_again() {
     work(&*store, NOW_MS, vec![settle(&leased[0], OWNER, retry)]).await;
     assert_eq!(ids(&lease(&*store, OWNER, NOW_MS + 100, &[(1, 9)]).await.jobs), [2]);
     assert_eq!(ids(&lease(&*store, OWNER, NOW_MS + 500, &[(1, 9)]).await.jobs), [1]);
+}
+
+#[tokio::test]
+async fn what_is_private_is_wiped_by_the_commit_that_ends_a_job() {
+    let place = Place::new().await;
+    let store = place.open(OWNER).await;
+    let secret = || Private(b"asha@example.com".to_vec());
+    let mut jobs = [job(1, 1, NOW_MS), job(2, 1, NOW_MS), job(3, 1, NOW_MS), job(4, 1, NOW_MS)];
+    jobs.iter_mut().for_each(|job| (job.private, job.is_kept) = (secret(), true));
+    work(&*store, NOW_MS, jobs.iter().cloned().map(enqueue).collect()).await;
+    let private = async |place: usize| {
+        let job = &jobs[place];
+        store.job(job.merchant_id, job.id).await.unwrap().unwrap().private
+    };
+    let cancel = JobStep::Cancel { merchant_id: jobs[3].merchant_id, id: jobs[3].id };
+    work(&*store, NOW_MS, vec![cancel]).await;
+    assert_eq!(lease(&*store, OWNER, NOW_MS, &[(1, 9)]).await.jobs.len(), 3);
+    let go_on = Settle::Continue { at_ms: NOW_MS, payload: vec![9] };
+    work(&*store, NOW_MS, vec![settle(&jobs[0], OWNER, go_on)]).await;
+    let again = Settle::Retry { at_ms: NOW_MS, error: "busy".to_owned() };
+    work(&*store, NOW_MS, vec![settle(&jobs[1], OWNER, again)]).await;
+    work(&*store, NOW_MS, vec![settle(&jobs[2], OWNER, Settle::Bury { error: "no".to_owned() })]).await;
+    for (place, wanted) in
+        [secret(), secret(), Private::default(), Private::default()].into_iter().enumerate()
+    {
+        assert_eq!(private(place).await, wanted, "{place}");
+    }
+    lease(&*store, OWNER, NOW_MS, &[(1, 9)]).await;
+    work(&*store, NOW_MS, vec![settle(&jobs[0], OWNER, Settle::Done)]).await;
+    assert_eq!(private(0).await, Private::default());
 }

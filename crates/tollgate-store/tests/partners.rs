@@ -24,8 +24,9 @@ use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::partner::{Contract, Kyc, KycState, Limit, NotAdmitted, Partner, PartnerState, Profile};
 use tollgate_store::Store;
+use tollgate_store::anchor::AnchorOptions;
 use tollgate_store::commit::{Admin, Commit, CommitError, Committed, Conflict};
-use tollgate_store::embedded::{AnchorOptions, EmbeddedOptions, EmbeddedStore};
+use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 
 const NOW_MS: u64 = 1_790_000_000_000;
 static NEXT: AtomicU64 = AtomicU64::new(1);

@@ -3,7 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
 
+#[path = "postgres_parts/outage.rs"]
+mod outage;
+#[path = "postgres_parts/replicas.rs"]
+mod replicas;
 mod support;
+#[path = "postgres_parts/tls.rs"]
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +34,9 @@ use tollgate_store::audit::audit;
 use tollgate_store::commit::{Admin, Commit, CommitError, Committed, IdempotencyStep, StoredReply};
 use tollgate_store::error::StoreError;
 use tollgate_store::jobs::{JobStep, LeaseWish, LogReader, LogStep, Settle, Work, Worked};
-use tollgate_store::postgres::{PartitionWish, PostgresStore, migrate, partitions};
+use tollgate_store::postgres::{
+    PartitionWish, PoolOptions, PostgresOptions, PostgresStore, migrate, partitions,
+};
 use tollgate_store::query::PaymentFilter;
 
 const NOW_MS: u64 = 1_790_000_000_000;
@@ -36,6 +44,14 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 fn parts(unix_ms: u64, bucket: u16) -> IdParts {
     IdParts { unix_ms, sub_ms: 0, bucket, random: NEXT.fetch_add(1, Ordering::Relaxed) }
+}
+
+/// A store on few connections.
+fn small(url: &str, run: u64) -> PostgresOptions {
+    let mut options = PostgresOptions::new(url, run);
+    options.pool = PoolOptions { idle_min: 1, size_max: 4, ..PoolOptions::default() };
+    options.lanes = 2;
+    options
 }
 
 async fn merchant(store: &dyn Store, bucket: u16) -> MerchantId {
@@ -300,7 +316,7 @@ async fn connections_that_were_cut_are_made_again() {
     assert_eq!(store.payment(mer, done.payment.id).await.unwrap().unwrap(), *done.payment);
     assert!(store.health().await.is_ok());
     assert_clean(store.as_ref()).await;
-    let statistics = store.pool_statistics();
+    let statistics = store.connections()[0].statistics;
     assert!(statistics.made >= 2 && statistics.wanted > 0, "{statistics:?}");
 }
 
@@ -338,9 +354,9 @@ async fn migrations_are_applied_once_and_what_breaks_this_program_is_refused() {
     let database = Database::new().await;
     let options = database.options(1);
     let refused = PostgresStore::open(options.clone()).await.unwrap_err();
-    assert!(refused.to_string().contains("migrate it first"), "{refused}");
+    assert!(refused.to_string().contains("run `tollgate migrate` first"), "{refused}");
     let (a, b, c) = tokio::join!(migrate(&options), migrate(&options), migrate(&options));
-    assert_eq!(a.unwrap() + b.unwrap() + c.unwrap(), 1);
+    assert_eq!(a.unwrap() + b.unwrap() + c.unwrap(), 3);
     drop(PostgresStore::open(options.clone()).await.unwrap());
 
     // A newer schema that only adds is no hindrance; one that takes away is.
@@ -390,4 +406,77 @@ async fn partitions_are_made_ahead_filled_from_the_default_one_and_put_aside() {
     assert_eq!(store.payment(mer, done.payment.id).await.unwrap(), None);
     let page = store.payments(mer, PaymentFilter { limit: 5, ..PaymentFilter::default() }).await.unwrap();
     assert!(page.payments.is_empty());
+}
+
+/// What Citus asks of a schema, as its documentation says: a table is distributed by a column that is in every unique
+/// key, tables that are distributed by the same type of column lie together, and foreign keys do not lead away. What has no
+/// such column is a reference table, or stays where it is.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn the_schema_keeps_the_rules_of_citus() {
+    let database = Database::new().await;
+    drop(database.open(1).await);
+    let client = database.client().await;
+    let names = async |query: &str| -> Vec<String> {
+        client.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    };
+    // Tables, without partitions.
+    const TABLES: &str = "pg_class c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+        AND c.relnamespace = 'public'::regnamespace";
+    const HAS_MERCHANT: &str = "EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid
+        AND a.attnum = ANY (i.indkey::smallint[]) WHERE i.indrelid = c.oid AND i.indisprimary AND a.attname = 'merchant_id')";
+    let distributed =
+        names(&format!("SELECT c.relname::text FROM {TABLES} AND {HAS_MERCHANT} ORDER BY 1")).await;
+    let rest =
+        names(&format!("SELECT c.relname::text FROM {TABLES} AND NOT {HAS_MERCHANT} ORDER BY 1")).await;
+    assert!(distributed.len() > 25 && distributed.contains(&"payments".to_owned()), "{distributed:?}");
+
+    // The distribution column: the same type everywhere, never null, first in the primary key and in every unique one.
+    let wrong = names(&format!(
+        "SELECT c.relname::text FROM {TABLES} AND {HAS_MERCHANT} AND NOT EXISTS (
+             SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'merchant_id'
+               AND a.atttypid = 'uuid'::regtype AND a.attnotnull)"
+    ))
+    .await;
+    assert_eq!(wrong, Vec::<String>::new());
+    let wrong = names(&format!(
+        "SELECT i.indexrelid::regclass::text FROM pg_index i WHERE (i.indisunique OR i.indisexclusion)
+         AND i.indrelid IN (SELECT c.oid FROM {TABLES} AND {HAS_MERCHANT})
+         AND (SELECT attname FROM pg_attribute WHERE attrelid = i.indrelid AND attnum = i.indkey[0]) <> 'merchant_id'"
+    ))
+    .await;
+    assert_eq!(wrong, Vec::<String>::new());
+    // A partitioned table's key has what it is partitioned by as well; PostgreSQL sees to that, and Citus distributes
+    // the partitions with it.
+    for (what, query) in [
+        ("foreign keys", "SELECT conname::text FROM pg_constraint WHERE contype = 'f'"),
+        ("triggers", "SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal"),
+        ("rules", "SELECT rulename::text FROM pg_rewrite WHERE rulename <> '_RETURN' AND ev_class >= 16384"),
+        ("row security", "SELECT relname::text FROM pg_class WHERE relrowsecurity"),
+        (
+            "inheritance",
+            "SELECT inhrelid::regclass::text FROM pg_inherits JOIN pg_class c ON c.oid = inhparent
+                         WHERE c.relkind NOT IN ('p', 'I')",
+        ),
+        ("unlogged tables", "SELECT relname::text FROM pg_class WHERE relpersistence <> 'p'"),
+    ] {
+        assert_eq!(names(query).await, Vec::<String>::new(), "{what}");
+    }
+    // Numbers that are given out by a distributed table would not be one row.
+    let wrong = names(&format!(
+        "SELECT c.relname::text FROM {TABLES} AND {HAS_MERCHANT} AND EXISTS (
+             SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND (a.attidentity <> '' OR a.atthasdef)
+               AND a.attname <> 'in_log')"
+    ))
+    .await;
+    assert_eq!(wrong, Vec::<String>::new());
+
+    // What is not distributed is named, with what it is to be, in the page that says how to run on Citus.
+    let page = std::fs::read_to_string("../../docs/scaling.md").unwrap();
+    for name in &rest {
+        assert!(page.contains(&format!("`{name}`")), "docs/scaling.md does not say what {name} is on Citus");
+    }
+    for name in &distributed {
+        assert!(page.contains(&format!("'{name}'")), "docs/scaling.md does not distribute {name}");
+    }
 }

@@ -10,6 +10,7 @@ mod overload;
 mod processors;
 mod rate_limits;
 mod routing;
+mod store;
 mod webhooks;
 
 use audit::Audit;
@@ -23,13 +24,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use store::Store;
 use tollgate_api::passkeys::{PasskeyOptions, PasskeyOptionsError, Passkeys};
 use tollgate_api::tls::{Tls, TlsOptions};
 use tollgate_api::{ClientAddress, SecurityHeaders};
 use tollgate_core::card::Secret;
 use tollgate_core::command::Policy;
 use tollgate_engine::enquiry::EnquiryOptions;
-use tollgate_engine::routing::BreakerShare;
+use tollgate_store::cached::CacheOptions;
+use tollgate_store::redis::Redis as SharedRedis;
 use webhooks::Webhooks;
 
 mod vault;
@@ -56,6 +59,7 @@ pub(crate) struct Config {
     pub(crate) fraud: Fraud,
     pub(crate) webhooks: Webhooks,
     pub(crate) redis: Redis,
+    pub(crate) cache: Cache,
     pub(crate) log: Log,
     /// Processor accounts by name.
     pub(crate) processors: BTreeMap<String, toml::Table>,
@@ -142,31 +146,6 @@ impl Default for Server {
             shutdown_ms: 40_000,
             batch_items_at_once: 16,
             batches_max: 8,
-        }
-    }
-}
-
-/// `[store]`
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Store {
-    /// Folder of the embedded store.
-    pub(crate) folder: PathBuf,
-    /// Commits that may wait before new payments are turned away with 503.
-    pub(crate) queue_length_max: usize,
-    /// How long idempotency keys live.
-    pub(crate) idempotency_hours: u64,
-    /// Block cache.
-    pub(crate) cache_mib: u64,
-}
-
-impl Default for Store {
-    fn default() -> Self {
-        Self {
-            folder: PathBuf::from("data/store"),
-            queue_length_max: 8_192,
-            idempotency_hours: 24,
-            cache_mib: 64,
         }
     }
 }
@@ -278,11 +257,32 @@ fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Secret, D
     String::deserialize(deserializer).map(Secret::new)
 }
 
+/// `[cache]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Cache {
+    /// Memory for what is read often of a PostgreSQL store, in MiB; 0: nothing is kept in the process.
+    pub(crate) process_mib: u64,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { process_mib: 64 }
+    }
+}
+
+impl Cache {
+    /// How caches are set.
+    pub(crate) fn options(&self) -> CacheOptions {
+        CacheOptions { bytes_max: self.process_mib << 20 }
+    }
+}
+
 /// `[redis]`
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Redis {
-    /// Where gateways share the state of their breakers; empty: each goes by what it sees itself.
+    /// Where gateways share breakers, rates and caches; empty: each goes by what it sees itself.
     #[serde(deserialize_with = "secret")]
     pub(crate) url: Secret,
 }
@@ -294,13 +294,13 @@ impl Default for Redis {
 }
 
 impl Redis {
-    /// What shares the breakers, if anything does.
-    pub(crate) fn share(&self) -> Result<Option<BreakerShare>, ConfigError> {
+    /// The Redis that gateways share, if they do; not connected yet.
+    pub(crate) fn shared(&self) -> Result<Option<SharedRedis>, ConfigError> {
         let url = self.url.expose();
         if url.is_empty() {
             return Ok(None);
         }
-        BreakerShare::new(url).map(Some).map_err(|error| ConfigError(format!("redis.url: {error}")))
+        SharedRedis::new(url).map(Some).map_err(|error| ConfigError(format!("redis.url: {error}")))
     }
 }
 
@@ -343,6 +343,14 @@ impl Config {
             }
         };
         for (name, value) in environment {
+            // Those that are usually set, by short names.
+            let name = match name.as_str() {
+                "TOLLGATE_STORE" => "TOLLGATE_STORE__URL".to_owned(),
+                "TOLLGATE_STORE_REPLICAS" => "TOLLGATE_STORE__REPLICAS".to_owned(),
+                "TOLLGATE_STORE_SHARDS" => "TOLLGATE_STORE__SHARDS".to_owned(),
+                "TOLLGATE_REDIS" => "TOLLGATE_REDIS__URL".to_owned(),
+                _ => name,
+            };
             if let Some(path) = name.strip_prefix("TOLLGATE_").filter(|path| path.contains("__")) {
                 set(&mut table, &path.to_ascii_lowercase(), &value)
                     .map_err(|why| ConfigError(format!("{name}: {why}")))?;
@@ -357,7 +365,7 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let bounds: [(&str, u64, u64, u64); 25] = [
+        let bounds: [(&str, u64, u64, u64); 23] = [
             ("server.connections_max", u64::from(self.server.connections_max), 1, 1_000_000),
             ("server.header_timeout_ms", self.server.header_timeout_ms, 100, 600_000),
             ("server.idle_timeout_ms", self.server.idle_timeout_ms, 100, 600_000),
@@ -366,9 +374,6 @@ impl Config {
             ("server.shutdown_ms", self.server.shutdown_ms, 0, 600_000),
             ("server.batch_items_at_once", self.server.batch_items_at_once as u64, 1, 256),
             ("server.batches_max", self.server.batches_max as u64, 1, 256),
-            ("store.queue_length_max", self.store.queue_length_max as u64, 1, 1_000_000),
-            ("store.idempotency_hours", self.store.idempotency_hours, 1, 720),
-            ("store.cache_mib", self.store.cache_mib, 1, 1_048_576),
             ("engine.flows_max", self.engine.flows_max as u64, 1, 1_000_000),
             ("engine.partner_flows_max", self.engine.partner_flows_max as u64, 1, 1_000_000),
             ("engine.deadline_ms", self.engine.deadline_ms, 100, 600_000),
@@ -382,10 +387,12 @@ impl Config {
             ("enquiry.first_ms", self.enquiry.first_ms, 1, 600_000),
             ("enquiry.longest_ms", self.enquiry.longest_ms, 1, 86_400_000),
             ("enquiry.hedge_after_ms", self.enquiry.hedge_after_ms, 1, 600_000),
+            ("cache.process_mib", self.cache.process_mib, 0, 65_536),
             ("enquiry.concurrency", self.enquiry.concurrency as u64, 1, 10_000),
         ];
         self.fraud.validate()?;
-        self.redis.share()?;
+        self.redis.shared()?;
+        self.store.validate(self.policy())?;
         self.routing.validate()?;
         self.breaker.validate()?;
         self.retry.validate()?;
@@ -502,7 +509,7 @@ fn probe_address(url: &str) -> Option<String> {
 }
 
 /// How the names of credentials end.
-const SECRET_ENDS: [&str; 5] = ["key", "key_id", "secret", "salt", "password"];
+const SECRET_ENDS: [&str; 7] = ["key", "key_id", "secret", "salt", "password", "url", "replicas"];
 
 /// Sets `a__b__c` to a value, read as TOML where it is TOML and as text otherwise.
 ///

@@ -5,6 +5,7 @@ mod config;
 mod logging;
 mod operator;
 mod partner;
+mod store;
 mod vault;
 
 use clap::{Parser, Subcommand};
@@ -37,25 +38,31 @@ enum Command {
     Load(commands::load::Args),
     /// Measures webhooks out, with receivers of which some are ill.
     LoadWebhooks(commands::load_webhooks::Args),
+    /// Brings the schema of PostgreSQL up to date.
+    Migrate(commands::migrate::Args),
+    /// Makes partitions of PostgreSQL's tables ahead, and puts old ones aside.
+    Partitions(commands::partitions::Args),
+    /// Shards: several PostgreSQL databases as one installation.
+    Shards(commands::shards::Args),
     /// Audits a store, and compares it with the simulators' books.
     Verify(commands::verify::Args),
     /// Breaks everything while payments run, and audits what is left.
     Chaos(commands::chaos::Args),
-    /// Settles open attempts by a processor's transaction report, in a store that no server has open.
+    /// Settles open attempts by a processor's transaction report. An embedded store must be closed.
     Reconcile(commands::reconcile::Args),
     /// Fraud scoring: synthetic payments, training, evaluation, bench.
     Fraud(commands::fraud::Args),
-    /// Looks after partners and API keys in a store that no server has open.
+    /// Looks after partners and API keys. An embedded store must be closed.
     Partner(commands::partner::Args),
-    /// Makes API keys of those who run the gateway, in a store that no server has open.
+    /// Makes API keys of those who run the gateway. An embedded store must be closed.
     Admin(commands::admin::Args),
-    /// Lists and cancels jobs in a store that no server has open.
+    /// Lists and cancels jobs. An embedded store must be closed.
     Jobs(commands::jobs::Args),
-    /// Exports and erases what is known of a person, in a store that no server has open.
+    /// Exports and erases what is known of a person. An embedded store must be closed.
     DataSubject(commands::data_subject::Args),
-    /// Reads the audit log of a store that no server has open, and finds what was done to it.
+    /// Reads the audit log, and finds what was done to it. An embedded store must be closed.
     Audit(commands::audit::Args),
-    /// Tells who still calls which version of the API, from a store that no server has open.
+    /// Tells who still calls which version of the API. An embedded store must be closed.
     ApiVersions(commands::api_versions::Args),
     /// Looks after a card vault that no server has open.
     Vault(commands::vault::Args),
@@ -86,6 +93,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Simulate(args) => commands::simulate::run(config, args).await,
             Command::Load(args) => commands::load::run(args).await,
             Command::LoadWebhooks(args) => commands::load_webhooks::run(args).await,
+            Command::Migrate(args) => commands::migrate::run(config, args).await,
+            Command::Partitions(args) => commands::partitions::run(config, args).await,
+            Command::Shards(args) => commands::shards::run(config, args).await,
             Command::Verify(args) => commands::verify::run(config, args).await,
             Command::Chaos(args) => commands::chaos::run(config, args).await,
             Command::Reconcile(args) => commands::reconcile::run(config, args).await,

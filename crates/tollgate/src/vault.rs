@@ -78,6 +78,15 @@ pub(crate) fn open(config: &Config) -> Result<Vault, Failure> {
     Ok(Vault { vault, desk: None, session_secret, card_url: None })
 }
 
+/// Opens the vault that secrets are sealed by, and nothing else: for a command that ends soon.
+pub(crate) fn open_sealing(config: &Config) -> Result<Arc<dyn CardVault>, Failure> {
+    match (config.vault.remote.is_empty(), config.vault.master_key.is_empty()) {
+        (false, _) => Ok(open(config)?.vault),
+        (true, false) => Ok(open_local(&config.vault)?),
+        (true, true) => Err("credentials need a vault with a master key: [vault] master_key".into()),
+    }
+}
+
 /// Opens the stored vault in this process.
 pub(crate) fn open_local(settings: &VaultSettings) -> Result<Arc<LocalVault>, Failure> {
     let sources: Vec<MasterSource> =
@@ -199,7 +208,7 @@ impl CardDesk for RemoteDesk {
 
 /// The desk as the vault's server sees it.
 #[derive(Debug)]
-pub(crate) struct DeskPerformer(pub(crate) Desk);
+pub(crate) struct DeskPerformer(pub(crate) Arc<Desk>);
 
 #[async_trait]
 impl Performer for DeskPerformer {

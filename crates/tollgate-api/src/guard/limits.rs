@@ -5,6 +5,7 @@
 
 use super::addresses::Addresses;
 use super::rate::{Left, Meter, Rate, TooSoon, now_ns};
+use super::shared::SharedRates;
 use super::table::Class;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::{Mutex, RwLock};
@@ -17,6 +18,7 @@ use tollgate_core::id::MerchantId;
 use tollgate_store::Store;
 use tollgate_store::error::StoreError;
 use tollgate_store::query::PolicyKind;
+use tollgate_store::redis::Redis;
 
 /// Most accounts whose meters are kept; those at rest make room.
 const ACCOUNTS_MAX: usize = 20_000;
@@ -125,15 +127,41 @@ impl Meters {
         }
     }
 
+    /// What a request counts under.
+    fn counted(&self, class: Class) -> impl Iterator<Item = (&'static str, &Meter)> {
+        [Some(("requests", &self.requests)), self.of(class)].into_iter().flatten()
+    }
+
     /// A request comes. What its reply says of the limits comes either way.
-    pub(crate) fn arrive(&self, class: Class) -> (Result<(), TooSoon>, Told) {
+    fn arrive(&self, class: Class) -> (Result<(), TooSoon>, Told) {
         let now_ns = now_ns();
         let mut told = Told::default();
-        let mut result = told.note("requests", &self.requests, self.requests.arrive(now_ns));
-        if let (Ok(()), Some((name, meter))) = (result, self.of(class)) {
-            result = told.note(name, meter, meter.arrive(now_ns));
+        for (name, meter) in self.counted(class) {
+            let result = told.note(name, meter.rate(), meter.arrive(now_ns));
+            if result.is_err() {
+                return (result, told);
+            }
         }
-        (result, told)
+        (Ok(()), told)
+    }
+
+    /// As [`Meters::arrive`], counted by all gateways together.
+    async fn arrive_shared(
+        &self,
+        shared: &SharedRates,
+        merchant_id: MerchantId,
+        class: Class,
+    ) -> Option<(Result<(), TooSoon>, Told)> {
+        let counted: Vec<_> = self.counted(class).map(|(name, meter)| (name, meter.rate())).collect();
+        let said = shared.account(merchant_id, &counted).await?;
+        let mut told = Told::default();
+        for ((name, rate), said) in counted.into_iter().zip(said) {
+            let result = told.note(name, rate, said);
+            if result.is_err() {
+                return Some((result, told));
+            }
+        }
+        Some((Ok(()), told))
     }
 
     fn is_idle(&self, now_ns: u64) -> bool {
@@ -149,8 +177,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    fn note(&mut self, name: &str, meter: &Meter, result: Result<Left, TooSoon>) -> Result<(), TooSoon> {
-        let rate = meter.rate();
+    fn note(&mut self, name: &str, rate: Rate, result: Result<Left, TooSoon>) -> Result<(), TooSoon> {
         let (more, after_s) = match result {
             Ok(left) => (left.more, left.full_after_s),
             Err(too_soon) => (0, too_soon.retry_after_s),
@@ -182,6 +209,8 @@ pub struct RateLimits(Option<Inner>);
 #[derive(Debug)]
 struct Inner {
     base: RateLimitOptions,
+    /// Where all gateways count together; none: each counts for itself.
+    shared: Option<SharedRates>,
     /// Set for everybody; and what follows for addresses, kept ready.
     everybody: RwLock<(Wish, Rate)>,
     accounts: RwLock<HashMap<MerchantId, Arc<Meters>>>,
@@ -189,11 +218,12 @@ struct Inner {
 }
 
 impl RateLimits {
-    /// Limits that begin with these; none: nobody is limited.
+    /// Limits that begin with these; none: nobody is limited. All gateways that share a Redis count together.
     #[must_use]
-    pub fn new(options: Option<RateLimitOptions>) -> Self {
+    pub fn new(options: Option<RateLimitOptions>, redis: Option<Redis>) -> Self {
         Self(options.map(|base| Inner {
             base,
+            shared: redis.map(SharedRates::new),
             everybody: RwLock::new((Wish::default(), base.address)),
             accounts: RwLock::default(),
             addresses: Addresses::default(),
@@ -201,13 +231,32 @@ impl RateLimits {
     }
 
     /// An address calls.
-    pub(crate) fn arrive(&self, address: Option<IpAddr>) -> Result<(), TooSoon> {
-        match (&self.0, address) {
-            (Some(inner), Some(address)) => {
-                let (_, rate) = *inner.everybody.read();
-                inner.addresses.arrive(address, rate, now_ns())
+    pub(crate) async fn arrive(&self, address: Option<IpAddr>) -> Result<(), TooSoon> {
+        let (Some(inner), Some(address)) = (&self.0, address) else {
+            return Ok(());
+        };
+        let (_, rate) = *inner.everybody.read();
+        inner.addresses.arrive(address, rate, now_ns())?;
+        match &inner.shared {
+            Some(shared) => shared.address(address, rate).await.unwrap_or(Ok(())),
+            None => Ok(()),
+        }
+    }
+
+    /// An account's request comes. What its reply says of the limits comes either way.
+    pub(crate) async fn request(
+        &self,
+        merchant_id: Option<MerchantId>,
+        meters: &Meters,
+        class: Class,
+    ) -> (Result<(), TooSoon>, Told) {
+        let (result, told) = meters.arrive(class);
+        let shared = self.0.as_ref().and_then(|inner| inner.shared.as_ref());
+        match (result, shared, merchant_id) {
+            (Ok(()), Some(shared), Some(merchant_id)) => {
+                meters.arrive_shared(shared, merchant_id, class).await.unwrap_or((result, told))
             }
-            _ => Ok(()),
+            _ => (result, told),
         }
     }
 
@@ -283,7 +332,7 @@ impl Inner {
 
 /// What is set for an account, or for everybody.
 pub(crate) async fn read(store: &dyn Store, merchant_id: MerchantId) -> Result<Wish, StoreError> {
-    let Some(text) = store.policy(merchant_id, PolicyKind::Limits).await? else {
+    let Some(text) = store.policy_view(merchant_id, PolicyKind::Limits).await? else {
         return Ok(Wish::default());
     };
     serde_json::from_str(&text).map_err(|_| StoreError::Corrupt("rate limits"))
@@ -294,7 +343,7 @@ mod tests {
     use super::*;
 
     fn inner() -> Inner {
-        let RateLimits(inner) = RateLimits::new(Some(RateLimitOptions::default()));
+        let RateLimits(inner) = RateLimits::new(Some(RateLimitOptions::default()), None);
         inner.unwrap()
     }
 

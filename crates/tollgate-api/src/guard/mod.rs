@@ -3,16 +3,19 @@
 //! One layer around all routes asks [`table`] what the endpoint demands, authenticates the caller, and puts the result
 //! where the extractors of [`crate::auth`] find it.
 
+pub mod consistency;
 pub mod limits;
 pub mod rate;
 pub mod table;
 
 mod addresses;
 mod lockout;
+mod shared;
 
 pub(crate) use lockout::Lockout;
 
 use crate::auth;
+use crate::client::CallerAddress;
 use crate::codes::{self, Code};
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -25,6 +28,8 @@ use limits::Told;
 use rate::TooSoon;
 use std::sync::Arc;
 use table::Demand;
+use tollgate_core::api_key::KeyOwner;
+use tollgate_store::reads::relaxed;
 
 /// Passes a request on if its caller may do what it asks for, now.
 pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -32,7 +37,7 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
     let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let address = state.client_address().of(&parts);
     if !is_exempt(path)
-        && let Err(too_soon) = state.limits().arrive(address)
+        && let Err(too_soon) = state.limits().arrive(address).await
     {
         return too_often(&codes::RATE_LIMITED, too_soon)
             .because("too many requests from your address")
@@ -52,7 +57,11 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
     };
     let mut told = Told::default();
     if let Some(meters) = &entered.meters {
-        let (result, headers) = meters.arrive(endpoint.class);
+        let merchant_id = match entered.principal.owner.of_keys() {
+            KeyOwner::Merchant(id) => Some(id),
+            KeyOwner::Platform => None,
+        };
+        let (result, headers) = state.limits().request(merchant_id, meters, endpoint.class).await;
         told = headers;
         if let Err(too_soon) = result {
             let mut response = too_often(&codes::RATE_LIMITED, too_soon).into_response();
@@ -70,7 +79,20 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
     let mut response = if entered.principal.permissions.has(permission) {
         let principal = entered.principal;
         parts.extensions.insert(Arc::clone(&principal));
-        chosen.run(&state, &principal, parts, body, next).await
+        if let Some(address) = address {
+            parts.extensions.insert(CallerAddress(address));
+        }
+        let is_change = !parts.method.is_safe();
+        let reading = consistency::reading(endpoint, &parts.headers, &principal.owner);
+        let running = chosen.run(&state, &principal, parts, body, next);
+        let mut response = match reading {
+            Some(reading) => relaxed(reading, running).await,
+            None => running.await,
+        };
+        if is_change {
+            consistency::tell(&state, &principal.owner, response.headers_mut());
+        }
+        response
     } else {
         let detail = format!("this needs the permission {permission}");
         Problem::new(&codes::FORBIDDEN).because(detail).into_response()

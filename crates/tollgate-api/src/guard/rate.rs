@@ -71,13 +71,43 @@ impl Rate {
     /// # Errors
     /// When to come again.
     pub fn arrive(self, tat_ns: u64, now_ns: u64) -> Result<(u64, Left), TooSoon> {
-        let next_ns = tat_ns.max(now_ns).saturating_add(self.interval_ns());
+        let furthest_ns = now_ns.saturating_add(self.burst_ns());
+        let due_ns = if tat_ns > furthest_ns {
+            // Further ahead than this rate lets anybody come: by another rate. From now on by this one.
+            furthest_ns - self.interval_ns()
+        } else {
+            tat_ns.max(now_ns)
+        };
+        let next_ns = due_ns.saturating_add(self.interval_ns());
         let ahead_ns = next_ns - now_ns;
         match self.burst_ns().checked_sub(ahead_ns) {
             None => Err(TooSoon { retry_after_s: seconds_up(ahead_ns - self.burst_ns()).max(1) }),
             Some(room_ns) => {
                 let more = u32::try_from(room_ns / self.interval_ns()).unwrap_or(u32::MAX);
                 Ok((next_ns, Left { more, full_after_s: seconds_up(ahead_ns) }))
+            }
+        }
+    }
+
+    /// Microseconds between two who come at the even pace.
+    pub(super) fn interval_us(self) -> u64 {
+        (self.interval_ns() / 1_000).max(1)
+    }
+
+    /// How many microseconds one may be ahead.
+    pub(super) fn burst_us(self) -> u64 {
+        self.interval_us().saturating_mul(u64::from(self.burst.max(1)))
+    }
+
+    /// What it means to be ahead so many microseconds, or, below zero, too far by so many.
+    pub(super) fn judged(self, ahead_us: i64) -> Result<Left, TooSoon> {
+        let seconds = |us: u64| seconds_up(us.saturating_mul(1_000));
+        match u64::try_from(ahead_us) {
+            Err(_) => Err(TooSoon { retry_after_s: seconds(ahead_us.unsigned_abs()).max(1) }),
+            Ok(ahead_us) => {
+                let room_us = self.burst_us().saturating_sub(ahead_us);
+                let more = u32::try_from(room_us / self.interval_us()).unwrap_or(u32::MAX);
+                Ok(Left { more, full_after_s: seconds(ahead_us) })
             }
         }
     }
@@ -165,6 +195,18 @@ mod tests {
     }
 
     #[test]
+    fn what_all_gateways_count_reads_like_what_one_counts() {
+        let rate = Rate { per_minute: 60, burst: 3 };
+        assert_eq!((rate.interval_us(), rate.burst_us()), (1_000_000, 3_000_000));
+        assert_eq!(rate.judged(1_000_000), Ok(Left { more: 2, full_after_s: 1 }));
+        assert_eq!(rate.judged(3_000_000), Ok(Left { more: 0, full_after_s: 3 }));
+        assert_eq!(rate.judged(-1), Err(TooSoon { retry_after_s: 1 }));
+        assert_eq!(rate.judged(-1_000_001), Err(TooSoon { retry_after_s: 2 }));
+        let fast = Rate { per_minute: u32::MAX, burst: 0 };
+        assert_eq!((fast.interval_us(), fast.burst_us()), (1, 1));
+    }
+
+    #[test]
     fn in_the_long_run_it_is_the_rate() {
         let rate = Rate::per_minute(1_000);
         let meter = Meter::new(rate);
@@ -200,6 +242,13 @@ mod tests {
         meter.set(Rate::per_minute(6_000));
         assert_eq!(meter.rate(), Rate::per_minute(6_000));
         assert!(meter.arrive(2 * S).is_ok());
+        // A thousand minutes ahead by the old rate; one burst by the new.
+        meter.set(Rate { per_minute: 1, burst: 1_000 });
+        assert!((0..1_000).filter(|_| meter.arrive(2 * S).is_ok()).count() >= 999);
+        meter.set(Rate { per_minute: 6_000, burst: 100 });
+        assert!(meter.arrive(2 * S).is_ok());
+        assert_eq!(meter.arrive(2 * S), Err(TooSoon { retry_after_s: 1 }));
+        assert_eq!((0..200).filter(|_| meter.arrive(3 * S).is_ok()).count(), 100);
         meter.set(Rate { per_minute: 0, burst: 0 });
         assert!(meter.arrive(3 * S).is_err());
     }

@@ -152,8 +152,8 @@ pub(crate) async fn put_version(
         policy: Some(version.version().date.to_owned()),
     };
     state.engine().store().administer(change, signed.by(now_ms)).await.map_err(EngineError::from)?;
-    // What is remembered with its keys is old now.
-    state.auth().clear();
+    // What is remembered with its keys is old now; the other accounts' keys are not concerned.
+    state.auth().forget(caller.id());
     reply::json(StatusCode::OK, &VersionView::new(Some(version)))
 }
 

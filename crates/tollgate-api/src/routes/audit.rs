@@ -12,6 +12,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 use tollgate_core::audit::{AuditRecord, hex};
+use tollgate_core::json;
 use tollgate_store::Store;
 use tollgate_store::query::LIMIT_MAX;
 use utoipa::ToSchema;
@@ -70,7 +71,7 @@ pub(crate) struct AuditRecordView {
 impl AuditRecordView {
     fn new(record: &AuditRecord) -> Self {
         let entry = &record.entry;
-        let read = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+        let read = |text: &str| json::read(text).unwrap_or(Value::Null);
         Self {
             sequence: record.sequence,
             object: "audit_record",

@@ -92,7 +92,7 @@ pub(crate) async fn create_batch(
     let place = state.batches().begin(caller.id())?;
     let body = body::read(&parts.headers, incoming, BATCH_BYTES_MAX, state.body_timeout()).await?;
     let sheet = Arc::new(Sheet { body, _place: place });
-    let read: BatchBody<'_> = body::parse(&sheet.body)?;
+    let read: BatchBody<'_> = body::parse_outside(&sheet.body)?;
     let raw = read.payments.ok_or_else(|| Problem::field("/payments", "is required"))?;
     if raw.is_empty() || raw.len() > ITEMS_MAX {
         return Err(Problem::field("/payments", "must have 1 to 1000 payments"));

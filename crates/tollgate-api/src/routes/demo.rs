@@ -63,7 +63,7 @@ pub(crate) async fn receipt(
     let params = Params::parse(query.as_deref(), &["payment_id", "status"])?;
     let id = params.text("payment_id").and_then(|id| id.parse::<PaymentId>().ok());
     let payment = match id {
-        Some(id) => state.engine().store().payment(merchant_id, id).await?,
+        Some(id) => state.engine().store().payment_view(merchant_id, id).await?,
         None => None,
     };
     Ok(match payment {

@@ -59,7 +59,7 @@ pub(crate) async fn came_back(state: &AppState, payment: &Payment) -> Result<Res
 
 async fn find(state: &AppState, merchant: &str, payment: &str) -> Result<Option<Payment>, Problem> {
     match (merchant.parse(), payment.parse()) {
-        (Ok(merchant), Ok(payment)) => Ok(state.engine().store().payment(merchant, payment).await?),
+        (Ok(merchant), Ok(payment)) => Ok(state.engine().store().payment_view(merchant, payment).await?),
         _ => Ok(None),
     }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tollgate_core::attempt::ProcessorName;
+use tollgate_store::connections::PoolReport;
 use utoipa::ToSchema;
 
 /// How long a probe of the processors is shown again: anybody may ask, and each probe is a
@@ -56,8 +57,58 @@ pub(crate) struct DetailedView {
     /// How much is under way, and how much may be; absent where nothing is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     load: Option<LoadView>,
+    /// The store's pools of connections; absent where it has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pools: Vec<PoolView>,
     /// The circuit breakers that are not closed.
     breakers: Vec<BreakerView>,
+}
+
+/// A pool of connections to a database.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Pool)]
+pub(crate) struct PoolView {
+    /// `primary`, or `replica-1` and so on.
+    #[schema(example = "primary")]
+    name: String,
+    /// Connections there are.
+    connections: u32,
+    /// Of these, unused.
+    idle: u32,
+    /// Who waits for one now.
+    waiting: u32,
+    /// How often one had to be waited for since the start.
+    waits: u64,
+    /// How long was waited altogether, in milliseconds.
+    waited_ms: u64,
+    /// How often that took too long.
+    timeouts: u64,
+    /// Connections made since the start.
+    connects: u64,
+    /// Whether reads go to this replica; absent for the primary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serving: Option<bool>,
+    /// How far this replica is behind, in milliseconds; absent for the primary, and where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_ms: Option<u64>,
+}
+
+impl From<PoolReport> for PoolView {
+    fn from(pool: PoolReport) -> Self {
+        let PoolReport { name, statistics, replica } = pool;
+        Self {
+            name,
+            connections: statistics.connections,
+            idle: statistics.idle,
+            waiting: statistics.waiting,
+            waits: statistics.waited,
+            waited_ms: statistics.waited_ms,
+            timeouts: statistics.timed_out,
+            connects: statistics.made,
+            serving: replica.map(|replica| replica.is_serving),
+            lag_ms: replica.and_then(|replica| replica.lag_ms),
+        }
+    }
 }
 
 /// One dependency.
@@ -141,6 +192,7 @@ pub(crate) async fn health_detailed(State(state): State<AppState>) -> Result<Res
         version: env!("CARGO_PKG_VERSION"),
         dependencies,
         load: state.load().view(),
+        pools: state.engine().store().connections().into_iter().map(PoolView::from).collect(),
         breakers: breakers.collect(),
     };
     reply::json(status, &view)

@@ -1,8 +1,9 @@
 //! `/api/v1/jobs` and `/api/v1/partners/{id}/jobs`: what waits to be done, and ending it.
 
+use super::data_subjects::counts;
 use super::partners::find;
 use super::path::InPath;
-use crate::auth::Caller;
+use crate::auth::{Anyone, Caller};
 use crate::codes;
 use crate::platform::Platform;
 use crate::problem::{AlterProblems, Problem, QueryProblems};
@@ -13,9 +14,11 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
+use tollgate_core::access::Permission;
 use tollgate_core::audit::By;
 use tollgate_core::id::{JobId, MerchantId, PartnerId};
 use tollgate_core::job::{Job, JobKind, JobState};
+use tollgate_engine::subjects::job::outcome;
 use tollgate_engine::webhooks::Cancelled;
 use tollgate_store::jobs::JobFilter;
 use tollgate_store::query::LIMIT_MAX;
@@ -25,14 +28,15 @@ const LIMIT_DEFAULT: usize = 100;
 
 /// List jobs
 ///
-/// The newest first. What a job of a delivery came to is told by its delivery: it is here for as long as it waits.
+/// The newest first. What a job of a delivery came to is told by its delivery: it is here for as long as it waits. A job that
+/// forgets a person has what it has masked and removed so far under `result`.
 #[utoipa::path(
     get,
     path = "/api/v1/jobs",
     tag = "Webhooks out",
     operation_id = "list_jobs",
     params(
-        ("kind" = Option<String>, Query, nullable = false, pattern = "^(webhook_delivery|webhook_replay)$", description = "Only those of this kind."),
+        ("kind" = Option<String>, Query, nullable = false, pattern = "^(webhook_delivery|webhook_replay|subject_erasure)$", description = "Only those of this kind."),
         ("status" = Option<String>, Query, nullable = false, pattern = "^(waiting|leased|done|dead|cancelled)$", description = "Only those that stand there."),
         ("before" = Option<String>, Query, nullable = false, pattern = "^job_[0-9A-Za-z]{22}$", description = "Only those older than this one."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, nullable = false, description = "Jobs wanted, 100 if not given.")
@@ -71,7 +75,8 @@ pub(crate) async fn get_job(
 
 /// Cancel a job
 ///
-/// What has not been done yet is not done. Refused while a worker has it, and once it has ended otherwise.
+/// What has not been done yet is not done. Refused while a worker has it, and once it has ended otherwise. One that forgets a
+/// person is called off between two of its pages: what was masked stays masked.
 #[utoipa::path(
     post,
     path = "/api/v1/jobs/{id}/cancel",
@@ -84,8 +89,14 @@ pub(crate) async fn get_job(
 pub(crate) async fn cancel_job(
     State(state): State<AppState>,
     caller: Caller,
+    Anyone(principal): Anyone,
     InPath(id): InPath<JobId>,
 ) -> Result<Response, Problem> {
+    let job = state.engine().store().job(caller.id(), id).await?;
+    let is_erasure = job.is_some_and(|job| job.kind == JobKind::SubjectErasure);
+    if is_erasure && !principal.permissions.has(Permission::PartnerWrite) {
+        return Err(Problem::new(&codes::FORBIDDEN).because("who may erase may call it off"));
+    }
     let by = caller.by(state.engine().now_ms());
     cancel(&state, caller.id(), id, by).await
 }
@@ -98,7 +109,7 @@ pub(crate) async fn cancel_job(
     operation_id = "list_partner_jobs",
     params(
         ("id" = String, Path, description = "The partner's id."),
-        ("kind" = Option<String>, Query, nullable = false, pattern = "^(webhook_delivery|webhook_replay)$", description = "Only those of this kind."),
+        ("kind" = Option<String>, Query, nullable = false, pattern = "^(webhook_delivery|webhook_replay|subject_erasure)$", description = "Only those of this kind."),
         ("status" = Option<String>, Query, nullable = false, pattern = "^(waiting|leased|done|dead|cancelled)$", description = "Only those that stand there."),
         ("before" = Option<String>, Query, nullable = false, pattern = "^job_[0-9A-Za-z]{22}$", description = "Only those older than this one."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, nullable = false, description = "Jobs wanted, 100 if not given.")
@@ -171,7 +182,11 @@ async fn cancel(state: &AppState, merchant_id: MerchantId, id: JobId, by: By) ->
 fn filter(query: Option<&str>) -> Result<JobFilter, Problem> {
     let params = Params::parse(query, &["kind", "status", "before", "limit"])?;
     Ok(JobFilter {
-        kind: params.read("kind", "must be webhook_delivery or webhook_replay", JobKind::parse)?,
+        kind: params.read(
+            "kind",
+            "must be webhook_delivery, webhook_replay or subject_erasure",
+            JobKind::parse,
+        )?,
         state: params.read("status", "must be waiting, leased, done, dead or cancelled", JobState::parse)?,
         before: params.read("before", "must be a job's id", |text| text.parse().ok())?,
         limit: params.count("limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT),
@@ -183,9 +198,9 @@ fn page(jobs: &[Job], limit: usize) -> Value {
     json!({"data": jobs.iter().map(shown).collect::<Vec<_>>(), "next_before": next})
 }
 
-/// A job without its payload, which is its worker's business.
-fn shown(job: &Job) -> Value {
-    json!({
+/// A job without its payload, which is its worker's business; but with what it has come to, if it forgets a person.
+pub(super) fn shown(job: &Job) -> Value {
+    let mut view = json!({
         "id": job.id.to_string(),
         "object": "job",
         "merchant_id": job.merchant_id.to_string(),
@@ -196,5 +211,13 @@ fn shown(job: &Job) -> Value {
         "run_at_ms": job.run_at_ms,
         "created_at_ms": job.created_at_ms,
         "updated_at_ms": job.updated_at_ms,
-    })
+    });
+    if let (Some((name, done)), Some(members)) = (outcome(job), view.as_object_mut()) {
+        let mut result = counts(&done);
+        if let Some(members) = result.as_object_mut() {
+            members.insert("data_subject".to_owned(), name.into());
+        }
+        members.insert("result".to_owned(), result);
+    }
+    view
 }

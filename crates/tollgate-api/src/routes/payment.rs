@@ -56,13 +56,19 @@ pub(crate) async fn get_payment(
 ) -> Result<Response, Problem> {
     let params = Params::parse(query.as_deref(), &["expand"])?;
     let wanted = Wanted::read(params.text("expand").unwrap_or_default())?;
-    let payment = state.engine().store().payment(caller.id(), id).await?;
+    let store = state.engine().store();
+    // What is expanded is read anew, and the payment with it: both are to fit.
+    let payment = if wanted == Wanted::default() {
+        store.payment_view(caller.id(), id).await?
+    } else {
+        store.payment(caller.id(), id).await?
+    };
     let payment = payment.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
     let expanded = expand(state.engine().store().as_ref(), &payment, wanted).await?;
     reply::json(StatusCode::OK, &PaymentView::expanded(&payment, &expanded))
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Wanted {
     attempts: bool,
     refunds: bool,

@@ -67,7 +67,7 @@ async fn read(
     query: Option<&str>,
 ) -> Result<(QrImage, String), Problem> {
     Params::parse(query, &[])?;
-    let payment = state.engine().store().payment(caller.id(), id).await?;
+    let payment = state.engine().store().payment_view(caller.id(), id).await?;
     let payment = payment.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
     image_of(&payment).ok_or_else(|| Problem::new(&codes::NO_QR_CODE))
 }

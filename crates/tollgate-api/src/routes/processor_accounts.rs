@@ -24,6 +24,7 @@ use tollgate_core::merchant::Mode;
 use tollgate_core::partner::Partner;
 use tollgate_core::processor_account::ProcessorAccount;
 use tollgate_engine::accounts::Credentials;
+use tollgate_engine::accounts::manage::AccountWish;
 
 /// How long credentials that are replaced prove webhooks when the caller does not say, in hours.
 const OVERLAP_HOURS_DEFAULT: u32 = 24;
@@ -37,6 +38,7 @@ struct AccountBody {
     mode: Option<Mode>,
     credentials: Credentials,
     overlap_hours: Option<Whole<u32>>,
+    same_account: Option<bool>,
 }
 
 /// List a partner's own accounts at processors
@@ -65,8 +67,10 @@ pub(crate) async fn list_accounts(
 /// Set a partner's own account at a processor
 ///
 /// `credentials` are named as in the processor's configuration, `mode` is `sandbox` or `live`. Payments that begin a second
-/// later go through this account, and so do their refunds and enquiries for good. Setting it again replaces the credentials
-/// of the same account; those before prove webhooks for `overlap_hours` more, 24 if not given. Credentials are never shown again.
+/// later go through this account, and so do their refunds and enquiries for good. Setting it again renews the credentials
+/// of the same account; those before prove webhooks for `overlap_hours` more, 24 if not given. Credentials of another account are
+/// refused, unless `same_account` is false: then what went through the first stays with it. Where the credentials do not tell,
+/// `same_account` has to. Credentials are never shown again.
 #[utoipa::path(
     put,
     path = "/api/v1/partners/{id}/processors/{processor}",
@@ -220,8 +224,12 @@ async fn put(
     if hours > OVERLAP_HOURS_MAX {
         return Err(Problem::field("/overlap_hours", "must be from 0 to 720"));
     }
-    let given = (&body.credentials, u64::from(hours).saturating_mul(3_600_000));
-    let account = state.engine().put_processor_account(merchant_id, processor, given, by).await?;
+    let wish = AccountWish {
+        credentials: &body.credentials,
+        overlap_ms: u64::from(hours).saturating_mul(3_600_000),
+        same_account: body.same_account,
+    };
+    let account = state.engine().put_processor_account(merchant_id, processor, wish, by).await?;
     reply::json(StatusCode::OK, &shown(state, &account))
 }
 

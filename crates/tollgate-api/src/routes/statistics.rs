@@ -13,6 +13,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use tollgate_core::failure::FailureCode;
 use tollgate_core::id::{MerchantId, PartnerId};
 use tollgate_core::merchant::Mode;
 use tollgate_core::partner::period::Period;
@@ -25,7 +26,8 @@ const HOURS_MAX: u32 = 366 * 24;
 /// Read a partner's statistics
 ///
 /// By merchant: `live`, how payments did in the last five to ten minutes (success rate, p50 and p95 of the time to their outcome,
-/// the most frequent failures), and `periods`, number, volume and success rate by currency, from the totals that are booked with them.
+/// the most frequent failures), and `periods`, number, volume, success rate and failures by currency, from the totals that are booked
+/// with them.
 #[utoipa::path(
     get,
     path = "/api/v1/partners/{id}/statistics",
@@ -140,6 +142,7 @@ struct Sum {
     succeeded: i64,
     failed: i64,
     volume_minor: i128,
+    failures: BTreeMap<FailureCode, i64>,
 }
 
 impl Sum {
@@ -159,14 +162,21 @@ impl Sum {
                 _ => {}
             }
         }
+        for (code, count) in totals.failures() {
+            *self.failures.entry(code).or_default() += count;
+        }
     }
 
     fn as_json(&self, currency: &str) -> Value {
         let settled = self.succeeded.saturating_add(self.failed);
+        let mut failures: Vec<_> = self.failures.iter().collect();
+        failures.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let errors: Vec<Value> =
+            failures.iter().map(|(code, count)| json!({"code": code.as_str(), "count": count})).collect();
         json!({
             "currency": currency, "payments": self.payments, "succeeded": self.succeeded, "failed": self.failed,
             "success_per_mille": (settled > 0).then(|| self.succeeded.saturating_mul(1_000) / settled),
-            "volume_minor": self.volume_minor.to_string(),
+            "volume_minor": self.volume_minor.to_string(), "errors": errors,
         })
     }
 }

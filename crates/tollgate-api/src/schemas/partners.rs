@@ -39,6 +39,8 @@ pub(crate) struct ProcessorAccountSchema {
     /// For how many hours those before prove webhooks, 24 if not given.
     #[schema(minimum = 0, maximum = 720)]
     overlap_hours: Option<u32>,
+    /// Whether they are of the account that is there, renewed, or of another one. Needed where the credentials do not tell.
+    same_account: Option<bool>,
 }
 
 /// A person, by at least one of these.
@@ -63,6 +65,34 @@ pub(crate) struct SubjectSchema {
     #[schema(min_length = 1, max_length = 255)]
     device_id: Option<String>,
     /// Where to go on, as `next` told it.
-    #[schema(pattern = "^pay_[0-9A-Za-z]{22}$")]
+    #[schema(pattern = "^(pay|cs)_[0-9A-Za-z]{22}$")]
     before: Option<String>,
+}
+
+/// A person who is to be forgotten, by at least one of these.
+#[derive(Debug, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DataSubjectErasure, example = json!({ "user_id": "customer-17", "email": "asha@example.com" }))]
+#[expect(dead_code, reason = "stands for a schema")]
+pub(crate) struct EraseSchema {
+    /// Your id of your customer.
+    #[schema(min_length = 1, max_length = 255)]
+    user_id: Option<String>,
+    /// E-mail address.
+    #[schema(min_length = 1, max_length = 255)]
+    email: Option<String>,
+    /// Phone number.
+    #[schema(min_length = 1, max_length = 255)]
+    phone: Option<String>,
+    /// UPI address.
+    #[schema(min_length = 1, max_length = 255)]
+    vpa: Option<String>,
+    /// The device, as you name it.
+    #[schema(min_length = 1, max_length = 255)]
+    device_id: Option<String>,
+    /// Where to go on, as `next` told it.
+    #[schema(pattern = "^(pay|cs)_[0-9A-Za-z]{22}$")]
+    before: Option<String>,
+    /// Whether a job does it: the reply is the job then.
+    r#async: Option<bool>,
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::versions::VERSIONS;
+use crate::versions::account::VersionedAccount;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tollgate_store::query::PolicyKind;
 
@@ -271,4 +272,50 @@ async fn everybody_can_read_what_has_changed() {
     assert_eq!((&oldest["version"], &oldest["changes"]), (&json!(OLDEST), &json!([])));
     let names = list["data"].as_array().unwrap().iter().flat_map(|it| it["changes"].as_array().unwrap());
     assert_eq!(names.count(), crate::versions::CHANGES.len());
+}
+
+#[tokio::test]
+async fn a_pin_that_is_not_known_is_left_alone() {
+    let api = api().await;
+    let (merchant_id, unknown) = (MerchantId::from_u128(7 << 64), "2099-01-01");
+    let pin =
+        Admin::PutPolicy { merchant_id, kind: PolicyKind::ApiVersion, policy: Some(unknown.to_owned()) };
+    let store = api.state.engine().store();
+    store.administer(pin, By::system(0)).await.unwrap();
+    let counts = api.state.versions();
+    let account = Arc::new(VersionedAccount::read(store.as_ref(), merchant_id, counts).await.unwrap());
+    assert!(account.is_unknown() && account.pin().is_none());
+    account.pin_to_newest(&api.state);
+    assert!(account.is_unknown(), "nothing is written");
+    assert!(!counts.is_first_unknown(merchant_id), "it was told of");
+    assert!(counts.is_first_unknown(MerchantId::from_u128(8)));
+    let reply = api.get(AUDIT).await;
+    assert_eq!((reply.status, reply.header("tollgate-version")), (StatusCode::OK, NEWEST));
+    assert_eq!(api.pin().await.as_deref(), Some(unknown));
+    // A person may decide otherwise.
+    assert_eq!(api.put(WAY, json!({"version": OLDEST})).await.status, StatusCode::OK);
+    assert_eq!(api.get(AUDIT).await.header("tollgate-version"), OLDEST);
+}
+
+#[tokio::test]
+async fn pinning_an_account_forgets_its_own_keys_alone() {
+    let api = api().await;
+    let (other, other_key) = (MerchantId::from_u128(8 << 64), ApiKeyId::from_u128(10));
+    let store = api.state.engine().store();
+    let mut merchant = store.merchant(MerchantId::from_u128(7 << 64)).await.unwrap().unwrap();
+    merchant.id = other;
+    store.administer(Admin::PutMerchant(merchant), By::system(0)).await.unwrap();
+    let secret = auth::secret_from_random([3, 4]);
+    store
+        .administer(Admin::PutApiKey(api_key(other_key, other, &secret, None)), By::system(0))
+        .await
+        .unwrap();
+    let key = auth::format_key(Mode::Sandbox, other_key, &secret);
+    let request = Request::get(AUDIT).header("authorization", format!("Bearer {key}"));
+    assert_eq!(api.send(request.body(Body::empty()).unwrap()).await.status, StatusCode::OK);
+    assert_eq!(api.get(AUDIT).await.status, StatusCode::OK);
+    let has = |id| api.state.auth().has_known(id);
+    assert!(has(other_key) && has(api.key_id));
+    assert_eq!(api.put(WAY, json!({"version": OLDEST})).await.status, StatusCode::OK);
+    assert!(has(other_key) && !has(api.key_id));
 }

@@ -29,6 +29,9 @@ const KEYS_MAX: usize = 16;
 
 const SUFFIX: &str = ".key";
 
+/// How the name of a file ends that a key is being written to.
+const BEGUN: &str = "begun";
+
 struct SigningKey {
     created_at_ms: u64,
     pair: SigningPair,
@@ -90,6 +93,9 @@ impl TokenKeys {
                 let name = path.file_name().and_then(|name| name.to_str());
                 if let Some(stem) = name.and_then(|name| name.strip_suffix(SUFFIX)) {
                     keys.push(Arc::new(read(&path, stem)?));
+                } else if path.extension().is_some_and(|end| end == BEGUN) {
+                    // The process was ended while it wrote this one: nothing was signed with it.
+                    std::fs::remove_file(&path).map_err(failed)?;
                 }
             }
         }
@@ -154,13 +160,7 @@ impl TokenKeys {
         let document = SigningPair::generate(self.algorithm).ok_or(TokenKeysError::Random)?;
         let key = SigningKey::new(now_ms, &document).ok_or(TokenKeysError::Random)?;
         if let Some(path) = self.path(&key) {
-            let write = || {
-                let mut file =
-                    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-                file.write_all(&document)?;
-                file.sync_all()
-            };
-            write().map_err(|error| TokenKeysError::Io(path.clone(), error))?;
+            write_whole(&path, &document).map_err(|error| TokenKeysError::Io(path.clone(), error))?;
         }
         tracing::info!(kid = key.public.kid, "a new key for tokens");
         Ok(key)
@@ -173,6 +173,22 @@ impl TokenKeys {
             tracing::warn!(%error, path = %path.display(), "an old key for tokens could not be removed");
         }
     }
+}
+
+/// Writes a key so that its file is there whole or not at all, whenever the process is ended. What was begun and never
+/// ended is written over by the next.
+fn write_whole(path: &Path, document: &[u8]) -> std::io::Result<()> {
+    let begun = path.with_extension(BEGUN);
+    match std::fs::remove_file(&begun) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&begun)?;
+    file.write_all(document)?;
+    file.sync_all()?;
+    std::fs::rename(&begun, path)?;
+    // The name, too, has to be on the disk before anything is signed.
+    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
 }
 
 /// Reads a key; its file's name begins with the moment it was made.
@@ -211,6 +227,24 @@ mod tests {
             TokenKeys::open(Some(&place), Algorithm::EdDsa, NOW),
             Err(TokenKeysError::NoKey(_))
         ));
+    }
+
+    #[test]
+    fn a_key_that_was_half_written_stops_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let begun = folder.path().join(format!("{NOW}-0011223344556677.{BEGUN}"));
+        std::fs::write(&begun, "half a k").unwrap();
+        let keys = TokenKeys::open(Some(folder.path()), Algorithm::EdDsa, NOW).unwrap();
+        assert_eq!(keys.public().len(), 1);
+        assert!(!begun.exists(), "what is no key is not kept");
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(names.map(|name| name.into_string().unwrap()).all(|name| name.ends_with(SUFFIX)));
+        // What is written is there whole under its name, and nowhere else.
+        let path = folder.path().join("5-x.key");
+        std::fs::write(path.with_extension(BEGUN), "half").unwrap();
+        write_whole(&path, b"whole").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        assert!(!path.with_extension(BEGUN).exists());
     }
 
     #[test]

@@ -205,8 +205,7 @@ async fn upgraded(
 
 /// Whether two JSON texts say the same.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let read = |text| serde_json::from_slice::<Value>(text).ok();
-    read(one) == read(other)
+    shape::read(one) == shape::read(other)
 }
 
 fn upgraded_query(plan: &[&Change], uri: &Uri) -> Option<Uri> {

@@ -4,10 +4,16 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::fmt;
+use tollgate_core::json;
 
-/// Translates JSON text; none if it is no JSON, or so written that reading it would lose something.
+/// Reads JSON text, whatever its members are called: metadata has names that callers chose.
+pub(crate) fn read(text: &[u8]) -> Option<Value> {
+    json::read(std::str::from_utf8(text).ok()?)
+}
+
+/// Translates JSON text; none if it is no JSON.
 pub(crate) fn translated(text: &[u8], translate: &[fn(&mut Value)]) -> Option<Vec<u8>> {
-    let mut value: Value = serde_json::from_slice(text).ok()?;
+    let mut value = read(text)?;
     for translate in translate {
         translate(&mut value);
     }
@@ -126,6 +132,21 @@ mod tests {
             assert!(kept.contains(digits), "{kept}");
         }
         assert!(translated(b"{", &[]).is_none());
+    }
+
+    #[test]
+    fn names_that_serde_json_keeps_to_itself_are_names() {
+        fn mark(value: &mut Value) {
+            value["seen"] = Value::Bool(true);
+        }
+        for name in ["Number", "RawValue"] {
+            for own in ["12", "x", "{}"] {
+                let text = json!({"metadata": {format!("$serde_json::private::{name}"): own}}).to_string();
+                let new = translated(text.as_bytes(), &[mark]).unwrap();
+                let expected = text.replacen("}}", r#"},"seen":true}"#, 1);
+                assert_eq!(String::from_utf8(new).unwrap(), expected);
+            }
+        }
     }
 
     #[test]

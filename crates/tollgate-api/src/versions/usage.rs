@@ -9,7 +9,7 @@ use super::{VERSIONS, VersionId};
 use crate::guard::table::ENDPOINTS;
 use metrics::Counter;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tollgate_core::id::MerchantId;
@@ -18,6 +18,9 @@ use tollgate_store::commit::{AccountCalls, EndpointCalls, Upkeep};
 
 /// Most accounts whose calls are counted at once; those that are idle make room.
 const ACCOUNTS_MAX: usize = 20_000;
+
+/// Most accounts of which it is told that their pin is not known.
+const UNKNOWN_MAX: usize = 1_000;
 
 /// Accounts that are told in one commit.
 const ACCOUNTS_AT_ONCE: usize = 500;
@@ -83,13 +86,19 @@ fn rows(taken: &[(usize, u32)]) -> Vec<EndpointCalls> {
 pub(crate) struct Counts {
     accounts: Mutex<HashMap<MerchantId, Arc<Calls>>>,
     versions: Vec<Counter>,
+    /// Accounts of which it was told that their pin is not known; at most [`UNKNOWN_MAX`].
+    unknown: Mutex<HashSet<MerchantId>>,
 }
 
 impl Counts {
     /// Nothing counted. The metrics recorder must be installed before.
     pub(crate) fn new() -> Self {
         let counter = |version: &super::Version| metrics::counter!("tollgate_api_version_requests_total", "version" => version.date);
-        Self { accounts: Mutex::default(), versions: VERSIONS.iter().map(counter).collect() }
+        Self {
+            accounts: Mutex::default(),
+            versions: VERSIONS.iter().map(counter).collect(),
+            unknown: Mutex::default(),
+        }
     }
 
     /// Counts a call of a version, whoever sent it.
@@ -97,6 +106,12 @@ impl Counts {
         if let Some(counter) = self.versions.get(version.place()) {
             counter.increment(1);
         }
+    }
+
+    /// Whether it is the first time that an account is seen to be pinned to a version that is not known.
+    pub(crate) fn is_first_unknown(&self, merchant_id: MerchantId) -> bool {
+        let mut unknown = self.unknown.lock();
+        unknown.len() < UNKNOWN_MAX && unknown.insert(merchant_id)
     }
 
     /// The counters of an account; none if there are too many.

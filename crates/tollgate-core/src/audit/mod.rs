@@ -4,11 +4,13 @@
 //! An entry is masked when it is made ([`mask`]), so that no secret can be in one. How the chain is read again
 //! and what is found wrong with it is in [`verify`].
 
+pub mod key;
 pub mod mask;
 pub mod verify;
 
 use crate::actor::{Actor, Origin};
 use crate::id::MerchantId;
+use crate::json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -212,7 +214,7 @@ impl AuditRecord {
     #[must_use]
     pub fn as_json(&self) -> Value {
         let entry = &self.entry;
-        let read = |text: &String| serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
+        let read = |text: &String| json::read(text).unwrap_or(Value::Null);
         json!({
             "sequence": self.sequence,
             "at_ms": entry.at_ms,

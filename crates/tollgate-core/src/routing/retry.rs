@@ -183,6 +183,14 @@ impl RetryBudget {
         pays
     }
 
+    /// Whether it would be as good as a new one at some time.
+    #[must_use]
+    pub fn is_full(&self, now_ms: u64) -> bool {
+        let mut then = *self;
+        then.add(now_ms.saturating_sub(self.filled_ms).saturating_mul(u64::from(self.options.per_second)));
+        then.milli >= u64::from(self.options.burst) * 1_000
+    }
+
     fn add(&mut self, milli: u64) {
         self.milli = self.milli.saturating_add(milli).min(u64::from(self.options.burst) * 1_000);
     }
@@ -261,5 +269,6 @@ mod tests {
         (0..20).for_each(|_| budget.called());
         assert_eq!((0..5).filter(|_| budget.take(1_000)).count(), 2);
         assert_eq!((0..9).filter(|_| budget.take(3_600_000)).count(), 3, "it holds its burst and no more");
+        assert!(!budget.is_full(3_602_999) && budget.is_full(3_603_000));
     }
 }

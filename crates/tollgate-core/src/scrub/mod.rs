@@ -55,7 +55,7 @@ fn masked(text: &str, digits_min: usize, json: bool) -> Cow<'_, str> {
             continue;
         }
         let before = text.get(done..span.from).unwrap_or_default();
-        quotes.read(before);
+        let escape = if json { quotes.read(before) } else { None };
         if json && span.is_number && !quotes.inside {
             // A number of JSON: all of it goes, and text takes its place.
             let of_number = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
@@ -67,7 +67,8 @@ fn masked(text: &str, digits_min: usize, json: bool) -> Cow<'_, str> {
             out.push('"');
             done = span.to + behind.iter().take_while(|byte| of_number(byte)).count();
         } else {
-            out.push_str(before);
+            // The digits of an escape (`\u0018`) go with the number that they seem to begin: half an escape is no JSON.
+            out.push_str(escape.and_then(|escape| before.get(..escape)).unwrap_or(before));
             out.push_str(MASK);
             done = span.to;
         }
@@ -83,19 +84,32 @@ struct Quotes {
 }
 
 impl Quotes {
-    fn read(&mut self, text: &str) {
-        let mut bytes = text.bytes();
-        while let Some(byte) = bytes.next() {
-            match byte {
+    /// Reads on; where an escape begins that the text ends in.
+    fn read(&mut self, text: &str) -> Option<usize> {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            at += match byte {
                 b'\\' if self.inside => {
-                    bytes.next();
+                    let is_long = bytes.get(at + 1) == Some(&b'u');
+                    if is_long && at + UNICODE_ESCAPE > bytes.len() {
+                        return Some(at);
+                    }
+                    2
                 }
-                b'"' => self.inside = !self.inside,
-                _ => {}
-            }
+                b'"' => {
+                    self.inside = !self.inside;
+                    1
+                }
+                _ => 1,
+            };
         }
+        None
     }
 }
+
+/// Bytes of `\u` with its four digits.
+const UNICODE_ESCAPE: usize = 6;
 
 #[cfg(test)]
 mod tests;

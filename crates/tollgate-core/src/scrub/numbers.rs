@@ -4,11 +4,16 @@
 //! |---|---|
 //! | 13 to 19 that stand alone, or in groups as numbers are printed (4-4-4-4, 4-6-5, 4-6-4) | with a right check digit |
 //! | as many inside of more digits, behind or before letters, or in other groups | with a right check digit, and the first digits and the length of a network's |
+//! | as many with a loose separator between any of their groups | the same, and in groups as numbers are printed |
 //! | a time in milliseconds, microseconds or nanoseconds: 13, 16 or 19 that begin with 1, as no network's numbers do | never as a whole, nor two of them in a row |
 //! | inside of a UUID | never; what begins in one and goes on behind it may be |
 //!
-//! Groups are separated by one space or hyphen, or by what stands for a space in an address (`+`, `%20`). Of long identifiers of digits
-//! alone one in ten is masked for nothing; identifiers of letters and digits practically never are.
+//! Groups are separated by one space (an unbreakable one too) or hyphen, or by what stands for one in an address (`+`, `%20`, `%2D`).
+//! Loose separators are what separates other things as well: a point, a low line, a tab, a dash, and two to four separators of any kind in a
+//! row. [`separators`] knows how they are written. Of long identifiers of digits alone one in ten is masked for nothing; identifiers of
+//! letters and digits practically never are.
+
+mod separators;
 
 use super::Span;
 
@@ -31,6 +36,8 @@ struct Digit {
     before: [u8; 2],
     /// Which group it is in.
     group: usize,
+    /// How many loose separators stand before it.
+    loose: usize,
     /// Whether its group begins with it.
     first: bool,
     /// Whether a letter stands right before it.
@@ -46,6 +53,9 @@ struct Run {
     digits: [Digit; RING],
     count: usize,
     groups: usize,
+    loose: usize,
+    /// Whether a separator stands before the next digit, whatever that is written with.
+    is_behind_separator: bool,
     sums: [u8; 2],
     /// Where the present group ends, and whether it is a time.
     group_end: usize,
@@ -62,6 +72,8 @@ pub(super) fn find(text: &[u8], digits_min: usize, found: &mut Vec<Span>) {
         digits: [Digit::default(); RING],
         count: 0,
         groups: 0,
+        loose: 0,
+        is_behind_separator: false,
         sums: [0; 2],
         group_end: 0,
         group_is_time: false,
@@ -69,16 +81,25 @@ pub(super) fn find(text: &[u8], digits_min: usize, found: &mut Vec<Span>) {
     let mut at = 0;
     let mut uuid_end = 0;
     while let Some(&byte) = text.get(at) {
-        if byte.is_ascii_hexdigit() && at >= uuid_end && is_uuid(text, at) {
+        // Its first hyphen is looked for first, since that says no most often.
+        if text.get(at + 8) == Some(&b'-') && at >= uuid_end && is_uuid(text, at) {
             uuid_end = at + UUID_LENGTH;
         }
         if !byte.is_ascii_digit() {
-            // A separator goes on with the run if a digit follows at once; all else ends it.
-            let separator = separator(text.get(at..).unwrap_or_default());
-            if separator == 0 || !text.get(at + separator).is_some_and(u8::is_ascii_digit) {
-                run.count = 0;
-            }
-            at += separator.max(1);
+            // Separators go on with the run if a digit follows at once; all else ends it. Before a run those alone matter that are
+            // written with digits, which begin no number.
+            let is_worth_a_look = run.count > 0 || matches!(byte, b'%' | b'\\');
+            at += match is_worth_a_look.then(|| separators::between(text, at)).flatten() {
+                Some(between) => {
+                    run.loose += usize::from(between.is_loose);
+                    run.is_behind_separator = true;
+                    between.length
+                }
+                None => {
+                    run.count = 0;
+                    1
+                }
+            };
             continue;
         }
         run.push(text, at, byte - b'0', if at < uuid_end { uuid_end } else { 0 });
@@ -93,25 +114,17 @@ pub(super) fn find(text: &[u8], digits_min: usize, found: &mut Vec<Span>) {
     }
 }
 
-/// How many bytes a separator has; 0: it is none.
-fn separator(text: &[u8]) -> usize {
-    match text {
-        [b' ' | b'-' | b'+', ..] => 1,
-        [b'%', b'2', b'0', ..] => 3,
-        _ => 0,
-    }
-}
-
 impl Run {
     fn digit(&self, index: usize) -> &Digit {
         &self.digits[index % RING]
     }
 
     fn push(&mut self, text: &[u8], at: usize, value: u8, uuid_end: usize) {
-        let before = at.checked_sub(1).and_then(|before| text.get(before));
+        let is_behind_separator = std::mem::take(&mut self.is_behind_separator);
+        let before = at.checked_sub(1).and_then(|before| text.get(before)).filter(|_| !is_behind_separator);
         let first = self.count == 0 || !before.is_some_and(u8::is_ascii_digit);
         if self.count == 0 {
-            (self.groups, self.sums) = (0, [0; 2]);
+            (self.groups, self.loose, self.sums) = (0, 0, [0; 2]);
         }
         if first {
             self.groups += 1;
@@ -126,6 +139,7 @@ impl Run {
             value,
             before: self.sums,
             group: self.groups,
+            loose: self.loose,
             first,
             behind_letter: before.is_some_and(u8::is_ascii_alphabetic),
             of_time: self.group_is_time,
@@ -159,6 +173,10 @@ impl Run {
             let is_whole = first.first && is_whole_end;
             let stands_alone = is_whole && !first.behind_letter && !before_letter;
             let is_one_group = first.group == end.group;
+            if first.loose != end.loose {
+                let is_number = is_of_network(self.lead(start), length) && self.is_printed_so(start);
+                return is_number.then_some(Span { from: first.at, to, is_number: true });
+            }
             let looks_right = if is_one_group {
                 stands_alone && !is_time(first.value, length)
             } else {
@@ -216,9 +234,7 @@ fn is_uuid(text: &[u8], at: usize) -> bool {
     let Some(part) = text.get(at..at + UUID_LENGTH) else {
         return false;
     };
-    // Looked at first, since it says no most often.
-    part.get(8) == Some(&b'-')
-        && is_bounded(at.checked_sub(1).and_then(|before| text.get(before)))
+    is_bounded(at.checked_sub(1).and_then(|before| text.get(before)))
         && is_bounded(text.get(at + UUID_LENGTH))
         && part.iter().enumerate().all(|(place, byte)| match place {
             8 | 13 | 18 | 23 => *byte == b'-',

@@ -29,3 +29,10 @@ impl Engine {
         self.risk.policies.put(self.store.as_ref(), merchant_id, policy, by).await
     }
 }
+
+impl super::Screener {
+    /// Forgets a merchant's policy, or all: somebody else has changed them.
+    pub(crate) fn forget_policies(&self, merchant_id: Option<MerchantId>) {
+        self.policies.forget(merchant_id);
+    }
+}

@@ -4,7 +4,7 @@ use crate::error::EngineError;
 use crate::flow::Engine;
 use std::collections::HashMap;
 use tollgate_core::event::PaymentEvent;
-use tollgate_core::id::PaymentId;
+use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::merchant::Mode;
 use tollgate_core::risk::RiskKeys;
 
@@ -32,13 +32,26 @@ impl Engine {
             modes.insert(merchant.id, merchant.mode);
         }
         let from_ms = self.now_ms().saturating_sub(WINDOW_MS);
-        let last = self.last_event().await?;
-        let mut after = last.saturating_sub(EVENTS_MAX);
         let mut begun: HashMap<PaymentId, (Mode, RiskKeys)> = HashMap::new();
+        for log in 0..self.store.logs() {
+            self.warm_up_of(log, from_ms, &modes, &mut begun).await?;
+        }
+        Ok(begun.len())
+    }
+
+    async fn warm_up_of(
+        &self,
+        log: u16,
+        from_ms: u64,
+        modes: &HashMap<MerchantId, Mode>,
+        begun: &mut HashMap<PaymentId, (Mode, RiskKeys)>,
+    ) -> Result<(), EngineError> {
+        let last = self.last_event(log).await?;
+        let mut after = last.saturating_sub(EVENTS_MAX);
         loop {
-            let page = self.store.outbox(after, PAGE).await?;
+            let page = self.store.outbox_of(log, after, PAGE).await?;
             let Some(end) = page.last().map(|record| record.sequence) else {
-                return Ok(begun.len());
+                return Ok(());
             };
             for record in page.iter().filter(|record| record.at_ms >= from_ms) {
                 match &record.event {
@@ -65,12 +78,12 @@ impl Engine {
         }
     }
 
-    /// The last event's sequence number, found by halving: sequence numbers have no gaps.
-    async fn last_event(&self) -> Result<u64, EngineError> {
+    /// The sequence number of a log's last event, found by halving.
+    async fn last_event(&self, log: u16) -> Result<u64, EngineError> {
         let (mut below, mut above) = (0, 1_u64 << 53);
         while above - below > 1 {
             let middle = below + (above - below) / 2;
-            if self.store.outbox(middle - 1, 1).await?.is_empty() {
+            if self.store.outbox_of(log, middle - 1, 1).await?.is_empty() {
                 above = middle;
             } else {
                 below = middle;

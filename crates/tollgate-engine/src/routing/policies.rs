@@ -57,6 +57,13 @@ pub struct RouteChange {
     pub rule: Option<String>,
 }
 
+impl super::router::Router {
+    /// Forgets a merchant's policy, or all: somebody else has changed them.
+    pub(crate) fn forget_policies(&self, merchant_id: Option<MerchantId>) {
+        self.policies.forget(merchant_id);
+    }
+}
+
 impl Engine {
     /// A merchant's routing policy; the default where it has none.
     ///

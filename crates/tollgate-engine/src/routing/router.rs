@@ -1,6 +1,7 @@
 //! What is known of the processors, and the right to call one.
 
 use super::RoutingOptions;
+use super::own::OwnBudgets;
 use crate::clock::Clock;
 use crate::exchange::Performed;
 use crate::policies::Policies;
@@ -83,6 +84,8 @@ pub(crate) struct Router {
     pub(super) policies: Policies<RoutingPolicy>,
     changes: broadcast::Sender<BreakerEvent>,
     weights: Arc<Weights>,
+    /// Of merchants' own accounts: what they repeat is not paid by the lane that all share.
+    own_budgets: OwnBudgets,
     clock: Clock,
 }
 
@@ -111,6 +114,7 @@ impl Router {
             policies: Policies::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
             weights,
+            own_budgets: OwnBudgets::new(options.budget),
             options,
             clock,
         }
@@ -196,12 +200,13 @@ impl Router {
         Some((PassedOver::BreakerOpen, wait_ms.max(1)))
     }
 
-    /// Asks for the right to send one charge to a processor.
+    /// Asks for the right to send one charge to a processor: through the gateway's account, or the merchant's own.
     pub(crate) fn admit(
         self: &Arc<Self>,
         merchant_id: MerchantId,
         processor: &ProcessorName,
         method: MethodFamily,
+        is_own: bool,
     ) -> Option<CallGuard> {
         let now_ms = self.clock.now_ms();
         let lane = self.lanes.get(processor)?;
@@ -215,10 +220,16 @@ impl Router {
             processor: processor.clone(),
             method,
             merchant_id,
+            is_own,
             permit: None,
         };
-        let admitted = self.breaker(processor, method)?.lock().admit(now_ms);
-        let (permit, change) = admitted.ok()?;
+        let mut breaker = self.breaker(processor, method)?.lock();
+        if is_own {
+            // It keeps to what the breaker says. It is no probe, and nothing is concluded from it.
+            return (breaker.state(now_ms) != BreakerState::Open).then_some(guard);
+        }
+        let (permit, change) = breaker.admit(now_ms).ok()?;
+        drop(breaker);
         if let Some(change) = change {
             self.tell(processor, method, change, false);
         }
@@ -250,10 +261,14 @@ impl Router {
         }
     }
 
-    /// Takes a token of a processor's retry budget.
-    pub(crate) fn pays_for_repeat(&self, processor: &ProcessorName) -> bool {
+    /// Takes a token of a processor's retry budget, or of that of a merchant's own account there.
+    pub(crate) fn pays_for_repeat(&self, processor: &ProcessorName, own: Option<MerchantId>) -> bool {
         let Some(lane) = self.lanes.get(processor) else { return false };
-        let pays = lane.budget.lock().take(self.clock.now_ms());
+        let now_ms = self.clock.now_ms();
+        let pays = match own {
+            None => lane.budget.lock().take(now_ms),
+            Some(merchant_id) => self.own_budgets.take(merchant_id, processor, now_ms),
+        };
         if !pays {
             metrics::counter!("tollgate_retries_refused_total", "processor" => processor.as_str().to_owned())
                 .increment(1);
@@ -315,6 +330,9 @@ pub(crate) struct CallGuard {
     processor: ProcessorName,
     method: MethodFamily,
     merchant_id: MerchantId,
+    /// Whether it goes through the merchant's own account. Then it says nothing to anybody else: what is wrong may be
+    /// wrong with that account alone.
+    is_own: bool,
     permit: Option<Permit>,
 }
 
@@ -322,6 +340,10 @@ impl CallGuard {
     /// Says how the call went.
     pub(crate) fn end(mut self, mode: Mode, done: &Performed) {
         let now_ms = self.router.clock.now_ms();
+        if self.is_own {
+            self.router.own_budgets.called(self.merchant_id, &self.processor);
+            return;
+        }
         if !done.blameless {
             self.router.stats(mode).lock().answered(&self.processor, self.method, done.took_ms, now_ms);
         }

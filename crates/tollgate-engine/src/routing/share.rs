@@ -12,51 +12,29 @@
 
 use super::router::BreakerEvent;
 use crate::flow::Engine;
-use futures_util::StreamExt;
-use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Client, RedisError};
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tollgate_core::attempt::ProcessorName;
 use tollgate_core::method::MethodFamily;
 use tollgate_core::routing::breaker::BreakerState;
-
-const CHANNEL: &str = "tollgate:breakers";
+use tollgate_store::redis::{BREAKERS, Heard as Message, Redis, RedisGone};
 
 /// How often all breakers' keys are read: a message may be lost.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How long Redis may take to connect or to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Pauses between tries to reach Redis.
-const PAUSE: Duration = Duration::from_millis(250);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
-
 type Lane = (ProcessorName, MethodFamily);
 
-/// A Redis through which gateways share their breakers.
+/// Shares breakers through a Redis.
+#[derive(Debug)]
 pub struct BreakerShare {
-    client: Client,
+    redis: Redis,
+    /// Listens from the beginning on: whoever begins later may miss that Redis is there.
+    messages: Receiver<Message>,
     /// Tells this gateway's messages from the others'.
     gateway: String,
-}
-
-/// The address of a Redis cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("it must be redis://[user:password@]host[:port][/database]")]
-pub struct ShareAddressError;
-
-/// Why sharing stopped for the moment.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    #[error(transparent)]
-    Redis(#[from] RedisError),
-    #[error("the connection was closed")]
-    Closed,
 }
 
 /// What is heard of a breaker.
@@ -67,111 +45,59 @@ enum Heard<'a> {
 }
 
 impl BreakerShare {
-    /// Reads an address. Nothing is connected yet.
-    ///
-    /// # Errors
-    /// [`ShareAddressError`]; it does not repeat the address, which may hold a password.
-    pub fn new(url: &str) -> Result<Self, ShareAddressError> {
-        if !url.starts_with("redis://") {
-            return Err(ShareAddressError);
-        }
-        let client = Client::open(url).map_err(|_| ShareAddressError)?;
-        Ok(Self { client, gateway: format!("{:032x}", rand::random::<u128>()) })
+    /// Shares through this Redis.
+    #[must_use]
+    pub fn new(redis: Redis) -> Self {
+        let messages = redis.listen();
+        Self { redis, messages, gateway: format!("{:032x}", rand::random::<u128>()) }
     }
 
     /// Shares an engine's breakers for as long as the runtime lives.
-    pub async fn run(self, engine: Arc<Engine>) {
+    pub async fn run(mut self, engine: Arc<Engine>) {
         // What this gateway has opened itself, and until when.
         let mut own: HashMap<Lane, Instant> = HashMap::new();
         let mut changes = engine.breaker_changes();
-        let (mut pause, mut told) = (PAUSE, false);
-        let up = metrics::gauge!("tollgate_redis_up");
-        loop {
-            let broken = match self.connect().await {
-                Ok((connection, pubsub)) => {
-                    up.set(1.0);
-                    tracing::info!("breakers are shared through Redis");
-                    (pause, told) = (PAUSE, false);
-                    self.share(&engine, connection, pubsub, &mut own, &mut changes).await
-                }
-                Err(error) => Err(error),
-            };
-            let Err(error) = broken else { return };
-            up.set(0.0);
-            if !told {
-                tracing::warn!(%error, "Redis cannot be reached: breakers are not shared for the moment");
-                told = true;
-            }
-            let again = tokio::time::sleep(pause);
-            tokio::pin!(again);
-            // What happens meanwhile is remembered.
-            loop {
-                tokio::select! {
-                    () = &mut again => break,
-                    change = changes.recv() => match change {
-                        Ok(event) => remember(&mut own, &event),
-                        Err(RecvError::Lagged(_)) => {}
-                        Err(RecvError::Closed) => return,
-                    },
-                }
-            }
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
-    }
-
-    async fn connect(&self) -> Result<(MultiplexedConnection, PubSub), Broken> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let listening = async {
-            let mut pubsub = self.client.get_async_pubsub().await?;
-            pubsub.subscribe(CHANNEL).await?;
-            Ok::<_, RedisError>(pubsub)
-        };
-        let pubsub = tokio::time::timeout(PATIENCE, listening).await.map_err(|_| Broken::Closed)??;
-        Ok((connection, pubsub))
-    }
-
-    /// Tells and hears until something breaks; done when the engine has ended.
-    async fn share(
-        &self,
-        engine: &Engine,
-        mut connection: MultiplexedConnection,
-        mut pubsub: PubSub,
-        own: &mut HashMap<Lane, Instant>,
-        changes: &mut tokio::sync::broadcast::Receiver<BreakerEvent>,
-    ) -> Result<(), Broken> {
-        own.retain(|_, until| *until > Instant::now());
-        for (lane, until) in own.iter() {
-            self.say_open(&mut connection, lane, until.saturating_duration_since(Instant::now())).await?;
-        }
-        let mut heard = pubsub.on_message();
         let mut look = tokio::time::interval(LOOK);
         loop {
-            tokio::select! {
-                _ = look.tick() => self.look(engine, &mut connection, own).await?,
-                message = heard.next() => {
-                    let message = message.ok_or(Broken::Closed)?;
-                    let text: String = message.get_payload()?;
-                    if let Some(heard) = self.read(&text) {
-                        learn(engine, &heard);
-                    }
-                }
-                change = changes.recv() => match change {
-                    Ok(event) => {
-                        remember(own, &event);
-                        self.say(&mut connection, &event).await?;
+            let done = tokio::select! {
+                _ = look.tick() => self.look(&engine, &own).await,
+                message = self.messages.recv() => match message {
+                    Ok(Message::Begun) => self.say_all(&mut own).await,
+                    Ok(Message::Said(BREAKERS, text)) => {
+                        if let Some(heard) = self.read(&text) {
+                            learn(&engine, &heard);
+                        }
+                        Ok(())
                     }
                     // The breakers' keys are still right, or lapse.
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return Ok(()),
+                    Ok(Message::Said(..) | Message::Lost) | Err(RecvError::Lagged(_)) => Ok(()),
+                    Err(RecvError::Closed) => return,
                 },
+                change = changes.recv() => match change {
+                    Ok(event) => {
+                        remember(&mut own, &event);
+                        self.say(&event).await
+                    }
+                    Err(RecvError::Lagged(_)) => Ok(()),
+                    Err(RecvError::Closed) => return,
+                },
+            };
+            // What happens while Redis is gone is remembered, and told when it is back.
+            if let Err(error) = done {
+                tracing::debug!(%error, "breakers are not shared for the moment");
             }
         }
     }
 
-    async fn say(&self, connection: &mut MultiplexedConnection, event: &BreakerEvent) -> Result<(), Broken> {
+    async fn say_all(&self, own: &mut HashMap<Lane, Instant>) -> Result<(), RedisGone> {
+        own.retain(|_, until| *until > Instant::now());
+        for (lane, until) in own.iter() {
+            self.say_open(lane, until.saturating_duration_since(Instant::now())).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&self, event: &BreakerEvent) -> Result<(), RedisGone> {
         if event.learned {
             return Ok(());
         }
@@ -179,54 +105,41 @@ impl BreakerShare {
         match (event.to, event.open_until_ms) {
             (BreakerState::Open, Some(until_ms)) => {
                 let left = Duration::from_millis(until_ms.saturating_sub(event.at_ms));
-                self.say_open(connection, &lane, left).await
+                self.say_open(&lane, left).await
             }
             (BreakerState::Closed, _) => {
                 let words = format!("{} {} {} closed", self.gateway, lane.0, lane.1.as_str());
-                let mut pipe = redis::pipe();
-                pipe.cmd("DEL").arg(key(&lane)).ignore().cmd("PUBLISH").arg(CHANNEL).arg(words).ignore();
-                Ok(pipe.query_async::<()>(connection).await?)
+                let () = self.redis.ask(redis::cmd("DEL").arg(key(&lane))).await?;
+                self.redis.say(BREAKERS, &words).await
             }
             _ => Ok(()),
         }
     }
 
-    async fn say_open(
-        &self,
-        connection: &mut MultiplexedConnection,
-        lane: &Lane,
-        left: Duration,
-    ) -> Result<(), Broken> {
+    async fn say_open(&self, lane: &Lane, left: Duration) -> Result<(), RedisGone> {
         let left_ms = crate::send::ms(left);
         if left_ms == 0 {
             return Ok(());
         }
         let words = format!("{} {} {} open {left_ms}", self.gateway, lane.0, lane.1.as_str());
-        let mut pipe = redis::pipe();
-        pipe.cmd("SET").arg(key(lane)).arg(&self.gateway).arg("PX").arg(left_ms).ignore();
-        pipe.cmd("PUBLISH").arg(CHANNEL).arg(words).ignore();
-        Ok(pipe.query_async::<()>(connection).await?)
+        let mut set = redis::cmd("SET");
+        let () = self.redis.ask(set.arg(key(lane)).arg(&self.gateway).arg("PX").arg(left_ms)).await?;
+        self.redis.say(BREAKERS, &words).await
     }
 
     /// Reads all breakers' keys: at the start, and in case a message was lost.
-    async fn look(
-        &self,
-        engine: &Engine,
-        connection: &mut MultiplexedConnection,
-        own: &HashMap<Lane, Instant>,
-    ) -> Result<(), Broken> {
-        let lanes = engine.router.lanes();
-        let mut pipe = redis::pipe();
-        for lane in &lanes {
-            pipe.cmd("GET").arg(key(lane)).cmd("PTTL").arg(key(lane));
+    async fn look(&self, engine: &Engine, own: &HashMap<Lane, Instant>) -> Result<(), RedisGone> {
+        if !self.redis.is_up() {
+            return Ok(());
         }
-        let answers: Vec<redis::Value> = pipe.query_async(connection).await?;
-        for (lane, answer) in lanes.iter().zip(answers.chunks_exact(2)) {
-            let [said_by, left] = answer else { continue };
-            let said_by: Option<String> = redis::from_redis_value(said_by.clone()).unwrap_or(None);
-            let left_ms: i64 = redis::from_redis_value(left.clone()).unwrap_or(-1);
-            let is_own = own.contains_key(lane) || said_by.as_deref() == Some(self.gateway.as_str());
-            if let (Some(_), false, Ok(left_ms)) = (said_by, is_own, u64::try_from(left_ms)) {
+        for lane in engine.router.lanes() {
+            let said_by: Option<String> = self.redis.ask(redis::cmd("GET").arg(key(&lane))).await?;
+            let is_own = own.contains_key(&lane) || said_by.as_deref() == Some(self.gateway.as_str());
+            if said_by.is_none() || is_own {
+                continue;
+            }
+            let left_ms: i64 = self.redis.ask(redis::cmd("PTTL").arg(key(&lane))).await?;
+            if let Ok(left_ms) = u64::try_from(left_ms) {
                 learn(engine, &Heard::Open { processor: lane.0.as_str(), method: lane.1, left_ms });
             }
         }
@@ -246,13 +159,6 @@ impl BreakerShare {
             ("closed", None, None) => Some(Heard::Closed { processor, method }),
             _ => None,
         }
-    }
-}
-
-impl fmt::Debug for BreakerShare {
-    /// The address may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BreakerShare").finish_non_exhaustive()
     }
 }
 
@@ -293,15 +199,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
-        assert!(BreakerShare::new("redis://127.0.0.1:6379/1").is_ok());
-        assert!(BreakerShare::new("redis://:secret@cache.example.com").is_ok());
-        assert!(BreakerShare::new("http://127.0.0.1").is_err() && BreakerShare::new("redis://").is_err());
-    }
-
-    #[test]
     fn messages_of_others_are_read() {
-        let share = BreakerShare::new("redis://127.0.0.1").unwrap();
+        let share = BreakerShare::new(Redis::new("redis://127.0.0.1").unwrap());
         let method = MethodFamily::UpiIntent;
         assert_eq!(
             share.read("abc razorpay upi_intent open 60000"),

@@ -136,6 +136,7 @@ impl Webhooks {
         let work = Work {
             now_ms: self.now_ms(),
             log: None,
+            log_of: 0,
             steps,
             records: record.into_iter().collect(),
             told: vec![],
@@ -199,7 +200,7 @@ impl Webhooks {
         endpoint: &WebhookEndpoint,
     ) -> Result<Option<VersionedBody>, EngineError> {
         let store = self.engine.store.as_ref();
-        let pinned = store.policy(delivery.merchant_id, PolicyKind::ApiVersion).await?;
+        let pinned = store.policy_view(delivery.merchant_id, PolicyKind::ApiVersion).await?;
         let versioned = |bytes| (self.payloads.versioned)(pinned.as_deref(), bytes);
         let Some((payment_id, version)) = delivery.payment else {
             return Ok(Some(versioned((self.payloads.test)(delivery, endpoint))));

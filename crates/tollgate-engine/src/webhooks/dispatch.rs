@@ -107,6 +107,7 @@ impl Webhooks {
     /// Goes through the store's jobs once in a while, so that nothing is forgotten.
     pub(super) async fn run_sweeps(self: Arc<Self>) {
         while !self.is_stopping() {
+            self.secrets.sweep(self.now_ms());
             if let Err(error) = self.sweep().await {
                 after_fault("jobs could not be gone through", &error).await;
             }
@@ -126,7 +127,7 @@ impl Webhooks {
             }
         }
         self.replay.notify_one();
-        for kind in [JobKind::WebhookDelivery, JobKind::WebhookReplay] {
+        for kind in JobKind::ALL {
             let depth = u32::try_from(store.job_depth(kind).await?).unwrap_or(u32::MAX);
             metrics::gauge!("tollgate_jobs_waiting", "kind" => kind.as_str()).set(f64::from(depth));
         }

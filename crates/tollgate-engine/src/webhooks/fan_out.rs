@@ -25,10 +25,10 @@ const LOOK: Duration = Duration::from_millis(500);
 const UNNOTED_MAX: u64 = 20_000;
 
 impl Webhooks {
-    /// Follows the log for as long as the runtime lives.
-    pub(super) async fn run_fan_out(self: Arc<Self>) {
+    /// Follows one of the event logs for as long as the runtime lives.
+    pub(super) async fn run_fan_out(self: Arc<Self>, log: u16) {
         let mut noted = loop {
-            match self.engine.store.log_read(LogReader::Webhooks).await {
+            match self.engine.store.log_read_of(log, LogReader::Webhooks).await {
                 Ok(sequence) => break sequence,
                 Err(error) => {
                     after_fault("the place in the event log could not be read", &error.into()).await
@@ -37,7 +37,7 @@ impl Webhooks {
         };
         let mut read = noted;
         while !self.is_stopping() {
-            match self.fan_out_page(&mut noted, &mut read).await {
+            match self.fan_out_page(log, &mut noted, &mut read).await {
                 Ok(0) => {
                     let _ = tokio::time::timeout(LOOK, self.engine.news.notified()).await;
                 }
@@ -48,8 +48,8 @@ impl Webhooks {
     }
 
     /// One page; tells how many events it had.
-    async fn fan_out_page(&self, noted: &mut u64, read: &mut u64) -> Result<usize, EngineError> {
-        let page = self.engine.store.outbox(*read, PAGE).await?;
+    async fn fan_out_page(&self, log_of: u16, noted: &mut u64, read: &mut u64) -> Result<usize, EngineError> {
+        let page = self.engine.store.outbox_of(log_of, *read, PAGE).await?;
         let now_ms = self.now_ms();
         let mut steps = Vec::new();
         let mut lanes: Vec<DueLane> = Vec::new();
@@ -78,14 +78,14 @@ impl Webhooks {
             return Ok(count);
         }
         let log = Some(LogStep { reader: LogReader::Webhooks, from: *noted, to: upto });
-        let worked = self.engine.store.work(Work { now_ms, log, steps, ..Work::default() }).await;
+        let worked = self.engine.store.work(Work { now_ms, log, log_of, steps, ..Work::default() }).await;
         if matches!(worked, Ok(Worked::Done)) {
             *noted = upto;
             self.tell(&lanes);
             return Ok(count);
         }
         // Another gateway was faster, or nobody knows what is durable: the store tells where to go on.
-        let at = self.engine.store.log_read(LogReader::Webhooks).await?;
+        let at = self.engine.store.log_read_of(log_of, LogReader::Webhooks).await?;
         (*noted, *read) = (at, at);
         worked?;
         Ok(count)

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::time::Duration;
 use tollgate_core::audit::By;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
-use tollgate_core::job::{Job, JobKind, JobState};
+use tollgate_core::job::{Job, JobKind, JobState, Private};
 use tollgate_core::webhook::DeliveryState;
 use tollgate_store::Store;
 use tollgate_store::commit::Told;
@@ -66,16 +66,17 @@ pub async fn cancel(
                         state: DeliveryState::Cancelled,
                         next_at_ms: None,
                     }],
-                    JobKind::WebhookReplay => vec![],
+                    JobKind::WebhookReplay | JobKind::SubjectErasure => vec![],
                 };
                 let steps = vec![JobStep::Cancel { merchant_id, id }];
-                let work =
-                    Work { now_ms: by.at_ms, steps, records, told: vec![(told, by.clone())], log: None };
+                let told = vec![(told, by.clone())];
+                let work = Work { now_ms: by.at_ms, steps, records, told, ..Work::default() };
                 if store.work(work).await? == Worked::Stale {
                     // A worker took it in between, or it has just ended.
                     continue;
                 }
-                return Ok(Cancelled::Done(Box::new(Job { state: JobState::Cancelled, ..job })));
+                let private = Private::default();
+                return Ok(Cancelled::Done(Box::new(Job { state: JobState::Cancelled, private, ..job })));
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::error::EngineError;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use tollgate_core::id::WebhookEndpointId;
+use tollgate_core::id::{MerchantId, WebhookEndpointId};
 use tollgate_core::job::{Job, JobKind};
 use tollgate_store::Store;
 use tollgate_store::jobs::{DueLane, JobStep, LeaseWish, Settle, Work};
@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// Events are in the log in the order of their commits, which may differ from that of their times by so much.
 const SKEW_MS: u64 = 60_000;
+
+/// Above all sequence numbers.
+const SEQUENCE_MAX: u64 = 1 << 53;
 
 /// How far a replay came.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,10 +73,12 @@ impl Webhooks {
         let until_ms = now_ms.saturating_add(LEASE_MS);
         let wish = LeaseWish { kind, owner: self.owner, now_ms, until_ms, lanes };
         let leased = store.lease_jobs(wish).await?;
+        let mut fault = None;
         for job in &leased.jobs {
-            self.replay_page(job).await?;
+            // One that cannot go on must not hold up those behind it, which are leased too.
+            fault = self.replay_page(job).await.err().or(fault);
         }
-        Ok(!leased.jobs.is_empty())
+        fault.map_or(Ok(!leased.jobs.is_empty()), Err)
     }
 
     async fn replay_page(&self, job: &Job) -> Result<(), EngineError> {
@@ -87,7 +92,7 @@ impl Webhooks {
         };
         let after = match progress.after {
             Some(after) => after,
-            None => before_moment(store, progress.from_ms.saturating_sub(SKEW_MS)).await?,
+            None => before_moment(store, job.merchant_id, progress.from_ms.saturating_sub(SKEW_MS)).await?,
         };
         let events = store.events(job.merchant_id, after, PAGE).await?;
         let mut steps = Vec::new();
@@ -119,13 +124,14 @@ impl Webhooks {
     }
 }
 
-/// A sequence number before all events of a moment, found by halving.
-async fn before_moment(store: &dyn Store, at_ms: u64) -> Result<u64, EngineError> {
-    let (mut low, mut high) = (0_u64, store.log_read(tollgate_store::jobs::LogReader::Webhooks).await?);
+/// A sequence number before all of a merchant's events of a moment, found by halving: a merchant's numbers grow, also
+/// where its rows have moved to another log.
+async fn before_moment(store: &dyn Store, merchant_id: MerchantId, at_ms: u64) -> Result<u64, EngineError> {
+    let (mut low, mut high) = (0, SEQUENCE_MAX);
     while low < high {
         let middle = low + (high - low) / 2;
-        match store.outbox(middle, 1).await?.first() {
-            Some(record) if record.at_ms < at_ms => low = middle + 1,
+        match store.events(merchant_id, middle, 1).await?.first() {
+            Some(record) if record.at_ms < at_ms => low = record.sequence,
             _ => high = middle,
         }
     }

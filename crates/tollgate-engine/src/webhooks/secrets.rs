@@ -5,31 +5,29 @@
 
 use super::Webhooks;
 use crate::error::EngineError;
-use parking_lot::Mutex;
-use std::collections::HashMap;
+use crate::opened::Opened;
 use tollgate_core::id::{MerchantId, WebhookEndpointId};
 use tollgate_core::webhook::WebhookEndpoint;
 use tollgate_core::webhook::signing::{KeptSecret, SigningSecret};
 use tollgate_vault::VaultError;
 
-/// Most secrets kept ready; beyond that all are opened anew.
-const KEPT_MAX: usize = 20_000;
+/// Most secrets kept ready at once.
+const OPEN_MAX: usize = 20_000;
 
-/// Secrets that were opened, by what was sealed.
-#[derive(Debug, Default)]
-pub(super) struct Secrets(Mutex<HashMap<Vec<u8>, SigningSecret>>);
+/// Secrets that are open, each for a bounded time ([`crate::opened`]), by whose they are and what was sealed.
+#[derive(Debug)]
+pub(super) struct Secrets(Opened<(WebhookEndpointId, Vec<u8>), SigningSecret>);
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self(Opened::new(OPEN_MAX))
+    }
+}
 
 impl Secrets {
-    fn ready(&self, sealed: &[u8]) -> Option<SigningSecret> {
-        self.0.lock().get(sealed).cloned()
-    }
-
-    fn keep(&self, sealed: &[u8], secret: &SigningSecret) {
-        let mut ready = self.0.lock();
-        if ready.len() >= KEPT_MAX && !ready.contains_key(sealed) {
-            ready.clear();
-        }
-        ready.insert(sealed.to_vec(), secret.clone());
+    /// Wipes what is over.
+    pub(super) fn sweep(&self, now_ms: u64) {
+        self.0.sweep(now_ms);
     }
 }
 
@@ -48,10 +46,7 @@ impl Webhooks {
         let secret = SigningSecret::from_bytes(rand::random());
         let vault = self.engine.vault();
         match vault.seal(merchant_id, &seal_name(id), secret.expose(), self.now_ms()).await {
-            Ok(sealed) => {
-                self.secrets.keep(&sealed, &secret);
-                Ok((secret, KeptSecret::Sealed(sealed)))
-            }
+            Ok(sealed) => Ok((secret, KeptSecret::Sealed(sealed))),
             Err(VaultError::NoKey) => Ok((secret.clone(), KeptSecret::Clear(secret))),
             Err(error) => Err(error.into()),
         }
@@ -67,10 +62,11 @@ impl Webhooks {
         for kept in endpoint.secrets.live(at_ms) {
             live.push(match kept {
                 KeptSecret::Clear(secret) => secret.clone(),
-                KeptSecret::Sealed(sealed) => match self.secrets.ready(sealed) {
-                    Some(secret) => secret,
-                    None => self.open_secret(endpoint, sealed).await?,
-                },
+                KeptSecret::Sealed(sealed) => {
+                    let key = (endpoint.id, sealed.clone());
+                    let clock = self.engine.clock();
+                    self.secrets.0.get(key, clock, self.open_secret(endpoint, sealed)).await?
+                }
             });
         }
         Ok(live)
@@ -80,13 +76,11 @@ impl Webhooks {
         &self,
         endpoint: &WebhookEndpoint,
         sealed: &[u8],
-    ) -> Result<SigningSecret, EngineError> {
+    ) -> Result<SigningSecret, VaultError> {
         let vault = self.engine.vault();
         let name = seal_name(endpoint.id);
         let plain = vault.open(endpoint.merchant_id, &name, sealed, self.now_ms()).await?;
-        let bytes: [u8; 32] = plain.as_slice().try_into().map_err(|_| EngineError::AccountUnavailable)?;
-        let secret = SigningSecret::from_bytes(bytes);
-        self.secrets.keep(sealed, &secret);
-        Ok(secret)
+        let bytes: [u8; 32] = plain.as_slice().try_into().map_err(|_| VaultError::Unreadable)?;
+        Ok(SigningSecret::from_bytes(bytes))
     }
 }

@@ -244,7 +244,8 @@ impl Bench {
         self.pay_by(NewCustomer { user_id: Some(user_id.to_owned()), ..NewCustomer::default() }).await
     }
 
-    async fn pay_by(&self, customer: NewCustomer) -> Payment {
+    /// A payment of a customer with addresses.
+    pub async fn pay_by(&self, customer: NewCustomer) -> Payment {
         let new = NewPayment {
             amount: Money::new(500, Currency::INR),
             capture: CaptureMode::Automatic,

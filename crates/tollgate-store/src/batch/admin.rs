@@ -143,7 +143,7 @@ impl<B: Base> Txn<'_, B> {
                 }
             }
         }
-        draft.entries.push(trail::of_change(&change, &rows, by));
+        draft.entries.push(trail::of_change(&change, &rows, by, self.base.log_key()));
         Ok(())
     }
 
@@ -247,7 +247,10 @@ impl<B: Base> Txn<'_, B> {
         match change {
             Upkeep::PutCheckout(session) => {
                 let row = encode(session.as_ref())?;
-                self.base.put(&mut self.rows, Table::Checkouts, &session.id.to_bytes(), &row);
+                let id = session.id.to_bytes();
+                self.base.put(&mut self.rows, Table::Checkouts, &id, &row);
+                let key = keys::owned(session.merchant_id, id);
+                self.base.put(&mut self.rows, Table::MerchantCheckouts, &key, &[]);
             }
             Upkeep::PutNotice(notice) => self.put_notice(notice)?,
             Upkeep::NoteKeyUses(uses) => {
@@ -258,8 +261,13 @@ impl<B: Base> Txn<'_, B> {
             }
             Upkeep::CountPasskey(passkey) => {
                 let mut draft = Draft::default();
-                self.put_passkey(&mut draft, passkey)?;
-                self.stage_draft(draft.rows);
+                let (user, id) = (user_digest(&passkey.user_id), passkey.id);
+                let key = keys::passkey(passkey.merchant_id, user, id);
+                // One that was removed meanwhile does not come back.
+                if self.row(&draft, Table::Passkeys, &key)?.is_some() {
+                    self.put_passkey(&mut draft, passkey)?;
+                    self.stage_draft(draft.rows);
+                }
             }
             Upkeep::PinApiVersion { merchant_id, version } => {
                 let key = keys::policy(*merchant_id, PolicyKind::ApiVersion);

@@ -11,6 +11,7 @@ use tollgate_core::attempt::Attempt;
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::erasure::{Words, erase_checkout, why_busy};
 use tollgate_core::event::EventRecord;
+use tollgate_core::id::CheckoutId;
 use tollgate_core::payment::Payment;
 use tollgate_core::refund::Refund;
 
@@ -23,6 +24,8 @@ pub(super) struct Erased {
     pub(super) events: Vec<EventRecord>,
     /// Claims of idempotency keys, with their days.
     pub(super) claims: Vec<(WindowKey, (u64, IdempotencyRecord))>,
+    /// Checkout sessions that nobody can pay from now on.
+    pub(super) closed: Vec<CheckoutId>,
     /// Rows that nothing else of a batch looks at; none: removed.
     pub(super) rows: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
 }
@@ -46,7 +49,8 @@ impl<B: Base> Txn<'_, B> {
             };
             let mut session: CheckoutSession = decode(row.as_ref(), "checkout")?;
             if session.merchant_id == wish.merchant_id {
-                erase_checkout(&mut session);
+                erase_checkout(&mut session, now_ms);
+                erased.closed.push(*id);
                 erased.rows.push((Table::Checkouts, id.to_bytes().to_vec(), Some(encode(&session)?)));
             }
         }

@@ -83,14 +83,21 @@ impl Job {
 
     /// The answer of a job that was not come to.
     pub(crate) fn unanswered(self) -> Answer {
-        fn why<T>() -> Result<T, CommitError> {
-            Err(CommitError::Store(StoreError::Unavailable("the batch was cut off".to_owned())))
-        }
+        self.refused(|| StoreError::Unavailable("the batch was cut off".to_owned()))
+    }
+
+    /// The answer of a job whose merchant's rows are not here.
+    pub(crate) fn elsewhere(self) -> Answer {
+        self.refused(|| StoreError::Elsewhere)
+    }
+
+    fn refused(self, why: impl FnOnce() -> StoreError) -> Answer {
+        let why = CommitError::Store(why());
         match self {
-            Self::Commit(_, to) => Answer::Commit(to, why()),
-            Self::Admin(_, to) | Self::Upkeep(_, to) => Answer::Admin(to, why()),
-            Self::Work(_, to) => Answer::Work(to, why()),
-            Self::Lease(_, to) => Answer::Lease(to, why()),
+            Self::Commit(_, to) => Answer::Commit(to, Err(why)),
+            Self::Admin(_, to) | Self::Upkeep(_, to) => Answer::Admin(to, Err(why)),
+            Self::Work(_, to) => Answer::Work(to, Err(why)),
+            Self::Lease(_, to) => Answer::Lease(to, Err(why)),
         }
     }
 }

@@ -165,6 +165,7 @@ pub(crate) fn due(kind: JobKind, lane: Lane, at_ms: u64, id: [u8; 16]) -> [u8; 4
     key[0] = match kind {
         JobKind::WebhookDelivery => 1,
         JobKind::WebhookReplay => 2,
+        JobKind::SubjectErasure => 3,
     };
     key[1..17].copy_from_slice(&lane);
     key[17..25].copy_from_slice(&at_ms.to_be_bytes());

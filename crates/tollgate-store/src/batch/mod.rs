@@ -15,11 +15,13 @@ pub(crate) mod overlay;
 pub(crate) mod queue;
 pub(crate) mod txn;
 pub(crate) mod volumes;
+pub(crate) mod whose;
 pub(crate) mod work;
 
 use crate::error::StoreError;
 use std::ops::ControlFlow;
 use tollgate_core::attempt::Attempt;
+use tollgate_core::audit::key::LogKey;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{MerchantId, PaymentId};
@@ -63,9 +65,17 @@ pub(crate) trait Base {
     /// How long idempotency records live.
     fn idempotency_ms(&self) -> u64;
 
+    /// The secret under which the audit log names people.
+    fn log_key(&self) -> &LogKey;
+
     /// Whether another run of the program than this one is at work on the store.
     fn is_at_work(&self, _run: u64) -> Result<bool, StoreError> {
         Ok(false)
+    }
+
+    /// Whether a merchant's rows may be written here; else another shard has them, or is about to.
+    fn is_here(&self, _merchant_id: MerchantId) -> bool {
+        true
     }
 
     /// What a merchant's payments of a period come to before this batch, where that is kept apart from the totals.
@@ -161,6 +171,7 @@ pub(crate) enum Table {
     UserPayments,
     Checkouts,
     CheckoutPayments,
+    MerchantCheckouts,
     SavedCards,
     UserCards,
     ProcessorAccounts,
@@ -204,6 +215,16 @@ pub(crate) struct WindowKey {
     pub(crate) merchant_id: MerchantId,
     /// Digest of what the caller named it by.
     pub(crate) digest: [u8; 32],
+}
+
+impl WindowKey {
+    /// Its bytes: a merchant's rows are next to each other.
+    pub(crate) fn to_bytes(self) -> [u8; 48] {
+        let mut key = [0; 48];
+        key[..16].copy_from_slice(&self.merchant_id.to_bytes());
+        key[16..].copy_from_slice(&self.digest);
+        key
+    }
 }
 
 /// Milliseconds of a window's day.

@@ -20,16 +20,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tollgate_core::attempt::{Attempt, AttemptStatus};
 use tollgate_core::audit::AuditEntry;
+use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::command::{Command, Policy, Refusal};
 use tollgate_core::currency::Currency;
 use tollgate_core::decide::{Situation, decide};
 use tollgate_core::event::{EventRecord, PaymentEvent};
-use tollgate_core::id::{AttemptId, MerchantId, PaymentId, RefundId};
+use tollgate_core::id::{AttemptId, CheckoutId, MerchantId, PaymentId, RefundId};
 use tollgate_core::ledger::{self, Account, Balance, Posting};
 use tollgate_core::payment::{ApplyError, Payment};
 use tollgate_core::refund::{Refund, RefundStatus};
-use tollgate_core::totals::{Totals, TotalsKey};
-use tollgate_core::transition::PaymentStatus;
+use tollgate_core::totals::{Counted, Totals, TotalsKey};
 
 /// Rows of accounts and totals kept in memory before the least useful are let go.
 const HOT_ROWS_MAX: usize = 100_000;
@@ -99,6 +99,8 @@ pub(crate) struct Txn<'a, B: Base> {
     refunds: HashMap<RefundId, Refund>,
     idempotency: HashMap<WindowKey, (u64, IdempotencyRecord)>,
     messages: HashSet<WindowKey>,
+    /// Checkout sessions that were ended in this batch: their rows cannot be read yet.
+    closed: HashSet<CheckoutId>,
     /// Administrative rows staged in this batch, by table and key; none: removed.
     pub(crate) staged: Staged,
     /// What the audit log is to say of it, in this order.
@@ -110,7 +112,7 @@ pub(crate) struct Txn<'a, B: Base> {
 
 /// What one event changes, worked out before anything is touched.
 struct Change {
-    before: Option<PaymentStatus>,
+    before: Option<Counted>,
     due_before_ms: Option<u64>,
     listed_before: Option<[(RiskList, bool); lists::LISTS]>,
     payment: Payment,
@@ -147,6 +149,7 @@ impl<'a, B: Base> Txn<'a, B> {
             refunds: HashMap::new(),
             idempotency: HashMap::new(),
             messages: HashSet::new(),
+            closed: HashSet::new(),
             staged: Staged::new(),
             told: Vec::new(),
             desk: Desk::new(base, hints),
@@ -282,6 +285,7 @@ impl<'a, B: Base> Txn<'a, B> {
         mut command: Command,
     ) -> Result<Option<Change>, CommitError> {
         self.admit(merchant_id, now_ms, &mut command)?;
+        self.require_open_checkout(merchant_id, now_ms, &command)?;
         let payment_id = command.payment_id();
         let settled = match command.settled_attempt() {
             Some(id) => self.attempt(id)?.filter(|attempt| attempt.payment_id == payment_id),
@@ -333,7 +337,7 @@ impl<'a, B: Base> Txn<'a, B> {
         }
         let refund = refund_after(&payment, refund, &event, now_ms);
         Ok(Some(Change {
-            before: before.map(|payment| payment.status),
+            before: before.map(Counted::of),
             due_before_ms: before.and_then(Payment::deadline_ms),
             listed_before: before.map(lists::lists),
             record: EventRecord {
@@ -351,6 +355,26 @@ impl<'a, B: Base> Txn<'a, B> {
             posting,
             balances,
         }))
+    }
+
+    /// Whoever was shown a checkout session may come after its end: it is looked at in the commit that begins the payment.
+    fn require_open_checkout(
+        &self,
+        merchant_id: MerchantId,
+        now_ms: u64,
+        command: &Command,
+    ) -> Result<(), CommitError> {
+        let (Command::Create { terms, .. } | Command::Block { terms, .. }) = command else {
+            return Ok(());
+        };
+        let Some(id) = terms.checkout else {
+            return Ok(());
+        };
+        let row = self.base.get(Table::Checkouts, &id.to_bytes())?;
+        let session = row.map(|row| decode::<CheckoutSession>(row.as_ref(), "checkout")).transpose()?;
+        let is_open = session
+            .is_some_and(|session| session.merchant_id == merchant_id && now_ms < session.expires_at_ms);
+        if is_open && !self.closed.contains(&id) { Ok(()) } else { Err(Refusal::CheckoutOver.into()) }
     }
 
     fn take_over(&mut self, change: Change) -> Result<Committed, StoreError> {
@@ -402,7 +426,7 @@ impl<'a, B: Base> Txn<'a, B> {
                 base.put(rows, Table::Deadlines, &key, &merchant_id.to_bytes());
             }
         }
-        if before != Some(payment.status) {
+        if before != Some(Counted::of(&payment)) {
             self.count(merchant_id, before, &payment)?;
         }
         let attempt = attempts.last().cloned();
@@ -422,11 +446,12 @@ impl<'a, B: Base> Txn<'a, B> {
     fn count(
         &mut self,
         merchant_id: MerchantId,
-        before: Option<PaymentStatus>,
+        before: Option<Counted>,
         payment: &Payment,
     ) -> Result<(), StoreError> {
         let key = (merchant_id, TotalsKey::of(payment));
-        self.state.partners.count((self.base, &mut self.rows), before, payment);
+        let status = before.map(|before| before.status);
+        self.state.partners.count((self.base, &mut self.rows), status, payment);
         if !self.state.totals.contains_key(&key) {
             let row = self.base.get(Table::Totals, &keys::totals(merchant_id, &key.1))?;
             let totals = row.map_or_else(|| Ok(Totals::default()), |row| decode(row.as_ref(), "totals"))?;
@@ -563,6 +588,7 @@ impl<'a, B: Base> Txn<'a, B> {
         for refund in erased.refunds {
             self.refunds.insert(refund.id, refund);
         }
+        self.closed.extend(erased.closed);
         for record in &erased.events {
             self.base.rewrite_event(&mut self.rows, record, &encode(record)?);
         }

@@ -16,11 +16,14 @@ use crate::jobs::{
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
-use tollgate_core::job::{ERROR_BYTES_MAX, Job, JobKind, JobState, Lane, Lease, Turn, cut};
+use tollgate_core::job::{ERROR_BYTES_MAX, Job, JobKind, JobState, Lane, Lease, Private, Turn, cut};
 use tollgate_core::webhook::{Delivery, DeliveryState, WebhookEndpoint};
 
 /// Most outlived rows that make room for a new one.
 const DROPPED_AT_ONCE: usize = 4;
+
+/// When a lane is looked at again in which jobs are on their way to another shard.
+const AWAY_MS: u64 = 500;
 
 /// Most lanes whose beginning is remembered.
 const LANES_MAX: usize = 100_000;
@@ -152,12 +155,20 @@ impl<'a, B: Base> Desk<'a, B> {
             let begin_ms = self.hints.due.get(&(wish.kind, *lane)).copied().unwrap_or(0);
             let mut from = keys::due(wish.kind, *lane, begin_ms, [0; 16]).to_vec();
             let mut taken = 0;
+            // Jobs that are on their way to another shard are looked for again, here or there.
+            let mut passed_over = None;
             let next_ms = loop {
                 let Some((key, merchant)) = self.due.first(&from, &to)? else {
                     self.hints.due.insert((wish.kind, *lane), u64::MAX);
                     break None;
                 };
                 let (at_ms, id, merchant_id) = read_due(&key, &merchant)?;
+                if !self.base.is_here(merchant_id) {
+                    passed_over = Some(wish.now_ms.saturating_add(AWAY_MS));
+                    from = key;
+                    from.push(0);
+                    continue;
+                }
                 if at_ms > wish.now_ms || taken >= *count || leased.jobs.len() >= LEASES_MAX {
                     self.hints.due.insert((wish.kind, *lane), at_ms);
                     break (at_ms < u64::MAX).then_some(at_ms);
@@ -174,7 +185,7 @@ impl<'a, B: Base> Desk<'a, B> {
                 from = key;
                 from.push(0);
             };
-            leased.next_ms.push((*lane, next_ms));
+            leased.next_ms.push((*lane, next_ms.into_iter().chain(passed_over).min()));
         }
         Ok(leased)
     }
@@ -278,7 +289,8 @@ impl<'a, B: Base> Desk<'a, B> {
                 break;
             };
             let (_, id, merchant_id) = read_due(&key, &merchant)?;
-            if let Some(job) = self.job(merchant_id, id)?
+            if self.base.is_here(merchant_id)
+                && let Some(job) = self.job(merchant_id, id)?
                 && job.state == JobState::Waiting
             {
                 self.requeue(job, now_ms, now_ms)?;
@@ -302,6 +314,8 @@ impl<'a, B: Base> Desk<'a, B> {
             }
             Settle::Continue { at_ms, payload } => {
                 (job.state, job.run_at_ms, job.payload) = (JobState::Waiting, at_ms, payload);
+                // Tries are counted from step to step: faults that pass do not add up over a long job.
+                job.attempts = 0;
                 return self.place(&job);
             }
             Settle::Done => {
@@ -314,6 +328,8 @@ impl<'a, B: Base> Desk<'a, B> {
             }
             Settle::Cancel => job.state = JobState::Cancelled,
         }
+        // Only what it needed for as long as it lasted.
+        job.private = Private::default();
         if let Some(turn) = job.turn {
             self.pass_turn(&job, turn, now_ms)?;
         }
@@ -380,6 +396,9 @@ impl<'a, B: Base> Desk<'a, B> {
                 break;
             };
             if let (Some(id), Some(owner)) = (keys::bytes16(&key, 8), keys::bytes16(&merchant, 0)) {
+                if !self.base.is_here(MerchantId::from_bytes(owner)) {
+                    break;
+                }
                 self.jobs.remove(&keys::owned(MerchantId::from_bytes(owner), id));
             }
             self.ended.remove(&key);
@@ -401,6 +420,9 @@ impl<'a, B: Base> Desk<'a, B> {
                 break;
             };
             let (merchant_id, endpoint_id) = decode(&owner, "delivery time")?;
+            if !self.base.is_here(merchant_id) {
+                break;
+            }
             self.by_time.remove(&key);
             let Some(id) = keys::bytes16(&key, 0) else {
                 continue;
@@ -469,6 +491,9 @@ impl<'a, B: Base> Desk<'a, B> {
         })?;
         let mut count = 0;
         for (merchant_id, id) in leased {
+            if !self.base.is_here(merchant_id) {
+                continue;
+            }
             let Some(mut job) = self.job(merchant_id, id)? else {
                 continue;
             };

@@ -6,6 +6,7 @@ use crate::embedded::windows::Windows;
 use crate::error::StoreError;
 use fjall::{Keyspace, OwnedWriteBatch, Slice};
 use std::ops::ControlFlow;
+use tollgate_core::audit::key::LogKey;
 
 impl Tables {
     const fn of(&self, table: Table) -> &Keyspace {
@@ -27,6 +28,7 @@ impl Tables {
             Table::UserPayments => &self.user_payments,
             Table::Checkouts => &self.checkouts,
             Table::CheckoutPayments => &self.checkout_payments,
+            Table::MerchantCheckouts => &self.merchant_checkouts,
             Table::SavedCards => &self.saved_cards,
             Table::UserCards => &self.user_cards,
             Table::ProcessorAccounts => &self.processor_accounts,
@@ -85,11 +87,15 @@ impl Base for Tables {
     }
 
     fn find(&self, window: Window, key: &WindowKey, now_ms: u64) -> Result<Option<(u64, Slice)>, StoreError> {
-        self.window(window).find(&key.digest, now_ms)
+        self.window(window).find(&key.to_bytes(), now_ms)
     }
 
     fn idempotency_ms(&self) -> u64 {
         self.idempotency.retention_ms()
+    }
+
+    fn log_key(&self) -> &LogKey {
+        &self.log_key
     }
 
     fn put(&self, batch: &mut OwnedWriteBatch, table: Table, key: &[u8], row: &[u8]) {
@@ -109,7 +115,7 @@ impl Base for Tables {
         row: &[u8],
     ) -> Result<(), StoreError> {
         let keyspace = self.window(window).of_day(&self.database, day)?;
-        batch.insert(&keyspace, key.digest, row);
+        batch.insert(&keyspace, key.to_bytes(), row);
         Ok(())
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Why this engine, with figures: `docs/store-engine.md`. Reads see only what is durable.
 
-mod anchor;
 mod backlog;
 mod base;
+mod people;
 mod read;
 mod risk;
 mod schema;
@@ -12,13 +12,13 @@ mod tables;
 mod windows;
 mod writer;
 
+use crate::anchor::{AnchorOptions, Anchors};
 use crate::batch::job::{Job, begins, submit};
 use crate::batch::queue::Queue;
 use crate::batch::{codec, keys, work};
 use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
-use anchor::Anchors;
 use fjall::Database;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,15 +46,6 @@ pub struct EmbeddedOptions {
     pub run: u64,
     /// Where the end of the audit log is noted outside of the store; none: nowhere.
     pub audit_anchor: Option<AnchorOptions>,
-}
-
-/// Where and how often the end of the audit log is noted outside of the store.
-#[derive(Debug, Clone)]
-pub struct AnchorOptions {
-    /// The file; lines are added to it.
-    pub file: PathBuf,
-    /// After how many records, and when the store is closed.
-    pub every: u64,
 }
 
 impl EmbeddedOptions {

@@ -7,23 +7,24 @@ use crate::commit::{
     AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep,
 };
 use crate::embedded::tables::{AUDIT_HEAD, Tables};
-use crate::embedded::{EmbeddedStore, backlog, risk};
+use crate::embedded::{EmbeddedStore, backlog, people, risk};
 use crate::error::StoreError;
 use crate::jobs::{
     DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
 };
 use crate::query::{
-    Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, PolicyKind, RiskList, SCAN_MAX,
+    CheckoutPage, Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter,
+    ReplyPage, RiskList, SCAN_MAX,
 };
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use fjall::{Keyspace, Readable, Snapshot};
 use serde::de::DeserializeOwned;
-use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
+use tollgate_core::audit::key::LogKey;
 use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
@@ -504,23 +505,10 @@ impl Store for EmbeddedStore {
 
     async fn remembered_replies(
         &self,
-        payments: Vec<PaymentId>,
-    ) -> Result<Vec<(PaymentId, [u8; 32])>, StoreError> {
-        let wanted: HashSet<PaymentId> = payments.into_iter().collect();
-        self.scan(move |view| {
-            let mut found = Vec::new();
-            for day in view.tables.idempotency.all() {
-                for row in view.snapshot.iter(&day) {
-                    let (key, row) = row.into_inner()?;
-                    let record: IdempotencyRecord = decode(&row, "idempotency record")?;
-                    if let (true, Ok(key)) = (wanted.contains(&record.payment_id), key.as_ref().try_into()) {
-                        found.push((record.payment_id, key));
-                    }
-                }
-            }
-            Ok(found)
-        })
-        .await
+        merchant_id: MerchantId,
+        filter: ReplyFilter,
+    ) -> Result<ReplyPage, StoreError> {
+        self.scan(move |view| people::replies(view, merchant_id, &filter)).await
     }
 
     async fn calls_of_account(
@@ -535,18 +523,14 @@ impl Store for EmbeddedStore {
         &self,
         merchant_id: MerchantId,
         subject: Subject,
-    ) -> Result<Vec<CheckoutSession>, StoreError> {
-        self.scan(move |view| {
-            let mut found = Vec::new();
-            for row in view.snapshot.iter(&view.tables.checkouts) {
-                let session: CheckoutSession = decode(&row.value()?, "checkout")?;
-                if session.merchant_id == merchant_id && subject.is_of_customer(&session.customer) {
-                    found.push(session);
-                }
-            }
-            Ok(found)
-        })
-        .await
+        before: Option<CheckoutId>,
+        limit: usize,
+    ) -> Result<CheckoutPage, StoreError> {
+        self.scan(move |view| people::checkouts(view, merchant_id, &subject, before, limit)).await
+    }
+
+    fn log_key(&self, _merchant_id: MerchantId) -> &LogKey {
+        &self.tables.log_key
     }
 
     async fn purge(&self) -> Result<(), StoreError> {
@@ -562,6 +546,7 @@ impl Store for EmbeddedStore {
                 &tables.user_cards,
                 &tables.passkeys,
                 &tables.checkouts,
+                &tables.jobs,
             ];
             let days = tables.idempotency.all();
             for keyspace in rows.into_iter().chain(&days) {

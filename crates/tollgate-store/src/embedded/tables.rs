@@ -2,7 +2,7 @@
 //!
 //! | keyspace | key | row |
 //! |---|---|---|
-//! | `meta` | name | schema version; the audit log's end |
+//! | `meta` | name | schema version; the audit log's end; the secret under which it names people |
 //! | `merchants` | merchant | `Merchant` |
 //! | `api_keys` | API key | `ApiKey` |
 //! | `key_uses` | API key | when it was last used |
@@ -20,6 +20,7 @@
 //! | `user_payments` | merchant, user digest, payment | – |
 //! | `checkouts` | checkout session | `CheckoutSession` |
 //! | `checkout_payments` | checkout session, payment | – |
+//! | `merchant_checkouts` | merchant, checkout session | – |
 //! | `saved_cards` | merchant, token | `SavedCard` |
 //! | `user_cards` | merchant, user digest, token | – |
 //! | `processor_accounts` | merchant, processor | `ProcessorAccount` |
@@ -45,15 +46,19 @@
 //! | `delivery_times` | delivery | merchant and endpoint |
 //! | `calls` | day, merchant | list of `EndpointCalls` |
 //! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
-//! | `messages_<day>` | digest | – |
+//! | `messages_<day>` | merchant, digest | – |
 
 use crate::batch::MESSAGES_MS;
 use crate::embedded::windows::Windows;
 use crate::error::StoreError;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use tollgate_core::audit::key::LogKey;
 
 /// Where the end of the audit log stands in `meta`.
 pub(super) const AUDIT_HEAD: &[u8] = b"audit_head";
+
+/// Where the secret under which the audit log names people stands in `meta`.
+const LOG_KEY: &[u8] = b"log_key";
 
 /// Memtable of a busy keyspace: larger ones make compaction stalls longer (`docs/store-engine.md`).
 const LARGE: u64 = 8 << 20;
@@ -82,6 +87,7 @@ pub(super) struct Tables {
     pub(super) user_payments: Keyspace,
     pub(super) checkouts: Keyspace,
     pub(super) checkout_payments: Keyspace,
+    pub(super) merchant_checkouts: Keyspace,
     pub(super) saved_cards: Keyspace,
     pub(super) user_cards: Keyspace,
     pub(super) processor_accounts: Keyspace,
@@ -108,6 +114,7 @@ pub(super) struct Tables {
     pub(super) calls: Keyspace,
     pub(super) idempotency: Windows,
     pub(super) messages: Windows,
+    pub(super) log_key: LogKey,
 }
 
 impl Tables {
@@ -116,8 +123,10 @@ impl Tables {
         let open = |name: &str, memtable_bytes: u64| {
             database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes))
         };
+        let meta = open("meta", SMALL)?;
         Ok(Self {
-            meta: open("meta", SMALL)?,
+            log_key: log_key(&database, &meta)?,
+            meta,
             merchants: open("merchants", SMALL)?,
             api_keys: open("api_keys", SMALL)?,
             key_uses: open("key_uses", SMALL)?,
@@ -135,6 +144,7 @@ impl Tables {
             user_payments: open("user_payments", LARGE)?,
             checkouts: open("checkouts", SMALL)?,
             checkout_payments: open("checkout_payments", SMALL)?,
+            merchant_checkouts: open("merchant_checkouts", SMALL)?,
             saved_cards: open("saved_cards", SMALL)?,
             user_cards: open("user_cards", SMALL)?,
             processor_accounts: open("processor_accounts", SMALL)?,
@@ -164,4 +174,16 @@ impl Tables {
             database,
         })
     }
+}
+
+/// The secret under which the audit log names people; the first opener makes it.
+fn log_key(database: &Database, meta: &Keyspace) -> Result<LogKey, StoreError> {
+    if let Some(row) = meta.get(LOG_KEY)? {
+        let bytes = row.as_ref().try_into().map_err(|_| StoreError::Corrupt("secret of the audit log"))?;
+        return Ok(LogKey::new(bytes));
+    }
+    let bytes: [u8; 32] = rand::random();
+    meta.insert(LOG_KEY, bytes)?;
+    database.persist(PersistMode::SyncAll)?;
+    Ok(LogKey::new(bytes))
 }

@@ -6,6 +6,7 @@ use crate::error::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// The keys are digests, so every compaction of a day touches all of it: the replies, which make up
 /// most of a row, are kept apart, and only keys are moved.
@@ -59,6 +60,14 @@ impl Windows {
         let keyspace = database.keyspace(&name, options)?;
         self.days.write().insert(day, keyspace.clone());
         Ok(keyspace)
+    }
+
+    /// The keyspaces of some days, as far as there are any, with their days.
+    pub(super) fn of_days(&self, days: RangeInclusive<u64>) -> Vec<(u64, Keyspace)> {
+        if days.is_empty() {
+            return Vec::new();
+        }
+        self.days.read().range(days).map(|(day, keyspace)| (*day, keyspace.clone())).collect()
     }
 
     /// The keyspaces of all days there are.

@@ -2,12 +2,12 @@
 //! write and one fsync. The next batch is what arrived while the last one was written, and in the
 //! moment after.
 
+use crate::anchor::Anchors;
 use crate::batch::codec::encode;
 use crate::batch::job::{Answer, BATCH_MAX, Job};
 use crate::batch::keys;
 use crate::batch::queue::Queue;
 use crate::batch::txn::{Sealed, State, Txn};
-use crate::embedded::anchor::Anchors;
 use crate::embedded::tables::{AUDIT_HEAD, Tables};
 use crate::error::StoreError;
 use fjall::{OwnedWriteBatch, PersistMode};

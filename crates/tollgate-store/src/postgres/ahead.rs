@@ -119,6 +119,9 @@ impl Wanted {
         match command {
             Command::Create { terms, .. } | Command::Block { terms, .. } => {
                 self.want(Table::MerchantPartners, merchant_id.to_bytes());
+                if let Some(checkout) = terms.checkout {
+                    self.want(Table::Checkouts, checkout.to_bytes());
+                }
                 let currency = terms.amount.currency;
                 let key = TotalsKey { hour: hour_of(commit.now_ms), currency, method: terms.method };
                 self.want(Table::Totals, keys::totals(merchant_id, &key));

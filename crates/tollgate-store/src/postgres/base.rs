@@ -7,14 +7,16 @@ use crate::batch::keys;
 use crate::batch::{Base, DAY_MS, MESSAGES_MS, Table, VolumeKey, Window, WindowKey};
 use crate::error::StoreError;
 use crate::postgres::changes::{Changes, VolumeColumns};
+use crate::postgres::gate::Gate;
 use crate::postgres::link::{Id, Link, Param, Query, big, column, natural};
 use crate::postgres::places::{Place, place};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tollgate_core::attempt::Attempt;
+use tollgate_core::audit::key::LogKey;
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::ledger::Posting;
@@ -43,6 +45,7 @@ pub(super) struct Ground<'a> {
     runtime: &'a Runtime,
     link: &'a Link,
     idempotency_ms: u64,
+    log_key: &'a LogKey,
     rows: RefCell<HashMap<Named, Option<Bytes>>>,
     windows: RefCell<HashMap<(Window, WindowKey), Remembered>>,
     /// Merchants all of whose balances were read.
@@ -50,6 +53,7 @@ pub(super) struct Ground<'a> {
     volumes: RefCell<HashMap<VolumeKey, i128>>,
     /// The last page of each range that was read.
     pages: RefCell<HashMap<Named, Arc<Page>>>,
+    gate: Cell<Gate>,
 }
 
 /// Rows of a range in the order of their keys.
@@ -68,17 +72,34 @@ impl Page {
 }
 
 impl<'a> Ground<'a> {
-    pub(super) fn new(runtime: &'a Runtime, link: &'a Link, idempotency_ms: u64) -> Self {
+    pub(super) fn new(
+        runtime: &'a Runtime,
+        link: &'a Link,
+        idempotency_ms: u64,
+        log_key: &'a LogKey,
+    ) -> Self {
         Self {
             runtime,
             link,
             idempotency_ms,
+            log_key,
             rows: RefCell::default(),
             windows: RefCell::default(),
             balances_of: RefCell::default(),
             volumes: RefCell::default(),
             pages: RefCell::default(),
+            gate: Cell::new(Gate::All),
         }
+    }
+
+    /// Tells it whose rows may be written.
+    pub(super) fn stand_at(&self, gate: Gate) {
+        self.gate.set(gate);
+    }
+
+    /// Whether all merchants' rows are here.
+    pub(super) fn is_whole(&self) -> bool {
+        self.gate.get() == Gate::All
     }
 
     /// A row that was read ahead.
@@ -284,32 +305,31 @@ pub(super) async fn fetch(
             };
             found.iter().map(read).collect()
         }
+        // Where an event is follows from what it is of.
         (Table::PaymentEvents, _) => {
-            let mut found = Vec::with_capacity(wanted.len());
+            Ok(wanted.iter().map(|key| (key.clone(), key.as_slice().into())).collect())
+        }
+        (Table::Events, _) => {
+            let (mut merchants, mut payments, mut versions) = (Vec::new(), Vec::new(), Vec::new());
             for key in wanted {
                 let (merchant, rest) = split(key)?;
                 let parts = (keys::bytes16(rest, 0), rest.get(16..).and_then(|rest| rest.try_into().ok()));
                 let (Some(payment), Some(version)) = parts else {
-                    return Err(StoreError::Corrupt("payment's event"));
+                    return Err(StoreError::Corrupt("event"));
                 };
-                let version = i32::try_from(u32::from_be_bytes(version)).unwrap_or(i32::MAX);
-                let query = Query::Fixed(include_str!("sql/event_place.sql"));
-                if let Some(row) = link.query_opt(query, &[&merchant, &Id(payment), &version]).await? {
-                    let sequence = natural(column(&row, 0, "payment's event")?);
-                    found.push((key.clone(), sequence.to_be_bytes().as_slice().into()));
-                }
+                merchants.push(merchant);
+                payments.push(Id(payment));
+                versions.push(i32::try_from(u32::from_be_bytes(version)).unwrap_or(i32::MAX));
             }
-            Ok(found)
-        }
-        (Table::Events, _) => {
-            let number = |key: &Vec<u8>| keys::number(key, 0).map(big);
-            let places: Vec<i64> =
-                wanted.iter().map(number).collect::<Option<_>>().ok_or(StoreError::Corrupt("event"))?;
-            let found = link.query(Query::Fixed(include_str!("sql/events_get.sql")), &[&places]).await?;
+            let query = Query::Fixed(include_str!("sql/events_get.sql"));
+            let found = link.query(query, &[&merchants, &payments, &versions]).await?;
             let read = |row: &tokio_postgres::Row| {
-                let record: &[u8] = column(row, 1, "event")?;
-                let sequence = natural(column(row, 0, "event")?);
-                Ok((sequence.to_be_bytes().to_vec(), record.into()))
+                let (merchant, payment): (Id, Id) = (column(row, 0, "event")?, column(row, 1, "event")?);
+                let version = u32::try_from(column::<i32>(row, 2, "event")?).unwrap_or(0);
+                let record: &[u8] = column(row, 3, "event")?;
+                let (merchant, payment) =
+                    (MerchantId::from_bytes(merchant.0), PaymentId::from_bytes(payment.0));
+                Ok((keys::versioned(merchant, payment, version).to_vec(), record.into()))
             };
             found.iter().map(read).collect()
         }
@@ -423,9 +443,19 @@ impl Base for Ground<'_> {
         self.idempotency_ms
     }
 
+    fn is_here(&self, merchant_id: MerchantId) -> bool {
+        self.gate.get().is_here(merchant_id)
+    }
+
+    fn log_key(&self) -> &LogKey {
+        self.log_key
+    }
+
     fn is_at_work(&self, run: u64) -> Result<bool, StoreError> {
         let query = Query::Fixed(
-            "SELECT 1 FROM instances WHERE run = $1 AND seen_at > now() - make_interval(secs => $2::integer)",
+            // Whose lock can be had is gone: its connection has ended. The lock is shared among those who try.
+            "SELECT 1 FROM instances WHERE run = $1 AND seen_at > now() - make_interval(secs => $2::integer)
+             AND NOT pg_try_advisory_xact_lock_shared($1)",
         );
         let found = self.runtime.block_on(self.link.query_opt(query, &[&run.cast_signed(), &SILENCE_S]))?;
         Ok(found.is_some())

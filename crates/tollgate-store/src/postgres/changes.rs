@@ -6,9 +6,9 @@ use crate::batch::{Table, VolumeKey, Window, WindowKey};
 use crate::error::StoreError;
 use crate::postgres::base::split;
 use crate::postgres::link::{Id, Link, Param, Query, big, column, natural};
-use crate::postgres::places::{Place, place};
+use crate::postgres::places::{Place, is_of_installation, place};
 use futures_util::future::{LocalBoxFuture, try_join_all};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::{AuditEntry, Head};
 use tollgate_core::event::EventRecord;
@@ -206,6 +206,12 @@ pub(super) struct Events {
 }
 
 impl Events {
+    /// One of them: merchant, payment, version and id.
+    pub(super) fn one(&self) -> Option<(Id, Id, i32, Id)> {
+        let (merchant, payment) = (self.merchant_id.first()?, self.payment_id.first()?);
+        Some((*merchant, *payment, *self.version.first()?, *self.id.first()?))
+    }
+
     pub(super) fn add(&mut self, record: &EventRecord, row: &[u8]) {
         self.merchant_id.push(Id(record.merchant_id.to_bytes()));
         self.payment_id.push(Id(record.payment_id.to_bytes()));
@@ -261,6 +267,36 @@ impl Changes {
         self.windows.entry(window).or_default().insert((*key, day), row.to_vec());
     }
 
+    /// Whose rows of those that are on a merchant's shard are written.
+    pub(super) fn merchants(&self) -> Result<impl Iterator<Item = MerchantId>, StoreError> {
+        let columns = [
+            &self.payments.merchant_id,
+            &self.attempts.merchant_id,
+            &self.postings.merchant_id,
+            &self.events.merchant_id,
+            &self.masked_events.merchant_id,
+        ];
+        let mut found: HashSet<[u8; 16]> = columns.into_iter().flatten().map(|id| id.0).collect();
+        found.extend(self.volumes.keys().map(|(merchant_id, ..)| merchant_id.to_bytes()));
+        found.extend(
+            self.windows.values().flat_map(BTreeMap::keys).map(|(key, _)| key.merchant_id.to_bytes()),
+        );
+        for (table, rows) in self.rows.iter().filter(|(table, _)| !is_of_installation(**table)) {
+            for (key, row) in rows {
+                match (place(*table), row) {
+                    (Place::Owned(_), _) => {
+                        found.insert(split(key)?.0.0);
+                    }
+                    (Place::Told(_, merchant), Some(row)) => {
+                        found.extend(merchant(row).map(MerchantId::to_bytes));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(found.into_iter().map(MerchantId::from_bytes))
+    }
+
     /// Writes everything but what the logs say, in one go: no statement waits for another's answer.
     pub(super) async fn write(&self, link: &Link) -> Result<(), StoreError> {
         let mut writes: Vec<LocalBoxFuture<'_, Result<(), StoreError>>> = Vec::new();
@@ -302,7 +338,8 @@ impl Changes {
     }
 }
 
-async fn tell(link: &Link, told: Vec<AuditEntry>) -> Result<(), StoreError> {
+/// Adds entries to the audit log.
+pub(super) async fn tell(link: &Link, told: Vec<AuditEntry>) -> Result<(), StoreError> {
     let corrupt = StoreError::Corrupt("end of the audit log");
     let locked = link.query_opt(Query::Fixed(include_str!("sql/audit_lock.sql")), &[]).await?;
     let row = locked.ok_or(corrupt)?;

@@ -8,30 +8,42 @@
 //! instances may do the same at once: each sees what the one before has made durable. Locks are taken in one
 //! order (buckets in ascending order, the logs' head last), so nobody waits in a circle.
 
-use crate::batch::job::{Answer, Job, Unit};
+use crate::batch::Base;
+use crate::batch::job::{Answer, Job, Unit, begins};
 use crate::batch::queue::Queue;
 use crate::batch::txn::{State, Txn};
+use crate::batch::whose::whose;
 use crate::batch::work::{Desk, Hints};
 use crate::commit::Admin;
 use crate::error::StoreError;
+use crate::postgres::address::Target;
 use crate::postgres::ahead::read_ahead;
 use crate::postgres::base::Ground;
 use crate::postgres::changes::Changes;
-use crate::postgres::link::{Link, Param, Query};
+use crate::postgres::gate::Gate;
+use crate::postgres::link::{Id, Link, Param, Query};
+use crate::postgres::written::{self, Written};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use tokio_postgres::Config;
+use tollgate_core::audit::key::LogKey;
 use tollgate_core::command::Policy;
 
 /// How often a batch is tried that provably was not committed.
 const TRIES_MAX: u32 = 3;
 
+/// The first pause before the database is asked again, when it was away; each further one is twice as long.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+
+/// Up to this.
+const PAUSE_LONGEST: Duration = Duration::from_secs(1);
+
 /// The first half of advisory locks: a merchant's bucket.
-const BUCKETS: i32 = 0x7467_0001;
+pub(super) const BUCKETS: i32 = 0x7467_0001;
 
 /// The first half of advisory locks: what there is once.
-const ONCE: i32 = 0x7467_0002;
+pub(super) const ONCE: i32 = 0x7467_0002;
 
 /// What a lane decides about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,19 +59,43 @@ pub(super) enum Subject {
 /// What a lane needs to know.
 pub(super) struct LaneOptions {
     pub(super) subject: Subject,
-    pub(super) config: Arc<Config>,
-    pub(super) connect_within: Duration,
+    pub(super) target: Arc<Target>,
+    /// How long what ends something under way is held when the database is away.
+    pub(super) patience: Duration,
+    /// Whether it is away and something is held: nothing new is to come.
+    pub(super) is_holding: Arc<AtomicBool>,
+    /// Where what was written is noted; none: nobody asks.
+    pub(super) written: Option<Arc<Written>>,
     pub(super) policy: Policy,
     pub(super) run: u64,
     pub(super) idempotency_ms: u64,
+    pub(super) log_key: LogKey,
 }
 
 /// Why a batch is not durable.
 enum Stop {
     /// Nothing of it can be there: it may be tried again.
     Before(StoreError),
+    /// The database cannot be reached: nothing of it can be there.
+    Away(StoreError),
     /// The answer to the commit was lost.
-    Unknown(StoreError),
+    Unknown(StoreError, Trace),
+}
+
+/// By what a batch is found again that may have been committed.
+struct Trace {
+    /// The number before its first event's.
+    base: u64,
+    /// One of its events: merchant, payment, version and id. None: it made no event.
+    event: Option<(Id, Id, i32, Id)>,
+}
+
+/// Whether a batch was committed after all.
+enum Found {
+    Committed,
+    Absent,
+    /// The database was away for too long.
+    Unknown,
 }
 
 impl From<StoreError> for Stop {
@@ -95,34 +131,113 @@ pub(super) fn run(options: LaneOptions, runtime: Runtime, mut queue: Queue) {
 
 impl Lane {
     /// Makes a batch durable and answers it.
+    ///
+    /// While the database is away, what begins something is refused at once, and what ends something under way is
+    /// held for a while: a charge that was made is to be booked, and its caller answered.
     fn serve(&mut self, mut jobs: Vec<Job>) {
-        let units: Vec<Unit> = jobs.iter().map(Job::unit).collect();
-        let mut tries = 0;
-        loop {
+        let begun = Instant::now();
+        let (mut tries, mut pause) = (0, PAUSE_FIRST);
+        while !jobs.is_empty() {
             tries += 1;
+            let units: Vec<Unit> = jobs.iter().map(Job::unit).collect();
             let mut answers = Vec::with_capacity(jobs.len());
             let stop = match self.batch(&units, jobs, &mut answers) {
                 Ok(()) => {
                     answers.into_iter().for_each(|answer| answer.send(None));
-                    return;
+                    break;
                 }
                 Err(stop) => stop,
             };
             // Whatever state the connection is in, its transaction ends with it.
             self.link = None;
-            match stop {
-                Stop::Before(error) if tries < TRIES_MAX => {
-                    tracing::warn!(%error, tries, "a batch is tried again");
-                    let again = answers.into_iter().zip(units.iter().cloned());
-                    jobs = again.filter_map(|(answer, unit)| answer.again(unit)).collect();
+            let is_away = matches!(stop, Stop::Away(_));
+            let error = match stop {
+                Stop::Before(error) | Stop::Away(error) => error,
+                Stop::Unknown(error, trace) => match self.find_out(&units, &trace, begun) {
+                    Found::Committed => {
+                        tracing::warn!(%error, size = units.len(), "a commit was not answered, but made");
+                        answers.iter_mut().for_each(|answer| answer.count_on(trace.base));
+                        answers.into_iter().for_each(|answer| answer.send(None));
+                        break;
+                    }
+                    Found::Absent => error,
+                    Found::Unknown => {
+                        tracing::error!(%error, size = units.len(), "it is not known whether a batch is durable");
+                        answers.into_iter().for_each(|answer| answer.send(Some(&error)));
+                        break;
+                    }
+                },
+            };
+            let is_over = begun.elapsed() >= self.options.patience;
+            let mut held = Vec::new();
+            let mut refused = 0_usize;
+            for (answer, unit) in answers.into_iter().zip(units) {
+                let goes_on = if is_away || tries >= TRIES_MAX { !is_over && is_held(&unit) } else { true };
+                if goes_on {
+                    held.extend(answer.again(unit));
+                } else {
+                    refused += 1;
+                    answer.send(Some(&error));
                 }
-                Stop::Before(error) | Stop::Unknown(error) => {
-                    tracing::error!(%error, size = units.len(), "a batch could not be made durable");
-                    answers.into_iter().for_each(|answer| answer.send(Some(&error)));
-                    return;
+            }
+            if refused > 0 {
+                tracing::error!(%error, refused, held = held.len(), "a batch could not be made durable");
+            } else {
+                tracing::warn!(%error, tries, "a batch is tried again");
+            }
+            jobs = held;
+            if !jobs.is_empty() && (is_away || tries >= TRIES_MAX) {
+                self.options.is_holding.store(true, Ordering::Release);
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(PAUSE_LONGEST);
+            }
+        }
+        self.options.is_holding.store(false, Ordering::Release);
+    }
+
+    /// Looks whether a batch was committed whose commit was not answered.
+    fn find_out(&mut self, units: &[Unit], trace: &Trace, begun: Instant) -> Found {
+        if self.options.subject != Subject::Payments {
+            return Found::Unknown;
+        }
+        let mut pause = PAUSE_FIRST;
+        loop {
+            match self.look_for(units, trace) {
+                Ok(true) => return Found::Committed,
+                Ok(false) => return Found::Absent,
+                Err(error) => {
+                    self.link = None;
+                    if begun.elapsed() >= self.options.patience {
+                        return Found::Unknown;
+                    }
+                    tracing::warn!(%error, "whether a batch is durable cannot be found out yet");
+                    self.options.is_holding.store(true, Ordering::Release);
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(PAUSE_LONGEST);
                 }
             }
         }
+    }
+
+    fn look_for(&mut self, units: &[Unit], trace: &Trace) -> Result<bool, StoreError> {
+        self.connect()?;
+        let (runtime, Some(link)) = (&self.runtime, &self.link) else {
+            return Err(StoreError::Unavailable("no connection".to_owned()));
+        };
+        runtime.block_on(async {
+            // The locks of the batch: once they are ours, its transaction has ended in one way or the other.
+            begin(link, self.options.subject, units).await?;
+            // Without an event it only remembered replies: making it once more makes no difference.
+            let mut is_there = false;
+            if let Some((merchant, payment, version, id)) = &trace.event {
+                let query = Query::Fixed(
+                    "SELECT 1 FROM events WHERE merchant_id = $1 AND payment_id = $2 AND version = $3 AND id = $4",
+                );
+                is_there = !link.query(query, &[merchant, payment, version, id]).await?.is_empty();
+            }
+            link.run("ROLLBACK").await?;
+            Ok(is_there)
+        })
     }
 
     /// One transaction. Every job has its answer afterwards, whatever comes of it.
@@ -145,33 +260,56 @@ impl Lane {
         answers: &mut Vec<Answer>,
     ) -> Result<u64, Stop> {
         let LaneOptions { policy, run, idempotency_ms, .. } = self.options;
-        self.connect()?;
+        self.connect().map_err(Stop::Away)?;
         let (runtime, Some(link)) = (&self.runtime, &self.link) else {
             return Err(Stop::Before(StoreError::Unavailable("no connection".to_owned())));
         };
-        let ground = Ground::new(runtime, link, idempotency_ms);
+        let ground = Ground::new(runtime, link, idempotency_ms, &self.options.log_key);
         runtime.block_on(async {
             begin(link, self.options.subject, units).await?;
-            read_ahead(&ground, units).await
+            // After the locks: who closes a bucket has them too.
+            let (gate, ()) = tokio::try_join!(Gate::read(link), read_ahead(&ground, units))?;
+            ground.stand_at(gate);
+            Ok::<_, StoreError>(())
         })?;
         let mut state = State::new(0);
         let mut txn = Txn::new(&ground, Changes::default(), &mut state, policy, run);
-        for job in jobs {
-            answers.push(txn.take(job));
+        for (job, unit) in jobs.zip(units) {
+            let is_here = ground.is_whole() || whose(unit).into_iter().all(|id| ground.is_here(id));
+            answers.push(if is_here { txn.take(job) } else { job.elsewhere() });
         }
         let sealed = txn.seal()?;
+        // Nothing gets past the gate, whatever was overlooked above.
+        if !ground.is_whole() && !sealed.rows.merchants()?.all(|id| ground.is_here(id)) {
+            return Err(Stop::Before(StoreError::Elsewhere));
+        }
         let base = runtime.block_on(async {
             sealed.rows.write(link).await?;
             sealed.rows.log(link, sealed.told).await
         })?;
-        runtime.block_on(link.run("COMMIT")).map_err(Stop::Unknown)?;
+        let trace = Trace { base, event: sealed.rows.events.one() };
+        let unknown = |error| Stop::Unknown(error, trace);
+        match &self.options.written {
+            None => runtime.block_on(link.run("COMMIT")).map_err(unknown)?,
+            Some(written) => {
+                if let Some(lsn) = runtime.block_on(written::commit(link)).map_err(unknown)? {
+                    match self.options.subject {
+                        Subject::Payments => written.note(units.iter().filter_map(bucket), lsn),
+                        Subject::Administration if units.iter().any(is_decided) => {
+                            written.note_administration(lsn);
+                        }
+                        // What nobody has decided nobody looks for at once; jobs are not read from replicas.
+                        Subject::Administration | Subject::Jobs => {}
+                    }
+                }
+            }
+        }
         Ok(base)
     }
 
     fn connect(&mut self) -> Result<(), StoreError> {
         if self.link.as_ref().is_none_or(Link::is_closed) {
-            let within = self.options.connect_within;
-            self.link = Some(self.runtime.block_on(Link::connect(&self.options.config, within))?);
+            self.link = Some(self.runtime.block_on(Link::connect(&self.options.target))?);
         }
         Ok(())
     }
@@ -194,7 +332,8 @@ impl Lane {
             return Ok(());
         };
         runtime.block_on(begin(link, Subject::Jobs, &[]))?;
-        let ground = Ground::new(runtime, link, self.options.idempotency_ms);
+        let ground = Ground::new(runtime, link, self.options.idempotency_ms, &self.options.log_key);
+        ground.stand_at(runtime.block_on(Gate::read(link))?);
         let mut desk = Desk::new(&ground, Hints::default());
         desk.reclaim(Some(run))?;
         let mut changes = Changes::default();
@@ -206,16 +345,28 @@ impl Lane {
     }
 }
 
+/// Whether a unit of work is held while the database is away.
+fn is_held(unit: &Unit) -> bool {
+    matches!(unit, Unit::Commit(commit) if !begins(commit))
+}
+
+/// Whether a unit of work is an administrative change that somebody has decided.
+fn is_decided(unit: &Unit) -> bool {
+    matches!(unit, Unit::Admin(_))
+}
+
+/// The bucket that a unit of work is about.
+fn bucket(unit: &Unit) -> Option<u16> {
+    match unit {
+        Unit::Commit(commit) => Some(commit.merchant_id.bucket()),
+        _ => None,
+    }
+}
+
 /// Begins a transaction and locks what is decided about.
 async fn begin(link: &Link, subject: Subject, units: &[Unit]) -> Result<(), StoreError> {
     let (class, mut places): (i32, Vec<i32>) = match subject {
-        Subject::Payments => {
-            let bucket = |unit: &Unit| match unit {
-                Unit::Commit(commit) => Some(i32::from(commit.merchant_id.bucket())),
-                _ => None,
-            };
-            (BUCKETS, units.iter().filter_map(bucket).collect())
-        }
+        Subject::Payments => (BUCKETS, units.iter().filter_map(bucket).map(i32::from).collect()),
         Subject::Administration => {
             // An erasure rewrites payments: their lanes must wait.
             let mut places = Vec::new();

@@ -53,6 +53,15 @@ struct Partition<'a> {
     to: String,
 }
 
+/// Held by whoever makes partitions, for as long as its connection lasts.
+const LEASE: i64 = 0x746f_6c6c_7061_7274;
+
+/// Takes the lease, unless somebody has it.
+pub(super) async fn take(link: &Link) -> Result<bool, StoreError> {
+    let row = link.query_opt(Query::Fixed("SELECT pg_try_advisory_lock($1)"), &[&LEASE]).await?;
+    column(&row.ok_or(StoreError::Corrupt("lease"))?, 0, "lease")
+}
+
 /// Does what is wished.
 pub(super) async fn keep(
     link: &Link,
@@ -62,6 +71,8 @@ pub(super) async fn keep(
     if wish.keep_ms.is_some_and(|keep_ms| keep_ms < LEGAL_TERM_MS) {
         return Err(StoreError::Unavailable("money records are kept for ten years at least".to_owned()));
     }
+    // Whoever has it already may take it again.
+    link.query(Query::Fixed("SELECT pg_advisory_lock($1)"), &[&LEASE]).await?;
     let mut report = PartitionReport::default();
     let mut at_ms = wish.now_ms;
     for _ in 0..=wish.months_ahead {

@@ -29,6 +29,7 @@ pub(super) const fn place(table: Table) -> Place {
         | Table::MerchantEvents
         | Table::UserPayments
         | Table::CheckoutPayments
+        | Table::MerchantCheckouts
         | Table::Deadlines => Place::Index,
         Table::Merchants => Place::Owned("merchants"),
         Table::MerchantPartners => Place::Owned("merchant_partners"),
@@ -60,6 +61,11 @@ pub(super) const fn place(table: Table) -> Place {
         Table::Calls => Place::Keyed("calls"),
         Table::LogReaders => Place::Keyed("log_readers"),
     }
+}
+
+/// Whether a table with merchants' rows belongs to the whole installation: with several shards it is in the directory.
+pub(super) const fn is_of_installation(table: Table) -> bool {
+    matches!(table, Table::Merchants | Table::MerchantPartners | Table::ProcessorAccounts | Table::Policies)
 }
 
 fn of_bytes(row: &[u8]) -> Option<MerchantId> {

@@ -1,11 +1,11 @@
 //! Tests that PostgreSQL answers the listed queries by the indexes made for them (`docs/schema.md`).
 
+use crate::postgres::address::Address;
 use crate::postgres::link::{Id, Link, Param, Query, column};
 use crate::postgres::list::payments_query;
 use crate::postgres::partitions::{PartitionWish, keep};
 use crate::postgres::schema::migrate;
 use crate::query::PaymentFilter;
-use std::time::Duration;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::transition::PaymentStatus;
 
@@ -65,7 +65,8 @@ async fn plan(link: &Link, text: &str, params: &[Param<'_>]) -> (String, Vec<Str
 #[ignore = "needs a PostgreSQL: scripts/postgres"]
 async fn listed_queries_use_their_indexes() {
     let url = std::env::var("TOLLGATE_TEST_POSTGRES").expect("TOLLGATE_TEST_POSTGRES");
-    let link = Link::connect(&url.parse().unwrap(), Duration::from_secs(5)).await.unwrap();
+    let link =
+        Link::connect(&Address::read(&url).unwrap().target(None, None, (5_000, 0)).unwrap()).await.unwrap();
     link.run("DROP SCHEMA IF EXISTS plans CASCADE; CREATE SCHEMA plans; SET search_path TO plans")
         .await
         .unwrap();

@@ -7,6 +7,7 @@ use crate::batch::{DAY_MS, Table, api_keys, keys};
 use crate::commit::{
     AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep,
 };
+use crate::connections::PoolReport;
 use crate::error::StoreError;
 use crate::jobs::{
     DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
@@ -15,7 +16,12 @@ use crate::postgres::PostgresStore;
 use crate::postgres::base::{fetch, page};
 use crate::postgres::link::{Id, Param, Query, big, column, natural};
 use crate::postgres::list::{self, count, owned, prefixed};
-use crate::query::{Deadline, LIMIT_MAX, PaymentFilter, PaymentPage, PolicyKind, RiskList, SCAN_MAX};
+use crate::postgres::people;
+use crate::postgres::replicas::Lent;
+use crate::query::{
+    CheckoutPage, Deadline, LIMIT_MAX, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage,
+    RiskList, SCAN_MAX,
+};
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -24,6 +30,7 @@ use std::sync::Arc;
 use tokio_postgres::Row;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::attempt::Attempt;
+use tollgate_core::audit::key::LogKey;
 use tollgate_core::audit::{AuditRecord, By, Head};
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::currency::Currency;
@@ -48,7 +55,7 @@ use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::webhook::{Delivery, WebhookEndpoint};
 
 /// Tables that hold personal data.
-const PURGED: [&str; 9] = [
+const PURGED: [&str; 10] = [
     "payments",
     "events",
     "attempts",
@@ -58,15 +65,56 @@ const PURGED: [&str; 9] = [
     "passkeys",
     "checkouts",
     "idempotency",
+    "jobs",
 ];
 
 /// What an id's range ends behind.
 const LAST: [u8; 17] = [u8::MAX; 17];
 
+/// Reads from a replica, if one may answer; from the primary if none may, or if it fails.
+macro_rules! read {
+    ($store:expr, |$link:ident| $asked:expr) => {{
+        let lent = $store.lent().await;
+        let answered = match &lent {
+            None => None,
+            Some(lent) => {
+                let $link = &*lent.link;
+                match $asked.await {
+                    Ok(answer) => {
+                        lent.answered();
+                        Some(answer)
+                    }
+                    Err(error) => {
+                        lent.failed(&error);
+                        None
+                    }
+                }
+            }
+        };
+        drop(lent);
+        match answered {
+            Some(answer) => Ok(answer),
+            None => {
+                let held = $store.pool.get().await?;
+                let $link = &*held;
+                $asked.await
+            }
+        }
+    }};
+}
+
 #[async_trait]
 impl Store for PostgresStore {
     fn weights(&self) -> &Arc<Weights> {
         &self.weights
+    }
+
+    fn connections(&self) -> Vec<PoolReport> {
+        self.report()
+    }
+
+    fn consistency(&self, merchant_id: Option<MerchantId>) -> Option<String> {
+        self.replicas.as_ref().map(|replicas| replicas.token(merchant_id))
     }
 
     async fn processor_accounts(&self, merchant_id: MerchantId) -> Result<Vec<ProcessorAccount>, StoreError> {
@@ -84,7 +132,7 @@ impl Store for PostgresStore {
             None => keys::calls(day, MerchantId::from_u128(0)).to_vec(),
         };
         let to = [keys::calls(day, MerchantId::from_u128(u128::MAX)).as_slice(), &[0]].concat();
-        let rows = page(&*self.link().await?, Table::Calls, &from, &to, count(limit)).await?;
+        let rows = read!(self, |link| page(link, Table::Calls, &from, &to, count(limit)))?;
         let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
             let merchant = keys::bytes16(key, 4).ok_or(StoreError::Corrupt("calls"))?;
             Ok(AccountCalls { merchant_id: MerchantId::from_bytes(merchant), calls: decode(row, "calls")? })
@@ -102,51 +150,24 @@ impl Store for PostgresStore {
 
     async fn remembered_replies(
         &self,
-        payments: Vec<PaymentId>,
-    ) -> Result<Vec<(PaymentId, [u8; 32])>, StoreError> {
-        let wanted: HashSet<PaymentId> = payments.into_iter().collect();
-        let (mut found, mut after) = (Vec::new(), (0_i64, Id([0; 16]), Vec::new()));
-        loop {
-            let query = Query::Fixed(include_str!("sql/idempotency_page.sql"));
-            let rows = self.query(query, &[&after.0, &after.1, &after.2, &most(LIMIT_MAX)]).await?;
-            for row in &rows {
-                let record: IdempotencyRecord =
-                    decode(column(row, 3, "idempotency record")?, "idempotency record")?;
-                let digest: &[u8] = column(row, 2, "idempotency record")?;
-                if let (true, Ok(key)) = (wanted.contains(&record.payment_id), digest.try_into()) {
-                    found.push((record.payment_id, key));
-                }
-            }
-            let Some(last) = rows.last() else {
-                return Ok(found);
-            };
-            let what = "idempotency record";
-            after =
-                (column(last, 0, what)?, column(last, 1, what)?, column::<&[u8]>(last, 2, what)?.to_vec());
-        }
+        merchant_id: MerchantId,
+        filter: ReplyFilter,
+    ) -> Result<ReplyPage, StoreError> {
+        people::replies(&*self.pool.get().await?, merchant_id, &filter).await
     }
 
     async fn checkouts_of(
         &self,
         merchant_id: MerchantId,
         subject: Subject,
-    ) -> Result<Vec<CheckoutSession>, StoreError> {
-        let (merchant, mut from, to) = (Id(merchant_id.to_bytes()), Vec::new(), LAST.as_slice());
-        let mut found = Vec::new();
-        loop {
-            let query = Query::Of(include_str!("sql/owned_scan.sql"), "checkouts");
-            let rows = self.query(query, &[&merchant, &from, &to, &most(LIMIT_MAX)]).await?;
-            for row in &rows {
-                let session: CheckoutSession = decode(column(row, 1, "checkout")?, "checkout")?;
-                if subject.is_of_customer(&session.customer) {
-                    found.push(session);
-                }
-            }
-            let Some(last) = rows.last() else {
-                return Ok(found);
-            };
-            from = [column::<&[u8]>(last, 0, "checkout")?, &[0]].concat();
-        }
+        before: Option<CheckoutId>,
+        limit: usize,
+    ) -> Result<CheckoutPage, StoreError> {
+        people::checkouts(&*self.pool.get().await?, merchant_id, &subject, before, limit).await
+    }
+
+    fn log_key(&self, _merchant_id: MerchantId) -> &LogKey {
+        &self.log_key
     }
 
     async fn purge(&self) -> Result<(), StoreError> {
@@ -197,7 +218,7 @@ impl Store for PostgresStore {
 
     async fn partners(&self, after: Option<PartnerId>, limit: usize) -> Result<Vec<Partner>, StoreError> {
         let from = after_id(after.map(PartnerId::to_bytes));
-        let rows = page(&*self.link().await?, Table::Partners, &from, &LAST, most(limit)).await?;
+        let rows = read!(self, |link| page(link, Table::Partners, &from, &LAST, most(limit)))?;
         rows.iter().map(|(_, row)| decode(row, "partner")).collect()
     }
 
@@ -245,7 +266,7 @@ impl Store for PostgresStore {
     }
 
     async fn jobs(&self, merchant_id: MerchantId, filter: JobFilter) -> Result<Vec<Job>, StoreError> {
-        list::jobs(&*self.link().await?, merchant_id, filter).await
+        list::jobs(&*self.pool.get().await?, merchant_id, filter).await
     }
 
     async fn job_lanes(
@@ -310,7 +331,7 @@ impl Store for PostgresStore {
         merchant_id: MerchantId,
         filter: DeliveryFilter,
     ) -> Result<DeliveryPage, StoreError> {
-        list::deliveries(&*self.link().await?, merchant_id, filter).await
+        list::deliveries(&*self.pool.get().await?, merchant_id, filter).await
     }
 
     async fn merchant(&self, id: MerchantId) -> Result<Option<Merchant>, StoreError> {
@@ -341,7 +362,7 @@ impl Store for PostgresStore {
 
     async fn key_uses(&self, ids: Vec<ApiKeyId>) -> Result<Vec<Option<u64>>, StoreError> {
         let wanted = ids.iter().map(|id| id.to_bytes().to_vec()).collect();
-        let found = fetch(&*self.link().await?, Table::KeyUses, &wanted).await?;
+        let found = read!(self, |link| fetch(link, Table::KeyUses, &wanted))?;
         let found: HashMap<_, _> = found.into_iter().collect();
         let read = |id: ApiKeyId| {
             let row = found.get(id.to_bytes().as_slice());
@@ -364,7 +385,7 @@ impl Store for PostgresStore {
         merchant_id: MerchantId,
         filter: PaymentFilter,
     ) -> Result<PaymentPage, StoreError> {
-        list::payments(&*self.link().await?, merchant_id, &filter).await
+        read!(self, |link| list::payments(link, merchant_id, &filter))
     }
 
     async fn recent_payments(
@@ -394,7 +415,7 @@ impl Store for PostgresStore {
 
     async fn notices(&self, after: Option<EventId>, limit: usize) -> Result<Vec<Notice>, StoreError> {
         let from = after_id(after.map(EventId::to_bytes));
-        let rows = page(&*self.link().await?, Table::Notices, &from, &LAST, most(limit)).await?;
+        let rows = read!(self, |link| page(link, Table::Notices, &from, &LAST, most(limit)))?;
         rows.iter().map(|(_, row)| decode(row, "notice")).collect()
     }
 
@@ -433,7 +454,7 @@ impl Store for PostgresStore {
         user_id: &str,
     ) -> Result<Vec<SavedCard>, StoreError> {
         let prefix = owned(merchant_id, user_digest(user_id));
-        let listed = prefixed(&*self.link().await?, Table::UserCards, &prefix, LIMIT_MAX).await?;
+        let listed = read!(self, |link| prefixed(link, Table::UserCards, &prefix, LIMIT_MAX))?;
         let mut wanted = Vec::with_capacity(listed.len());
         for (key, _) in &listed {
             let token = keys::bytes16(key, 32).ok_or(StoreError::Corrupt("card index"))?;
@@ -494,7 +515,7 @@ impl Store for PostgresStore {
         &self,
         merchant_id: MerchantId,
     ) -> Result<Vec<(Currency, Account, Balance)>, StoreError> {
-        let rows = prefixed(&*self.link().await?, Table::Balances, &merchant_id.to_bytes(), SCAN_MAX).await?;
+        let rows = read!(self, |link| prefixed(link, Table::Balances, &merchant_id.to_bytes(), SCAN_MAX))?;
         let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
             let (account, balance) = decode(row, "balance")?;
             let code = key.get(16..19).and_then(|code| std::str::from_utf8(code).ok());
@@ -515,8 +536,8 @@ impl Store for PostgresStore {
             return Ok(Vec::new());
         }
         let hours = keys::totals_hours(merchant_id, from_hour, to_hour);
-        let link = self.link().await?;
-        let rows = page(&link, Table::Totals, &hours.start, &hours.end, count(usize::MAX)).await?;
+        let most = count(usize::MAX);
+        let rows = read!(self, |link| page(link, Table::Totals, &hours.start, &hours.end, most))?;
         let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
             let key = keys::read_totals(key).ok_or(StoreError::Corrupt("totals key"))?;
             Ok((key, decode(row, "totals")?))
@@ -566,7 +587,7 @@ impl Store for PostgresStore {
     }
 
     async fn health(&self) -> Result<StoreHealth, StoreError> {
-        self.link().await?.ping().await?;
+        self.pool.get().await?.ping().await?;
         let mut health = StoreHealth { queue_length: 0, queue_length_max: 0 };
         for queue in self.queues() {
             let Some(sender) = queue.sender.as_ref().filter(|sender| !sender.is_closed()) else {
@@ -580,12 +601,13 @@ impl Store for PostgresStore {
 }
 
 impl PostgresStore {
-    async fn link(&self) -> Result<impl std::ops::Deref<Target = crate::postgres::link::Link>, StoreError> {
-        self.pool.get().await
+    /// A replica's connection, if a replica may answer what is read now.
+    async fn lent(&self) -> Option<Lent<'_>> {
+        self.replicas.as_ref()?.lend().await
     }
 
     async fn query(&self, query: Query, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
-        self.link().await?.query(query, params).await
+        read!(self, |link| link.query(query.clone(), params))
     }
 
     /// The records that a statement gives.
@@ -612,7 +634,8 @@ impl PostgresStore {
     }
 
     async fn bytes(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = fetch(&*self.link().await?, table, &HashSet::from([key.to_vec()])).await?;
+        let wanted = HashSet::from([key.to_vec()]);
+        let found = read!(self, |link| fetch(link, table, &wanted))?;
         Ok(found.into_iter().next().map(|(_, row)| row.to_vec()))
     }
 
@@ -633,7 +656,7 @@ impl PostgresStore {
         prefix: &[u8],
         what: &'static str,
     ) -> Result<Vec<T>, StoreError> {
-        let rows = prefixed(&*self.link().await?, table, prefix, SCAN_MAX).await?;
+        let rows = read!(self, |link| prefixed(link, table, prefix, SCAN_MAX))?;
         rows.iter().map(|(_, row)| decode(row, what)).collect()
     }
 
@@ -647,7 +670,8 @@ impl PostgresStore {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let found = fetch(&*self.link().await?, table, &wanted.iter().cloned().collect()).await?;
+        let keys = wanted.iter().cloned().collect();
+        let found = read!(self, |link| fetch(link, table, &keys))?;
         let found: HashMap<_, _> = found.into_iter().collect();
         wanted.iter().filter_map(|key| found.get(key)).map(|row| decode(row, what)).collect()
     }

@@ -20,15 +20,29 @@ struct Migration {
 }
 
 /// The steps there are, in order.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    oldest_program: 1,
-    name: "schema",
-    sql: include_str!("../../migrations/0001_schema.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        oldest_program: 1,
+        name: "schema",
+        sql: include_str!("../../migrations/0001_schema.sql"),
+    },
+    Migration {
+        version: 2,
+        oldest_program: 2,
+        name: "people",
+        sql: include_str!("../../migrations/0002_people.sql"),
+    },
+    Migration {
+        version: 3,
+        oldest_program: 3,
+        name: "shards",
+        sql: include_str!("../../migrations/0003_shards.sql"),
+    },
+];
 
 /// What a program of this version knows.
-pub(super) const VERSION: i32 = 1;
+pub(crate) const VERSION: i32 = 3;
 
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS tollgate_schema (
@@ -73,8 +87,8 @@ pub(super) async fn check(link: &Link) -> Result<(), StoreError> {
     let found = if name.is_some() { found(link).await? } else { Found::default() };
     refuse_newer(found)?;
     if found.version < VERSION {
-        let text = format!("its schema is {}, this program needs {VERSION}; migrate it first", found.version);
-        return Err(StoreError::Unavailable(text));
+        let number = |version: i32| u32::try_from(version).unwrap_or(0);
+        return Err(StoreError::NotMigrated { found: number(found.version), known: number(VERSION) });
     }
     Ok(())
 }

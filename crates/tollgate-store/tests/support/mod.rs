@@ -1,8 +1,10 @@
 //! Where the suite's stores are: in a folder, or, when `TOLLGATE_TEST_POSTGRES` names a server, in a database of
-//! their own there.
+//! their own there, or in as many as `TOLLGATE_TEST_SHARDS` says.
 
 #![allow(dead_code, reason = "each program of tests uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests stop where they fail")]
+
+pub(crate) mod cluster;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,8 +12,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tollgate_store::Store;
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tollgate_store::postgres::{PoolOptions, PostgresOptions, PostgresStore, migrate};
+use tollgate_store::sharded::{self, ShardedOptions, ShardedStore};
 
 const SERVER: &str = "TOLLGATE_TEST_POSTGRES";
+
+/// Another server, for every other shard.
+const SECOND: &str = "TOLLGATE_TEST_POSTGRES_2";
+
+const SHARDS: &str = "TOLLGATE_TEST_SHARDS";
 
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
@@ -29,13 +37,16 @@ pub(crate) fn is_postgres() -> bool {
 pub(crate) enum Place {
     Folder(tempfile::TempDir),
     Database(Database),
+    Shards(Shards),
 }
 
 impl Place {
     pub(crate) async fn new() -> Self {
-        match server() {
-            None => Self::Folder(tempfile::tempdir().unwrap()),
-            Some(_) => Self::Database(Database::new().await),
+        let shards = std::env::var(SHARDS).ok().map(|count| count.parse().expect(SHARDS));
+        match (server(), shards) {
+            (None, _) => Self::Folder(tempfile::tempdir().unwrap()),
+            (Some(_), None) => Self::Database(Database::new().await),
+            (Some(_), Some(count)) => Self::Shards(Shards::new(count).await),
         }
     }
 
@@ -44,7 +55,39 @@ impl Place {
         match self {
             Self::Folder(folder) => embedded(folder.path(), run),
             Self::Database(database) => database.open(run).await,
+            Self::Shards(shards) => shards.open(run).await,
         }
+    }
+}
+
+/// Databases that are one installation.
+pub(crate) struct Shards(pub(crate) Vec<Database>);
+
+impl Shards {
+    pub(crate) async fn new(count: usize) -> Self {
+        let mut shards = Self(Vec::new());
+        for _ in 0..count {
+            shards.more().await;
+        }
+        sharded::init(&shards.options(0)).await.unwrap();
+        shards
+    }
+
+    /// One more database, migrated and not set up.
+    pub(crate) async fn more(&mut self) {
+        let database = Database::on(if self.0.len() % 2 == 1 { SECOND } else { SERVER }).await;
+        migrate(&database.options(0)).await.unwrap();
+        self.0.push(database);
+    }
+
+    pub(crate) fn options(&self, run: u64) -> Vec<PostgresOptions> {
+        self.0.iter().map(|database| database.options(run)).collect()
+    }
+
+    pub(crate) async fn open(&self, run: u64) -> Arc<ShardedStore> {
+        let mut options = ShardedOptions::new(self.options(run));
+        options.redirect_ms = 20_000;
+        Arc::new(ShardedStore::open(options).await.unwrap())
     }
 }
 
@@ -55,22 +98,28 @@ pub(crate) fn embedded(folder: &Path, run: u64) -> Arc<EmbeddedStore> {
 /// A database of one test.
 pub(crate) struct Database {
     name: String,
+    server: String,
 }
 
 impl Database {
     pub(crate) async fn new() -> Self {
+        Self::on(SERVER).await
+    }
+
+    /// On the server that a variable names, or on the first.
+    async fn on(variable: &str) -> Self {
+        let server = std::env::var(variable).ok().or_else(server).expect(SERVER);
         let number = DATABASES.fetch_add(1, Ordering::Relaxed);
         let name = format!("tollgate_test_{}_{number}", std::process::id());
-        let client = connect(&server().expect(SERVER)).await;
+        let client = connect(&server).await;
         client.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")).await.unwrap();
         client.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
-        Self { name }
+        Self { name, server }
     }
 
     /// The server's address with this database instead of its own.
     pub(crate) fn url(&self) -> String {
-        let server = server().expect(SERVER);
-        let (start, _) = server.rsplit_once('/').expect("an address with a database");
+        let (start, _) = self.server.rsplit_once('/').expect("an address with a database");
         format!("{start}/{}", self.name)
     }
 
@@ -100,7 +149,7 @@ pub(crate) async fn connect(url: &str) -> tokio_postgres::Client {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let (url, name) = (server().expect(SERVER), self.name.clone());
+        let (url, name) = (self.server.clone(), self.name.clone());
         let remove = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {

@@ -1,14 +1,13 @@
-//! `tollgate admin`: keys of those who run the gateway, in a store that no server has open.
+//! `tollgate admin`: keys of those who run the gateway.
 
 use crate::Failure;
 use crate::commands::keys::{KeyArgs, line};
-use crate::commands::serve::open_store;
 use crate::config::Config;
 use crate::partner::add_platform_key;
+use crate::store::{Purpose, open_store};
 use clap::Subcommand;
 use std::process::ExitCode;
 use tollgate_core::api_key::KeyOwner;
-use tollgate_store::Store;
 
 /// What to do.
 #[derive(Debug, clap::Args)]
@@ -30,9 +29,10 @@ enum Action {
 
 /// Runs it.
 pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
-    let store = open_store(&config)?;
+    let store = open_store(&config, Purpose::Command).await?;
+    let store = store.as_ref();
     match args.action {
-        Action::Key { key } => println!("{}", add_platform_key(&store, key.into()).await?),
+        Action::Key { key } => println!("{}", add_platform_key(store, key.into()).await?),
         Action::Keys => {
             for key in store.api_keys(KeyOwner::Platform).await? {
                 println!("{} {}", line(&key), key.name);

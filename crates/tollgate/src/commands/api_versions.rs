@@ -1,8 +1,8 @@
-//! `tollgate api-versions`: who still calls which version of the API, from a store that no server has open.
+//! `tollgate api-versions`: who still calls which version of the API.
 
 use crate::Failure;
-use crate::commands::serve::open_store;
 use crate::config::Config;
+use crate::store::open_present;
 use clap::Subcommand;
 use std::process::ExitCode;
 use tollgate_api::versions::{Report, VERSIONS, report};
@@ -33,12 +33,10 @@ enum Action {
 
 /// Runs it.
 pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
-    if !config.store.folder.is_dir() {
-        return Err(format!("there is no store at {}", config.store.folder.display()).into());
-    }
-    let store = open_store(&config)?;
+    let store = open_present(&config).await?;
+    let store = store.as_ref();
     let Action::Report { days, limit, json } = args.action;
-    let report = report(&store, Clock::System.now_ms(), days, None, usize::from(limit)).await?;
+    let report = report(store, Clock::System.now_ms(), days, None, usize::from(limit)).await?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

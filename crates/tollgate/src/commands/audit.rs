@@ -1,8 +1,8 @@
-//! `tollgate audit`: reads the audit log of a store that no server has open, and finds what was done to it.
+//! `tollgate audit`: reads the audit log, and finds what was done to it.
 
 use crate::Failure;
-use crate::commands::serve::open_store;
 use crate::config::Config;
+use crate::store::open_present;
 use clap::Subcommand;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -48,10 +48,8 @@ enum Action {
 
 /// Runs it.
 pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
-    if !config.store.folder.is_dir() {
-        return Err(format!("there is no store at {}", config.store.folder.display()).into());
-    }
-    let store = open_store(&config)?;
+    let store = open_present(&config).await?;
+    let store = store.as_ref();
     match args.action {
         Action::Verify { anchors } => {
             let configured = config.audit.anchor().map(|anchor| anchor.file);
@@ -61,7 +59,7 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
                 (None, Some(file)) if file.exists() => read_anchors(&file)?,
                 (None, _) => Vec::new(),
             };
-            match verify(&store, &anchors).await? {
+            match verify(store, &anchors).await? {
                 Ok(count) => {
                     println!("{count} audit records, {} anchors: all as they were written", anchors.len())
                 }

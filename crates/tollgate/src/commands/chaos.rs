@@ -10,9 +10,10 @@ mod plan;
 mod traffic;
 
 use crate::Failure;
-use crate::commands::serve::{open_store, stop_signal};
+use crate::commands::serve::stop_signal;
 use crate::commands::verify::{Checked, books_of};
 use crate::config::Config;
+use crate::store::{Purpose, open_store};
 use afterwards::{Settled, Tally};
 use client::Client;
 use gateway::Gateway;
@@ -161,17 +162,17 @@ async fn carry_out(
     let settled_in = calm.elapsed();
     gateway.stop().await?;
 
-    config.store.folder = folder.join("store");
+    config.store.in_folder(folder.join("store"));
     let reconciled = {
-        let store = open_store(&config)?;
-        afterwards::reconcile_all(&store, &books_of(&books)?, &PROCESSORS, folder).await?
+        let store = open_store(&config, Purpose::Command).await?;
+        afterwards::reconcile_all(store.as_ref(), &books_of(&books)?, &PROCESSORS, folder).await?
     };
     // Returns that never arrived are known by now, and begun again.
     gateway.start(&client).await?;
     let in_the_end = afterwards::wait(&books, traffic.known(), SETTLE).await?;
     gateway.stop().await?;
-    let store = open_store(&config)?;
-    let (mut checked, tally) = afterwards::audit(&store, books_of(&books)?, &traffic).await?;
+    let store = open_store(&config, Purpose::Command).await?;
+    let (mut checked, tally) = afterwards::audit(store.as_ref(), books_of(&books)?, &traffic).await?;
     for stuck in settled.stuck.iter().chain(&in_the_end.stuck) {
         checked.report.problem(|| format!("{stuck} was not settled within {} s", SETTLE.as_secs()));
     }

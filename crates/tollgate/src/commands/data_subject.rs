@@ -1,16 +1,15 @@
-//! `tollgate data-subject`: what is known of a person, and forgetting one, in a store that no server has open.
+//! `tollgate data-subject`: what is known of a person, and forgetting one.
 
 use crate::Failure;
-use crate::commands::serve::open_store;
 use crate::config::Config;
 use crate::operator::by;
+use crate::store::{Purpose, open_store};
 use clap::Subcommand;
 use std::process::ExitCode;
 use tollgate_api::{export_page, forgotten_json};
 use tollgate_core::erasure::Subject;
 use tollgate_core::id::MerchantId;
-use tollgate_engine::subjects::{forget, tell};
-use tollgate_store::Store;
+use tollgate_engine::subjects::{Cursor, forget, tell};
 
 /// What to do.
 #[derive(Debug, clap::Args)]
@@ -74,13 +73,14 @@ impl Who {
 
 /// Runs it.
 pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
-    let store = open_store(&config)?;
+    let store = open_store(&config, Purpose::Command).await?;
+    let store = store.as_ref();
     match args.action {
         Action::Export(who) => {
             let (merchant_id, subject) = who.subject()?;
-            let (mut before, mut count) = (None, 0);
+            let (mut before, mut count): (Option<Cursor>, _) = (None, 0);
             loop {
-                let (page, payments) = export_page(&store, merchant_id, &subject, before).await?;
+                let (page, payments) = export_page(store, merchant_id, &subject, before).await?;
                 count += payments;
                 println!("{page}");
                 before = page["next"].as_str().and_then(|text| text.parse().ok());
@@ -88,14 +88,14 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
                     break;
                 }
             }
-            tell(&store, "data_subject.exported", (merchant_id, &subject), count, by()).await?;
+            tell(store, "data_subject.exported", (merchant_id, &subject), count, by()).await?;
         }
         Action::Erase { who, purge } => {
             let (merchant_id, subject) = who.subject()?;
             let vault = crate::vault::open(&config)?;
             let mut before = None;
             loop {
-                let places = (&store as &dyn Store, vault.vault.as_ref());
+                let places = (store, vault.vault.as_ref());
                 let done = forget(places, merchant_id, (&subject, before), by()).await?;
                 println!("{}", forgotten_json(&done));
                 before = done.next;

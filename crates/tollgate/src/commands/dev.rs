@@ -1,16 +1,16 @@
 //! `tollgate dev`: everything on this machine, with nothing to set up.
 
 use crate::Failure;
-use crate::commands::serve::{open_store, serve, stop_signal};
+use crate::commands::serve::{serve, stop_signal};
 use crate::config::{Config, MasterKeys};
 use crate::logging;
 use crate::partner::{NewKey, NewPartner, add, add_key, add_platform_key, put_fraud_policy};
+use crate::store::{Purpose, only_embedded, open_store};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use tokio::net::TcpListener;
 use tollgate_core::merchant::{FeePlan, Mode};
 use tollgate_core::risk::Policy;
@@ -33,7 +33,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Failure> {
     // What happens payment by payment is in the API; the terminal stays readable.
     logging::start(&config.log)?;
-    config.store.folder = args.folder.join("store");
+    only_embedded(&config, "dev")?;
+    config.store.in_folder(args.folder.join("store"));
     // Whoever tries things out, or measures, is not to be slowed down.
     config.rate_limits.enabled = false;
     // Everything is on this machine, the receivers of webhooks too.
@@ -42,7 +43,7 @@ pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Fail
         config.vault.folder = args.folder.join("vault");
         config.vault.master_key = MasterKeys::one(master_key(&args.folder)?);
     }
-    let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
+    let store = open_store(&config, Purpose::Serve).await?;
     let key = key_of(store.as_ref(), &args.folder, &SHOP).await?;
     key_of(store.as_ref(), &args.folder, &LOAD).await?;
     platform_key(store.as_ref(), &args.folder).await?;

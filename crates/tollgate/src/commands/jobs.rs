@@ -1,15 +1,14 @@
-//! `tollgate jobs`: what waits to be done for a merchant, in a store that no server has open.
+//! `tollgate jobs`: what waits to be done for a merchant.
 
 use crate::Failure;
-use crate::commands::serve::open_store;
 use crate::config::Config;
 use crate::operator::by;
+use crate::store::{Purpose, open_store};
 use clap::Subcommand;
 use std::process::ExitCode;
 use tollgate_core::id::{JobId, MerchantId};
 use tollgate_core::job::{JobKind, JobState};
 use tollgate_engine::webhooks::{Cancelled, cancel};
-use tollgate_store::Store;
 use tollgate_store::jobs::JobFilter;
 
 /// What to do.
@@ -25,7 +24,7 @@ enum Action {
     List {
         /// Merchant id, `mer_…`.
         merchant: MerchantId,
-        /// `webhook_delivery` or `webhook_replay`.
+        /// `webhook_delivery`, `webhook_replay` or `subject_erasure`.
         #[arg(long, value_parser = kind)]
         kind: Option<JobKind>,
         /// `waiting`, `leased`, `done`, `dead` or `cancelled`.
@@ -45,7 +44,7 @@ enum Action {
 }
 
 fn kind(text: &str) -> Result<JobKind, &'static str> {
-    JobKind::parse(text).ok_or("must be webhook_delivery or webhook_replay")
+    JobKind::parse(text).ok_or("must be webhook_delivery, webhook_replay or subject_erasure")
 }
 
 fn state(text: &str) -> Result<JobState, &'static str> {
@@ -54,7 +53,8 @@ fn state(text: &str) -> Result<JobState, &'static str> {
 
 /// Runs it.
 pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
-    let store = open_store(&config)?;
+    let store = open_store(&config, Purpose::Command).await?;
+    let store = store.as_ref();
     match args.action {
         Action::List { merchant, kind, status, limit } => {
             let filter = JobFilter { kind, state: status, before: None, limit: usize::from(limit) };
@@ -70,7 +70,7 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
                 );
             }
         }
-        Action::Cancel { merchant, job } => match cancel(&store, merchant, job, by()).await? {
+        Action::Cancel { merchant, job } => match cancel(store, merchant, job, by()).await? {
             Cancelled::Done(job) => println!("{} {}", job.id, job.state.as_str()),
             Cancelled::Ended(job) => return Err(format!("the job is {}", job.state.as_str()).into()),
             Cancelled::Busy => return Err("the job is being done".into()),

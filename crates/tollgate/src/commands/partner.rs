@@ -1,20 +1,20 @@
-//! `tollgate partner`: partners and keys, in a store that no server has open.
+//! `tollgate partner`: partners and keys.
 
+mod credentials;
 mod import;
 
 use crate::Failure;
 use crate::commands::keys::{KeyArgs, line};
-use crate::commands::serve::open_store;
 use crate::config::Config;
 use crate::operator::by;
 use crate::partner::{NewPartner, add, add_key, put_fraud_policy};
+use crate::store::{Purpose, open_store};
 use clap::Subcommand;
 use serde_json::Value;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use tollgate_api::partners::change::{change_kyc, change_profile, change_state, go_live};
 use tollgate_api::partners::export::export;
 use tollgate_core::id::{ApiKeyId, MerchantId, PartnerId};
@@ -123,6 +123,8 @@ enum Action {
         /// Partner id, `par_…`, the id of one of its merchants, or its reference.
         partner: String,
     },
+    /// Accounts that a partner has at processors itself.
+    Credentials(credentials::Args),
     /// Makes another key for a merchant.
     Key {
         /// Merchant id, `mer_…`.
@@ -215,20 +217,22 @@ fn say(partner: &Partner) {
 
 /// Runs it.
 pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure> {
-    let store = open_store(&config)?;
+    let opened = open_store(&config, Purpose::Command).await?;
+    let store = opened.as_ref();
     match args.action {
         Action::Add { name, live, fee_bps, mcc, country, processors, fraud_policy } => {
             let policy = fraud_policy.as_deref().map(read_policy).transpose()?;
             let mode = if live { Mode::Live } else { Mode::Sandbox };
             let fee = FeePlan { percent_bps: fee_bps, fixed_minor: 0 };
             let new = NewPartner { name: name.clone(), mode, fee, mcc, country, processors };
-            let (merchant_id, key) = add(&store, new).await?;
+            let (merchant_id, key) = add(store, new).await?;
             if let Some(policy) = policy {
-                put_fraud_policy(&store, merchant_id, &policy).await?;
+                put_fraud_policy(store, merchant_id, &policy).await?;
             }
             println!("{merchant_id} {name}\n{key}");
         }
-        Action::Import(args) => return import::run(Arc::new(store), args).await,
+        Action::Import(args) => return import::run(opened, args).await,
+        Action::Credentials(args) => credentials::run(&config, store, args).await?,
         Action::List => {
             for merchant in store.merchants().await? {
                 let keys = store.api_keys(merchant.id.into()).await?;
@@ -245,45 +249,45 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
                 );
             }
         }
-        Action::Show { partner } => println!("{:#}", shown(&store, &find(&store, &partner).await?).await?),
+        Action::Show { partner } => println!("{:#}", shown(store, &find(store, &partner).await?).await?),
         Action::Change { partner, fields, if_version } => {
-            let partner = find(&store, &partner).await?;
+            let partner = find(store, &partner).await?;
             let patch = fields.into_iter().collect();
-            let partner = change_profile(&store, partner, (&patch, if_version), by()).await?;
+            let partner = change_profile(store, partner, (&patch, if_version), by()).await?;
             println!("{} version {}", partner.id, partner.version);
         }
         Action::Suspend { partner } => {
-            let partner = find(&store, &partner).await?;
-            say(&change_state(&store, partner, PartnerState::Suspended, by()).await?);
+            let partner = find(store, &partner).await?;
+            say(&change_state(store, partner, PartnerState::Suspended, by()).await?);
         }
         Action::Resume { partner } => {
-            let partner = find(&store, &partner).await?;
-            say(&change_state(&store, partner, PartnerState::Active, by()).await?);
+            let partner = find(store, &partner).await?;
+            say(&change_state(store, partner, PartnerState::Active, by()).await?);
         }
         Action::Offboard { partner, export } => {
-            let partner = find(&store, &partner).await?;
+            let partner = find(store, &partner).await?;
             // Refused before anything is written.
             partner.clone().moved(PartnerState::Offboarded, 0)?;
-            write_export(&store, &partner, &export).await?;
-            say(&change_state(&store, partner, PartnerState::Offboarded, by()).await?);
+            write_export(store, &partner, &export).await?;
+            say(&change_state(store, partner, PartnerState::Offboarded, by()).await?);
         }
         Action::Export { partner, out } => {
-            let partner = find(&store, &partner).await?;
-            write_export(&store, &partner, &out).await?;
+            let partner = find(store, &partner).await?;
+            write_export(store, &partner, &out).await?;
         }
         Action::Kyc { partner, state, reason } => {
-            let partner = find(&store, &partner).await?;
-            let partner = change_kyc(&store, partner, state, reason, by()).await?;
+            let partner = find(store, &partner).await?;
+            let partner = change_kyc(store, partner, state, reason, by()).await?;
             println!("{} kyc {}", partner.id, partner.kyc.state.as_str());
         }
         Action::Live { partner } => {
-            let partner = find(&store, &partner).await?;
-            let (_, key) = go_live(&store, partner, by()).await?;
+            let partner = find(store, &partner).await?;
+            let (_, key) = go_live(store, partner, by()).await?;
             println!("{}\n{}", key.merchant_id, key.text);
         }
         Action::Key { partner, key } => {
             let merchant = store.merchant(partner).await?.ok_or("no such partner")?;
-            println!("{}", add_key(&store, &merchant, key.into()).await?);
+            println!("{}", add_key(store, &merchant, key.into()).await?);
         }
         Action::Revoke { key } => {
             let mut key = store.api_key(key).await?.ok_or("no such key")?;

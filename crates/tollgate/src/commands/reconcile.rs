@@ -9,9 +9,9 @@ pub(crate) mod report;
 mod verdict;
 
 use crate::Failure;
-use crate::commands::serve::open_store;
 use crate::config::Config;
 use crate::operator::by;
+use crate::store::open_present;
 use report::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -73,12 +73,10 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
     if complete_until_ms > now_ms {
         return Err("--complete-until is in the future: no report can be complete until then".into());
     }
-    if !config.store.folder.is_dir() {
-        return Err(format!("there is no store at {}", config.store.folder.display()).into());
-    }
     let named = |error| format!("{}: {error}", args.report.display());
     let file = std::fs::File::open(&args.report).map_err(named)?;
-    let store = open_store(&config)?;
+    let store = open_present(&config).await?;
+    let store = store.as_ref();
     let asked = Asked {
         processor: &args.processor,
         coverage: Coverage {
@@ -93,10 +91,10 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
             "complete_until_ms": complete_until_ms, "covers_refunds": args.covers_refunds,
             "grace_s": args.grace_s,
         });
-        tell(&store, ("processor.reconciled", "processor", args.processor.clone()), args.merchant, said)
+        tell(store, ("processor.reconciled", "processor", args.processor.clone()), args.merchant, said)
             .await?;
     }
-    match reconcile(&store, std::io::BufReader::new(file), &asked).await? {
+    match reconcile(store, std::io::BufReader::new(file), &asked).await? {
         Reconciled::Refused(bad) => {
             for line in bad.iter().take(DESCRIBED_MAX) {
                 eprintln!("{}: {line}", args.report.display());

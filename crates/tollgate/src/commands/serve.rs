@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::config::Config;
+use crate::store::{Keeper, Purpose, REDIS_PATIENCE, open_store, with_caches};
 use crate::{logging, vault};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tollgate_api::{ApiOptions, AppState, BatchOptions, Lifecycle, ServerOptions};
 use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
+use tollgate_engine::routing::BreakerShare;
 use tollgate_engine::webhooks::Webhooks;
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
-use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 
 /// Runs it until it is told to stop.
 pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
@@ -22,28 +23,19 @@ pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
     // A wrong account stops the start before anything is opened.
     config.processors()?;
     let stop = stop_signal();
-    let store: Arc<dyn Store> = Arc::new(open_store(&config)?);
+    let store = open_store(&config, Purpose::Serve).await?;
     if store.merchants().await?.is_empty() {
-        tracing::warn!(
-            "the store has no partner yet; `tollgate partner add` makes one while the server is stopped"
-        );
+        let when = if config.store.is_postgres() { "" } else { " while the server is stopped" };
+        tracing::warn!("the store has no partner yet; `tollgate partner add` makes one{when}");
     }
+    let keeper = Keeper::start(&config, &store).await?;
     let listener = TcpListener::bind(config.server.listen)
         .await
         .map_err(|error| format!("{} cannot be listened on: {error}", config.server.listen))?;
-    serve(&config, store, listener, stop, None).await?;
+    let served = serve(&config, store, listener, stop, None).await;
+    keeper.stop().await;
+    served?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Opens the configured store.
-pub(crate) fn open_store(config: &Config) -> Result<EmbeddedStore, Failure> {
-    let mut options = EmbeddedOptions::new(&config.store.folder, rand::random());
-    options.queue_length_max = config.store.queue_length_max;
-    options.idempotency_ms = config.store.idempotency_hours.saturating_mul(3_600_000);
-    options.cache_bytes = config.store.cache_mib << 20;
-    options.policy = config.policy();
-    options.audit_anchor = config.audit.anchor();
-    Ok(EmbeddedStore::open(options)?)
 }
 
 /// Serves on a listener until `stop` is done, then finishes what is under way. `demo` is the account of
@@ -55,6 +47,9 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
     demo: Option<MerchantId>,
 ) -> Result<(), Failure> {
+    let redis = config.redis.shared()?;
+    let breakers = redis.clone().map(BreakerShare::new);
+    let store = with_caches(config, store, redis.clone());
     let processors = config.processors()?;
     let fraud = config.fraud.options()?;
     if processors.iter().next().is_none() {
@@ -88,9 +83,19 @@ pub(crate) async fn serve(
         Err(error) => tracing::warn!(%error, "the fraud check begins without the last hour's payments"),
     }
     engine.start();
-    if let Some(share) = config.redis.share()? {
-        tokio::spawn(share.run(Arc::clone(&engine)));
+    if let (Some(redis), Some(breakers)) = (&redis, breakers) {
+        tokio::spawn(breakers.run(Arc::clone(&engine)));
+        redis.start();
+        // Whoever begins with empty caches asks the database for everything at once.
+        redis.ready(REDIS_PATIENCE).await;
     }
+    let warmed = Arc::clone(engine.store());
+    tokio::spawn(async move {
+        match warmed.warm_up().await {
+            Ok(warmed) => tracing::debug!(warmed, "settings of accounts are at hand"),
+            Err(error) => tracing::warn!(%error, "settings could not be read ahead"),
+        }
+    });
     let webhooks =
         Webhooks::new(Arc::clone(&engine), config.webhooks.options(), tollgate_api::webhook_payloads());
     if config.webhooks.enabled {
@@ -114,6 +119,7 @@ pub(crate) async fn serve(
         tokens: Some(tokens),
         lockout: config.auth.lockout,
         rate_limits: config.rate_limits.options(),
+        redis,
         webhooks: Some(Arc::clone(&webhooks)),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);

@@ -2,8 +2,8 @@
 //! last minor unit.
 
 use crate::Failure;
-use crate::commands::serve::open_store;
 use crate::config::Config;
+use crate::store::open_present;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use tollgate_sim::books::{BookEntry, BookStatus, read_dir};
 use tollgate_sim::load::{AckLine, parse_ack_line};
 use tollgate_store::Store;
 use tollgate_store::audit::{AuditReport, AuditedPayment, audit};
+use tollgate_store::postgres::runs_at_work;
 
 /// What to compare with.
 #[derive(Debug, clap::Args)]
@@ -45,21 +46,32 @@ struct Comparison {
 /// Runs it.
 pub(crate) async fn run(mut config: Config, args: Args) -> Result<ExitCode, Failure> {
     if let Some(folder) = args.store {
-        config.store.folder = folder;
-    }
-    if !config.store.folder.is_dir() {
-        return Err(format!("there is no store at {}", config.store.folder.display()).into());
+        config.store.in_folder(folder);
     }
     let books = args.books.as_deref().map(books_of).transpose()?;
     let acknowledged = match &args.acknowledged {
         None => HashMap::new(),
         Some(file) => read_acknowledged(file)?,
     };
-    let store = open_store(&config)?;
+    if config.store.is_postgres() {
+        warn_of_servers(&config).await?;
+    }
+    let store = open_present(&config).await?;
     let against = Against { books, acknowledged, nothing_open: args.nothing_open };
-    let checked = check(&store, against, &mut |_, _| {}).await?;
+    let checked = check(store.as_ref(), against, &mut |_, _| {}).await?;
     print!("{checked}");
     Ok(if checked.report.problem_count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The audit reads payment by payment: what changes meanwhile can look wrong.
+async fn warn_of_servers(config: &Config) -> Result<(), Failure> {
+    let count = runs_at_work(&config.store.postgres(config.policy())?).await?;
+    if count > 0 {
+        eprintln!(
+            "{count} servers or commands were at work on this database just now: what changes while it is read can look wrong"
+        );
+    }
+    Ok(())
 }
 
 /// What a store is compared with.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use std::path::PathBuf;
-use tollgate_store::embedded::AnchorOptions;
+use tollgate_store::anchor::AnchorOptions;
 
 /// `[audit]`
 #[derive(Debug, Deserialize)]

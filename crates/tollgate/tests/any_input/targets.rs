@@ -67,6 +67,7 @@ pub const TARGETS: &[Target] = &[
     ("vault_frame", vault_frame),
     ("policy", policy),
     ("scrub", scrub),
+    ("versions", versions),
 ];
 
 /// Runs a reader by its name.
@@ -292,10 +293,37 @@ fn scrub(data: &[u8]) {
     // A number in the middle of anything is gone, and so is a key.
     let middle = (0..=text.len() / 2).rev().find(|place| text.is_char_boundary(*place)).unwrap();
     let (before, behind) = text.split_at(middle);
-    for secret in ["4111111111111111", "4111 1111 1111 1111", "tg_live_0351N51F8JSuTOVx7u8qUI_abcdefghij"] {
+    for secret in [
+        "4111111111111111",
+        "4111 1111 1111 1111",
+        "4111.1111_1111\t1111",
+        "tg_live_0351N51F8JSuTOVx7u8qUI_abcdefghij",
+    ] {
         let whole = format!("{before}{secret}{behind}");
         let secret = secret.trim_start_matches("tg_live_");
         assert!(!scrubbed(&whole).contains(secret), "{whole}");
         assert!(!scrubbed_json(&whole).contains(secret), "{whole}");
     }
+}
+
+fn versions(data: &[u8]) {
+    let [sent, query] = readers::translated_query(&text(data));
+    let values =
+        |query: &[(String, String)]| query.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
+    assert_eq!(values(&sent), values(&query));
+    let Some(shapes) = readers::translations(data) else {
+        assert!(readers::oldest_reply(data).is_none());
+        return;
+    };
+    // An object stays an object, a list a list, and what is neither stays as it was.
+    for shape in &shapes {
+        assert_eq!(std::mem::discriminant(shape), std::mem::discriminant(&shapes[0]), "{shapes:?}");
+        let is_scalar = !shape.is_object() && !shape.is_array();
+        assert!(!is_scalar || *shape == shapes[0], "{shapes:?}");
+        // Whatever its members are called, it is written as what it is.
+        let written = serde_json::to_vec(shape).unwrap();
+        assert_eq!(readers::translations(&written).unwrap().first(), Some(shape));
+    }
+    let sent = readers::oldest_reply(data).unwrap();
+    assert!(readers::translations(&sent).is_some(), "{}", text(&sent));
 }

@@ -713,7 +713,7 @@ fn no_card_number_on_disk_and_no_secret_in_the_log() {
         assert!(line.is_none(), "{secret} is in the log: {}", line.unwrap_or(""));
     }
     let mut found = Vec::new();
-    let store = rig.path("store");
+    let store = rig.stored();
     let needles = [
         number,
         "4000000000000002",

@@ -1,10 +1,11 @@
 //! Forgetting a person with the real binary: what is exported, what is refused, what is masked, that the books stay and
 //! replay, and that nothing of the person is left in files, replies and exports.
 
-use crate::support::{Reply, Rig, refused};
+use crate::support::{Reply, Rig, call, refused};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 const USER: &str = "customer-7f3a91";
 const NAME: &str = "Meenakshi Sundaram";
@@ -132,6 +133,18 @@ fn a_person_is_forgotten_and_the_books_stay() {
         (&json!(2), &json!(1), &Value::Null),
         "{done}"
     );
+    // The session could still be paid: nobody can with what is left of it.
+    let page = session["url"].as_str().unwrap();
+    let paid_late = call(
+        "POST",
+        &format!("{page}/pay"),
+        &[("content-type", "application/x-www-form-urlencoded")],
+        Some(b"method=upi_qr"),
+    );
+    assert_eq!(paid_late.unwrap().status, 410, "back to the page, which is over");
+    let over =
+        rig.call("GET", &format!("/api/v1/checkout/sessions/{}", session["id"].as_str().unwrap()), None);
+    assert_eq!((&over.json()["status"], &over.json()["payment_id"]), (&json!("expired"), &Value::Null));
     let again = ask(&rig, &key, "erase", &who).json();
     assert_eq!((&again["payments"], &again["saved_cards"]), (&json!(0), &json!(0)));
 
@@ -174,7 +187,7 @@ fn a_person_is_forgotten_and_the_books_stay() {
     assert!(String::from_utf8_lossy(&audit.stdout).contains("data_subject.erased"));
     assert!(rig.tollgate(&["audit", "verify"]).status.success());
     let mut found = Vec::new();
-    hunt(&rig.path("store"), &mut found);
+    hunt(&rig.stored(), &mut found);
     // Journals that are not recycled yet hold what was written lately; the tables must not.
     found.retain(|place| !place.contains(".jnl") && !place.contains("journal"));
     assert!(found.is_empty(), "{found:#?}");
@@ -197,6 +210,97 @@ fn only_owners_ask_and_a_person_has_to_be_named() {
     for what in ["erase", "export"] {
         refused(&ask(&rig, &developer, what, &json!({"user_id": "x"})), 403, "forbidden", None);
     }
+    let later = json!({"user_id": "x", "async": true});
+    refused(&ask(&rig, &rig.key, "export", &later), 422, "invalid_field", Some("/async"));
     let nobody = ask(&rig, &rig.key, "erase", &json!({"user_id": "nobody-there"})).json();
     assert_eq!(nobody["payments"], 0);
+}
+
+/// Has a person forgotten by a job; gives its path.
+fn erase_later(rig: &Rig, who: &Value) -> String {
+    let mut who = who.clone();
+    who["async"] = json!(true);
+    let reply = ask(rig, &rig.key, "erase", &who);
+    let job = reply.json();
+    assert_eq!((reply.status, &job["kind"]), (202, &json!("subject_erasure")), "{job}");
+    assert_eq!(job["result"]["payments"], 0);
+    format!("/api/v1/jobs/{}", job["id"].as_str().unwrap())
+}
+
+#[test]
+fn a_job_forgets_a_person_though_the_gateway_is_killed() {
+    const PAYMENTS: usize = 300;
+    let mut rig = rig();
+    for number in 0..PAYMENTS {
+        let body = json!({
+            "amount": "1.00", "currency": "INR", "user_id": USER, "customer": {"email": EMAIL},
+            "payment_method": {"type": "upi", "upi": {"vpa": "success@upi"}},
+        });
+        let name = format!("many-{number}");
+        let reply =
+            rig.call_as(&rig.key, "POST", "/api/v1/payments", &[("idempotency-key", &name)], Some(&body));
+        assert_eq!(reply.json()["status"], "completed", "{}", reply.json());
+    }
+    let session = json!({"amount": "10.00", "currency": "INR", "customer": {"email": EMAIL, "name": NAME}});
+    assert_eq!(rig.call("POST", "/api/v1/checkout/sessions", Some(&session)).status, 201);
+    let who = json!({"user_id": USER, "email": EMAIL});
+    let path = erase_later(&rig, &who);
+    let masked = |rig: &Rig| rig.call("GET", &path, None).json()["result"]["payments"].as_u64().unwrap();
+    rig.wait(Duration::from_secs(60), "a page is masked", || masked(&rig) > 0);
+    rig.kill();
+    rig.serve();
+    assert!(masked(&rig) < PAYMENTS as u64, "it was killed in between");
+    rig.wait(Duration::from_secs(60), "the job has ended", || {
+        rig.call("GET", &path, None).json()["status"] == "done"
+    });
+    let job = rig.call("GET", &path, None).json();
+    let result = &job["result"];
+    assert_eq!(
+        (&result["payments"], &result["replies"], &result["checkout_sessions"]),
+        (&json!(PAYMENTS), &json!(PAYMENTS), &json!(1)),
+        "what was cut off counts once: {job}"
+    );
+    assert_eq!(rig.call("GET", "/api/v1/jobs?kind=subject_erasure", None).json()["data"][0]["id"], job["id"]);
+    let export = ask(&rig, &rig.key, "export", &who).json();
+    assert_eq!((&export["payments"], &export["checkout_sessions"]), (&json!([]), &json!([])));
+    let audit = String::from_utf8(rig.call("GET", "/api/v1/audit", None).body).unwrap();
+    for action in ["data_subject.erasure_requested", "data_subject.erased"] {
+        assert_eq!(audit.matches(action).count(), 1, "{action}: {audit}");
+    }
+    assert!(audit.contains(result["data_subject"].as_str().unwrap()));
+    let merchant = job["merchant_id"].as_str().unwrap().to_owned();
+    rig.verify(&[]);
+    let erase = ["data-subject", "erase", &merchant, "--user-id", "nobody-there", "--purge"];
+    assert!(rig.tollgate(&erase).status.success());
+    let mut found = Vec::new();
+    hunt(&rig.path("store"), &mut found);
+    found.retain(|place| !place.contains(".jnl") && !place.contains("journal"));
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_job_that_has_to_wait_says_why_and_can_be_called_off() {
+    let rig = rig();
+    let held = pay(
+        &rig,
+        &rig.key,
+        &json!({"capture_mode": "manual", "processor": "razorpay", "payment_method": {"type": "card",
+        "card": {"number": "4111111111111111", "exp_month": 12, "exp_year": 2040, "cvc": "123"}}}),
+    );
+    assert_eq!(held["status"], "authorized", "{held}");
+    let path = erase_later(&rig, &json!({"user_id": USER}));
+    let job = || rig.call("GET", &path, None).json();
+    rig.wait(Duration::from_secs(30), "it was tried", || job()["attempts"] == 1);
+    let waiting = job();
+    assert_eq!(waiting["status"], "waiting");
+    assert!(waiting["last_error"].as_str().unwrap().contains("it has not ended"), "{waiting}");
+    assert_eq!(holds(waiting.to_string().as_bytes()), None);
+    let role = json!({"name": "dev", "role": "developer"});
+    let developer =
+        rig.call("POST", "/api/v1/api_keys", Some(&role)).json()["key"].as_str().unwrap().to_owned();
+    let refusal = rig.call_as(&developer, "POST", &format!("{path}/cancel"), &[], None);
+    refused(&refusal, 403, "forbidden", None);
+    let cancelled = rig.call("POST", &format!("{path}/cancel"), None);
+    assert_eq!((cancelled.status, &cancelled.json()["status"]), (200, &json!("cancelled")));
+    assert_eq!(rig.payment(&held["id"])["user_id"], USER, "nothing was done");
 }

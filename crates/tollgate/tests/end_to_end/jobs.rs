@@ -66,6 +66,12 @@ fn statistics_tell_how_payments_do() {
             .map(|sum| sum["payments"].as_i64().unwrap())
             .sum();
         assert_eq!(payments, 4, "{by}: {told:#}");
+        let errors: Vec<&Value> = periods
+            .iter()
+            .flat_map(|period| period["currencies"].as_array().unwrap())
+            .flat_map(|sum| sum["errors"].as_array().unwrap())
+            .collect();
+        assert_eq!(errors, [&json!({"code": code, "count": 1})], "{by}: {told:#}");
     }
     refused(&read("?by=year"), 422, "invalid_parameter", Some("by"));
 }

@@ -8,6 +8,7 @@ mod apart;
 mod needles;
 
 use self::needles::{Needles, card_number};
+use crate::support::vault::{configure, vault_settings};
 use crate::support::{Reply, Rig, call, refused};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -31,22 +32,6 @@ impl Heard {
         self.0.extend_from_slice(&reply.body);
         self.0.push(b'\n');
     }
-}
-
-/// Master key and folder of a vault in the gateway's process.
-fn vault_settings(rig: &Path) -> String {
-    let key = rig.join("vault.key");
-    std::fs::write(&key, "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff").unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-    format!("[vault]\nfolder = \"{0}/vault\"\nmaster_key = \"file:{0}/vault.key\"\n", rig.display())
-}
-
-/// Appends to the rig's configuration; the next `serve` sees it.
-fn configure(rig: &Rig, more: &str) {
-    let mut text = std::fs::read_to_string(rig.config()).unwrap();
-    text.push_str(more);
-    std::fs::write(rig.config(), text).unwrap();
 }
 
 fn card(number: &str) -> Value {

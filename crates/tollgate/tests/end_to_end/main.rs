@@ -21,6 +21,7 @@ mod overload;
 mod own_accounts;
 mod partner_profile;
 mod partners;
+mod postgres;
 mod races;
 mod reconcile;
 mod redis;

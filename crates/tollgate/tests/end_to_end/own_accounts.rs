@@ -1,11 +1,14 @@
 //! Partners with accounts of their own at a processor, with the real binary: whose credentials are sent, whose webhooks
 //! count, what happens when they are wrong, replaced or ended; and that they are nowhere to be found.
 
+mod apart;
+mod command_line;
+
+use crate::support::vault::{configure, vault_settings};
 use crate::support::{Reply, Rig, call, hmac_sha256_hex, refused};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const ALPHA: [&str; 3] = ["rzp_test_alphaalpha", "alpha-key-secret-4f1c9a", "alpha-webhook-secret-77d0"];
@@ -16,19 +19,20 @@ const GAMMA: [&str; 3] = ["rzp_test_gammagamma", "gamma-key-secret-5c3b7e", "gam
 fn rig() -> Rig {
     let mut rig = Rig::start();
     rig.stop();
-    let key = rig.path("vault.key");
-    std::fs::write(&key, "5b".repeat(32)).unwrap();
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let at = rig.folder.path().display();
-    let mut config = std::fs::read_to_string(rig.config()).unwrap();
-    config.push_str(&format!("[vault]\nfolder = \"{at}/vault\"\nmaster_key = \"file:{at}/vault.key\"\n"));
-    std::fs::write(rig.config(), config).unwrap();
+    configure(&rig, &vault_settings(rig.folder.path()));
     rig.set("TOLLGATE_LOG__FILTER", "trace");
     rig
 }
 
 fn credentials([key_id, key_secret, webhook_secret]: [&str; 3]) -> Value {
     json!({"credentials": {"key_id": key_id, "key_secret": key_secret, "webhook_secret": webhook_secret}})
+}
+
+/// The same, said to be of the account that is there.
+fn renewed(keys: [&str; 3]) -> Value {
+    let mut body = credentials(keys);
+    body["same_account"] = json!(true);
+    body
 }
 
 fn set(rig: &Rig, key: &str, body: &Value) -> Reply {
@@ -152,13 +156,13 @@ fn webhooks_are_proved_by_the_account_s_own_secrets() {
     assert_eq!(send("/mer_0000000000000000000001", ALPHA[2], "5"), 404);
 
     // Replaced: the old secret is good for the overlap, and not without one.
-    let mut body = credentials(GAMMA);
+    let mut body = renewed(GAMMA);
     body["overlap_hours"] = json!(1);
     assert_eq!(set(&rig, &alpha, &body).status, 200);
     assert!(genuine(send(&own, ALPHA[2], "6")) && genuine(send(&own, GAMMA[2], "7")));
     known(&rig, &[GAMMA, BETA]);
     assert_eq!(pay(&rig, &alpha)["status"], "completed", "the new credentials pay at once");
-    body = credentials(BETA);
+    body = renewed(BETA);
     body["overlap_hours"] = json!(0);
     assert_eq!(set(&rig, &alpha, &body).status, 200);
     assert_eq!((send(&own, GAMMA[2], "8"), send(&own, ALPHA[2], "9")), (401, 401));
@@ -217,4 +221,82 @@ fn another_account_leaves_the_first_what_went_through_it() {
     assert_ne!(refund(&rig, &alpha, &by_first)["status"], "succeeded", "its account is not known there");
     known(&rig, &[ALPHA]);
     assert_eq!(refund(&rig, &alpha, &by_first)["status"], "succeeded");
+}
+
+#[test]
+fn credentials_of_another_account_take_no_charges_over() {
+    let mut rig = rig();
+    let alpha = rig.add_partner("Alpha");
+    rig.serve();
+    known(&rig, &[ALPHA, GAMMA]);
+    assert_eq!(set(&rig, &alpha, &credentials(ALPHA)).status, 200);
+    let by_first = pay(&rig, &alpha);
+    let put = |processor: &str, body: &Value| {
+        let path = format!("/api/v1/partner/processors/{processor}");
+        rig.call_as(&alpha, "PUT", &path, &[], Some(body))
+    };
+    // A key id of Razorpay's is renewed with its secret: nobody can tell, and nothing is guessed.
+    refused(&put("razorpay", &credentials(GAMMA)), 409, "account_unclear", Some("/same_account"));
+    let of_tests = ["rzp_live_alphaalpha", ALPHA[1], ALPHA[2]];
+    refused(&put("razorpay", &renewed(of_tests)), 409, "another_account", Some("/credentials/key_id"));
+    let mut other = credentials(ALPHA);
+    other["same_account"] = json!(false);
+    refused(&put("razorpay", &other), 409, "conflict", Some("/same_account"));
+    assert_eq!(
+        put("razorpay", &credentials([ALPHA[0], "new-secret", ALPHA[2]])).status,
+        200,
+        "its key id tells"
+    );
+    assert_eq!(put("razorpay", &credentials(ALPHA)).json()["generation"], 1);
+    other = credentials(GAMMA);
+    other["same_account"] = json!(false);
+    let second = put("razorpay", &other);
+    assert_eq!((second.status, second.json()["generation"].as_u64()), (200, Some(2)));
+    let by_second = pay(&rig, &alpha);
+    known(&rig, &[GAMMA]);
+    assert_eq!(refund(&rig, &alpha, &by_second)["status"], "succeeded");
+    assert_ne!(refund(&rig, &alpha, &by_first)["status"], "succeeded", "it stays with the first account");
+    known(&rig, &[ALPHA]);
+    assert_eq!(refund(&rig, &alpha, &by_first)["status"], "succeeded");
+
+    // The secret of the first proves what is said of charges through the first, and of no others.
+    let merchant = second.json()["merchant_id"].as_str().unwrap().to_owned();
+    let tell = |payment: &Value, secret: &str, id: &str| {
+        let whole = rig.payment_as(&alpha, &payment["id"]);
+        let reference = whole["attempts"][0]["reference"].as_str().unwrap();
+        let entity = json!({"id": "pay_forged", "amount": 1000, "currency": "INR", "status": "captured",
+            "captured": true, "notes": {"tollgate_reference": reference}});
+        let event = json!({"event": "payment.captured", "payload": {"payment": {"entity": entity}}});
+        let body = event.to_string();
+        let signature = hmac_sha256_hex(secret.as_bytes(), body.as_bytes());
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-razorpay-signature", signature.as_str()),
+            ("x-razorpay-event-id", id),
+        ];
+        let url = rig.url(&format!("/api/v1/webhooks/razorpay/{merchant}"));
+        call("POST", &url, &headers, Some(body.as_bytes())).unwrap().status
+    };
+    assert_eq!(tell(&by_second, ALPHA[2], "forged"), 401);
+    assert_eq!(tell(&by_second, GAMMA[2], "second"), 200);
+    assert_eq!(tell(&by_first, ALPHA[2], "first"), 200);
+    assert_eq!(tell(&by_first, GAMMA[2], "other way round"), 401);
+
+    // PayU's merchant key is the account's name.
+    let payu = |key: &str, salt: &str| json!({"credentials": {"key": key, "salt": salt}});
+    assert_eq!(put("payu", &payu("FIRST", "a-salt-of-the-first")).status, 200);
+    assert_eq!(put("payu", &payu("FIRST", "a-new-salt-of-the-first")).json()["generation"], 1);
+    let mut wish = payu("SECOND", "a-salt-of-the-second");
+    refused(&put("payu", &wish), 409, "another_account", Some("/credentials/key"));
+    wish["same_account"] = json!(true);
+    refused(&put("payu", &wish), 409, "another_account", Some("/credentials/key"));
+    wish["same_account"] = json!("yes");
+    refused(&put("payu", &wish), 422, "invalid_field", Some("/same_account"));
+    wish["same_account"] = json!(false);
+    assert_eq!(put("payu", &wish).json()["generation"], 2);
+    // Ended, it is taken up again by its own credentials: the next keys are those of its charges, too.
+    let ended = rig.call_as(&alpha, "DELETE", "/api/v1/partner/processors/payu", &[], None);
+    assert_eq!(ended.status, 200, "{}", ended.json());
+    let again = put("payu", &payu("SECOND", "a-new-salt-of-the-second")).json();
+    assert_eq!((&again["generation"], &again["ended_at_ms"]), (&json!(2), &Value::Null), "{again}");
 }

@@ -1,6 +1,7 @@
 //! Races over HTTP, against the running binary and real simulators: whatever comes at once, late,
 //! twice or in the wrong order, money moves once and the books agree.
 
+use crate::support::database::is_postgres;
 use crate::support::{Reply, Rig, call, minor, read_all, refused};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -164,7 +165,8 @@ fn captures_against_cancels_have_one_winner() {
         let lanes: Vec<_> = (0..4).map(lane).collect();
         lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect()
     });
-    assert_eq!(ends.len(), 2, "one side always won: no race");
+    // Where a batch is a transaction, whoever comes into it first may always be the same.
+    assert!(is_postgres() || ends.len() == 2, "one side always won: no race");
     rig.verify(&["--nothing-open"]);
 }
 

@@ -1,4 +1,4 @@
-//! Two gateways that share their breakers through a real Redis. Run by `scripts/redis`, which installs it.
+//! Gateways that share breakers and rates through a real Redis. Run by `scripts/redis`, which installs it.
 
 use crate::support::{Rig, call, free_port};
 use serde_json::json;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Redis {
+pub(crate) struct Redis {
     port: u16,
     child: Child,
 }
 
 impl Redis {
-    fn start(port: u16) -> Self {
+    pub(crate) fn start(port: u16) -> Self {
         let port_text = port.to_string();
         let child = Command::new("redis-server")
             .args(["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -21,6 +21,10 @@ impl Redis {
             .spawn()
             .expect("run by scripts/redis");
         Self { port, child }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
     fn config(&self) -> String {
@@ -38,7 +42,7 @@ impl Drop for Redis {
     }
 }
 
-fn metric(rig: &Rig, name: &str) -> Option<f64> {
+pub(crate) fn metric(rig: &Rig, name: &str) -> Option<f64> {
     let reply = call("GET", &rig.url("/metrics"), &[], None)?;
     let text = String::from_utf8(reply.body).unwrap();
     let line = text.lines().find(|line| line.starts_with(name))?;
@@ -106,4 +110,37 @@ fn what_one_gateway_opens_the_other_leaves_alone() {
         one.call_as(&alone, "POST", "/api/v1/payments", &[], Some(&payment()));
         breaker(&other) == Some(2.0)
     });
+}
+
+#[test]
+#[ignore = "needs redis-server; run by scripts/redis"]
+fn gateways_count_an_address_together() {
+    let redis = Redis::start(free_port());
+    let limits = "[rate_limits]\naddress_per_minute = 30";
+    let config = format!("{limits}\n[redis]\nurl = \"redis://127.0.0.1:{}\"", redis.port);
+    let start = || {
+        let mut rig = Rig::start_with(&config);
+        rig.stop();
+        rig.set("TOLLGATE_RATE_LIMITS__ENABLED", "true");
+        rig.set("TOLLGATE_SERVER__CLIENT_ADDRESS", "connection");
+        rig.serve();
+        rig
+    };
+    let (one, other) = (start(), start());
+    for rig in [&one, &other] {
+        rig.wait(PATIENCE, "it has found Redis", || metric(rig, "tollgate_redis_up") == Some(1.0));
+    }
+    let let_in = |rig: &Rig, calls: usize| {
+        let call = || call("GET", &rig.url("/openapi.json"), &[], None).unwrap();
+        (0..calls).filter(|_| call().status != 429).count()
+    };
+    // One alone would let thirty in, and one more every two seconds.
+    let (first, second) = (let_in(&one, 20), let_in(&other, 40));
+    assert_eq!(first, 20);
+    assert!((10..20).contains(&second), "{second} of forty, as the other had let twenty in");
+
+    // Without Redis each goes by what it has counted itself: the first has let twenty in.
+    drop(redis);
+    one.wait(PATIENCE, "it misses Redis", || metric(&one, "tollgate_redis_up") == Some(0.0));
+    assert!((10..20).contains(&let_in(&one, 40)));
 }

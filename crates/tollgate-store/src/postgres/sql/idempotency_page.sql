@@ -1,5 +1,5 @@
-SELECT day, merchant_id, digest, record
+SELECT day, digest, record
 FROM idempotency
-WHERE (day, merchant_id, digest) > ($1, $2, $3)
-ORDER BY day, merchant_id, digest
-LIMIT $4
+WHERE merchant_id = $1 AND (digest, day) > ($2, $3) AND day BETWEEN $4 AND $5
+ORDER BY digest, day
+LIMIT $6

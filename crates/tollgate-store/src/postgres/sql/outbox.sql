@@ -1,5 +1,5 @@
 SELECT sequence, record
 FROM events
-WHERE sequence > $1
+WHERE in_log AND sequence > $1
 ORDER BY sequence
 LIMIT $2

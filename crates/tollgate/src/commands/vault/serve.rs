@@ -36,6 +36,9 @@ pub(crate) async fn run(config: Config) -> Result<(), Failure> {
     let connect_timeout = Duration::from_millis(config.engine.connect_timeout_ms);
     let desk =
         Desk::new(Arc::clone(&shared), processors, Clock::System, connect_timeout, &config.server.public_url);
+    let desk = Arc::new(desk);
+    let wiping = Arc::clone(&desk);
+    tokio::spawn(async move { wiping.run_wipes().await });
     let gateways = listen(settings).await?;
     let cards = TcpListener::bind(settings.card_listen)
         .await

@@ -2,47 +2,11 @@
 //! gateway's memory never holds one.
 
 use super::needles::{Needles, card_number};
-use super::{CVC, MARKER, card, configure, files, vault_settings};
-use crate::support::{Rig, call, free_port, refused};
+use super::{CVC, MARKER, card, files};
+use crate::support::vault::{VaultProcess, set_apart};
+use crate::support::{Rig, call, refused};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::process::{Child, Command, Stdio};
-
-/// The vault's process.
-struct VaultProcess {
-    process: Child,
-    url: String,
-}
-
-impl VaultProcess {
-    fn start(rig: &Rig) -> Self {
-        let log = std::fs::File::options().create(true).append(true).open(rig.path("vault.log")).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_tollgate"))
-            .arg("--config")
-            .arg(rig.path("vault.toml"))
-            .args(["vault", "serve"])
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("The vault takes cards at ").unwrap_or_else(|| panic!("{line:?}"));
-        Self { url: url.to_owned(), process }
-    }
-
-    fn stop(mut self) {
-        assert!(Command::new("kill").arg(self.process.id().to_string()).status().unwrap().success());
-        assert!(self.process.wait().unwrap().success());
-    }
-}
-
-impl Drop for VaultProcess {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use std::io::{Read, Seek, SeekFrom};
 
 /// Sends a card to the vault's address; its token.
 fn tokenise(rig: &Rig, key: &str, vault: &VaultProcess, number: &str) -> Value {
@@ -70,25 +34,7 @@ fn pay(rig: &Rig, key: &str, processor: &str, token: &Value) -> Value {
 fn a_vault_of_its_own_keeps_cards_out_of_the_gateway() {
     let mut rig = Rig::start();
     rig.stop();
-    let vault_listen = free_port();
-    let shared = format!("session_secret = \"{:032x}\"\n", rand::random::<u128>());
-    let socket = rig.path("vault.sock").display().to_string();
-    let common = std::fs::read_to_string(rig.config()).unwrap();
-    let common = common.replacen("[server]\n", &format!("[server]\npublic_url = \"{}\"\n", rig.url("")), 1);
-    std::fs::write(
-        rig.path("vault.toml"),
-        format!(
-            "{common}{}listen = \"unix:{socket}\"\ncard_listen = \"127.0.0.1:{vault_listen}\"\n{shared}",
-            vault_settings(rig.folder.path())
-        ),
-    )
-    .unwrap();
-    configure(
-        &rig,
-        &format!(
-            "[vault]\nremote = \"unix:{socket}\"\ncard_url = \"http://127.0.0.1:{vault_listen}\"\n{shared}"
-        ),
-    );
+    let vault_listen = set_apart(&rig);
     rig.set("TOLLGATE_LOG__FILTER", "trace");
     let key =
         rig.add_partner_with("Abroad", &["--processors", "razorpay,payu,examplebank", "--country", "none"]);

@@ -10,6 +10,10 @@
     reason = "tests stop where they fail, and each test file uses a part of the rig"
 )]
 
+pub mod database;
+pub mod vault;
+
+use database::Database;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -34,6 +38,8 @@ pub struct Rig {
     pub environment: Vec<(String, String)>,
     simulators: Child,
     server: Option<Child>,
+    /// Gone after the server.
+    database: Option<Database>,
 }
 
 /// A reply of the gateway.
@@ -65,6 +71,15 @@ impl Rig {
 
     /// Starts everything; `extra` is TOML put behind the tests' configuration.
     pub fn start_with(extra: &str) -> Self {
+        let database = Database::of_rig();
+        let knobs = database.as_ref().map(Database::knobs).unwrap_or_default();
+        let mut rig = Self::start_on(&knobs, extra);
+        rig.database = database;
+        rig
+    }
+
+    /// The same, with lines for `[store]`.
+    pub fn start_on(knobs: &str, extra: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let mut simulators = Command::new(BINARY)
@@ -93,6 +108,7 @@ impl Rig {
 listen = "127.0.0.1:{port}"
 [store]
 folder = "{folder}/store"
+{knobs}
 [log]
 filter = "warn"
 {accounts}
@@ -101,6 +117,9 @@ filter = "warn"
             folder = folder.path().display()
         );
         std::fs::write(folder.path().join("tollgate.toml"), config).unwrap();
+        if knobs.contains("url") {
+            database::migrate(&folder.path().join("tollgate.toml"));
+        }
         let key = String::new();
         // A busy machine may take its time: only the tests of the budget and of overload are about it.
         // Nor is anybody slowed down, but in the tests of rate limits.
@@ -110,7 +129,8 @@ filter = "warn"
             ("TOLLGATE_RATE_LIMITS__ENABLED", "false"),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let mut rig = Self { folder, key, port, places, environment, simulators, server: None };
+        let mut rig =
+            Self { folder, key, port, places, environment, simulators, server: None, database: None };
         rig.key = rig.add_partner("Test shop");
         rig.serve();
         rig
@@ -174,18 +194,33 @@ filter = "warn"
         self.folder.path().join(name)
     }
 
+    /// The folder with what the store holds, as bytes; call it while no server runs.
+    pub fn stored(&self) -> PathBuf {
+        let folder = self.path("store");
+        if let Some(database) = &self.database {
+            database.dump(&folder);
+        }
+        folder
+    }
+
     /// Where the gateway is.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Starts the gateway and waits until it is ready.
-    pub fn serve(&mut self) {
+    /// A gateway with the rig's configuration and more of its environment; not waited for.
+    pub fn spawn(&self, more: &[(&str, &str)]) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(self.path("server.log")).unwrap();
         let mut command = Command::new(BINARY);
         command.arg("--config").arg(self.config()).arg("serve").stderr(log);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        self.server = Some(command.spawn().unwrap());
+        command.envs(more.iter().copied());
+        command.spawn().unwrap()
+    }
+
+    /// Starts the gateway and waits until it is ready.
+    pub fn serve(&mut self) {
+        self.server = Some(self.spawn(&[]));
         self.wait(Duration::from_secs(30), "the gateway is ready", || {
             call("GET", &self.url("/ready"), &[], None).is_some_and(|reply| reply.status == 200)
         });

@@ -1,27 +1,38 @@
 //! The end of the audit log, noted outside of the store: whoever can rewrite the store whole cannot rewrite a
 //! file that was carried away.
 
-use super::AnchorOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tollgate_core::audit::Head;
 use tollgate_core::audit::verify::Anchor;
 
+/// Where and how often the end of the audit log is noted outside of the store.
+#[derive(Debug, Clone)]
+pub struct AnchorOptions {
+    /// The file; lines are added to it.
+    pub file: PathBuf,
+    /// After how many records, and when the store is closed.
+    pub every: u64,
+}
+
 /// Adds lines to an anchor file.
-pub(super) struct Anchors {
+#[derive(Debug)]
+pub struct Anchors {
     options: AnchorOptions,
     noted: u64,
 }
 
 impl Anchors {
     /// For a log that ends here now.
-    pub(super) const fn new(options: AnchorOptions, head: Head) -> Self {
+    #[must_use]
+    pub const fn new(options: AnchorOptions, head: Head) -> Self {
         Self { options, noted: head.count }
     }
 
     /// Notes the end if it has moved far enough, or at all when this is the last chance.
-    pub(super) fn note(&mut self, head: Head, last: bool) {
+    pub fn note(&mut self, head: Head, last: bool) {
         let grown = head.count.saturating_sub(self.noted);
         if grown == 0 || (grown < self.options.every && !last) {
             return;

@@ -1,0 +1,97 @@
+//! What a server on PostgreSQL does for the database beside serving: partitions are made ahead, and the end of the audit
+//! log is noted outside of it.
+
+use crate::config::Config;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tollgate_engine::clock::Clock;
+use tollgate_store::Store;
+use tollgate_store::anchor::Anchors;
+use tollgate_store::postgres::{PartitionWish, PostgresOptions, partitions_unless_busy};
+
+/// How often partitions are looked after.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How soon it is tried again when that failed.
+const PARTITIONS_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often the end of the audit log is looked at.
+const ANCHORS_EVERY: Duration = Duration::from_secs(5);
+
+/// A store, and where the end of its audit log is noted.
+type Noted = (Arc<dyn Store>, Arc<Mutex<Anchors>>);
+
+/// What is done beside serving.
+#[derive(Debug, Default)]
+pub(crate) struct Keeper {
+    tasks: Vec<JoinHandle<()>>,
+    anchors: Option<Noted>,
+}
+
+impl Keeper {
+    /// Starts what the configured store needs. The embedded store does all of it by itself.
+    pub(crate) async fn start(config: &Config, store: &Arc<dyn Store>) -> Result<Self, crate::Failure> {
+        if !config.store.is_postgres() {
+            return Ok(Self::default());
+        }
+        let mut keeper = Self::default();
+        for options in config.store.databases(config.policy())? {
+            keeper.tasks.push(tokio::spawn(keep_partitions(options, config.store.partitions_ahead)));
+        }
+        if let Some(anchor) = config.audit.anchor() {
+            let anchors = Arc::new(Mutex::new(Anchors::new(anchor, store.audit_head().await?)));
+            keeper.tasks.push(tokio::spawn(keep_anchors(Arc::clone(store), Arc::clone(&anchors))));
+            keeper.anchors = Some((Arc::clone(store), anchors));
+        }
+        Ok(keeper)
+    }
+
+    /// Ends it. Where the audit log ends is noted once more.
+    pub(crate) async fn stop(self) {
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
+        let Some((store, anchors)) = self.anchors else {
+            return;
+        };
+        match store.audit_head().await {
+            Ok(head) => anchors.lock().note(head, true),
+            Err(error) => tracing::warn!(%error, "the end of the audit log could not be read"),
+        }
+    }
+}
+
+/// Whoever comes first does it; the others find nothing to do.
+async fn keep_partitions(options: PostgresOptions, months_ahead: u32) {
+    loop {
+        let wish = PartitionWish { now_ms: Clock::System.now_ms(), months_ahead, keep_ms: None };
+        let pause = match partitions_unless_busy(&options, &wish).await {
+            Ok(None) => PARTITIONS_EVERY,
+            Ok(Some(report)) => {
+                if !report.made.is_empty() || !report.dropped.is_empty() {
+                    tracing::info!(made = report.made.len(), dropped = report.dropped.len(), "partitions");
+                }
+                PARTITIONS_EVERY
+            }
+            Err(error) => {
+                // Nothing is refused because of it: rows go to the tables' default partitions.
+                tracing::warn!(%error, "partitions could not be made ahead");
+                PARTITIONS_AGAIN
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn keep_anchors(store: Arc<dyn Store>, anchors: Arc<Mutex<Anchors>>) {
+    loop {
+        tokio::time::sleep(ANCHORS_EVERY).await;
+        match store.audit_head().await {
+            Ok(head) => anchors.lock().note(head, false),
+            Err(error) => tracing::warn!(%error, "the end of the audit log could not be read"),
+        }
+    }
+}
