@@ -133,6 +133,16 @@ class Proof:
             time.sleep(0.05)
         sys.exit("%s: %d webhooks of %d arrived" % (processor, len(found), count))
 
+    def webhook_where(self, processor, wanted):
+        """The first webhook of a processor for whose (headers, body) `wanted` holds. Webhooks arrive in
+        any order and late ones of earlier charges among them, so one is known by what it says."""
+        for _ in range(PATIENCE_S * 20):
+            for name, headers, body in list(self.inbox.arrived):
+                if name == processor and wanted(headers, body):
+                    return headers, body
+            time.sleep(0.05)
+        sys.exit("%s: the webhook looked for did not arrive" % processor)
+
     def http(self, method, url, body=None, headers=None):
         """A plain exchange; redirections are not followed: (status, headers, text)."""
         request = urllib.request.Request(

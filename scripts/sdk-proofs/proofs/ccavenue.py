@@ -120,8 +120,11 @@ def prove(proof: Proof):
     check("the clients find that refund", [entry["refund_amt"] for entry in one] == ["34.56"], listed)
 
     # Notifications.
-    headers, body = proof.webhooks(NAME, 3)[-1]
-    told = python.process_webhook(dict(urllib.parse.parse_qsl(body)))
+    def read(body):
+        return python.process_webhook(dict(urllib.parse.parse_qsl(body)))
+
+    headers, body = proof.webhook_where(NAME, lambda _, body: read(body).order_id == ours)
+    told = read(body)
     check("pay-ccavenue reads the simulator's notification", (told.order_id, told.order_status) == (ours, "Success"), told)
     heard = proof.webhook(NAME, headers, body)
     check("the connector hears whose it is and settles nothing by it",
