@@ -129,24 +129,18 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// How many event logs there are: one a shard, counted from 0. Each numbers its own events; a merchant's events
     /// are in one, from wherever its rows are taken to the next.
-    fn logs(&self) -> u16 {
-        1
-    }
+    fn logs(&self) -> u16;
 
     /// The last sequence number that a reader of one of the event logs has read.
-    async fn log_read_of(&self, _log: u16, reader: LogReader) -> Result<u64, StoreError> {
-        self.log_read(reader).await
-    }
+    async fn log_read_of(&self, log: u16, reader: LogReader) -> Result<u64, StoreError>;
 
     /// A log's events after a sequence number, in commit order.
     async fn outbox_of(
         &self,
-        _log: u16,
+        log: u16,
         after_sequence: u64,
         limit: usize,
-    ) -> Result<Vec<EventRecord>, StoreError> {
-        self.outbox(after_sequence, limit).await
-    }
+    ) -> Result<Vec<EventRecord>, StoreError>;
 
     /// A webhook endpoint.
     async fn webhook_endpoint(

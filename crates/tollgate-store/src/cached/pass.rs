@@ -144,6 +144,23 @@ impl Store for CachedStore {
         self.0.inner.log_read(reader).await
     }
 
+    fn logs(&self) -> u16 {
+        self.0.inner.logs()
+    }
+
+    async fn log_read_of(&self, log: u16, reader: LogReader) -> Result<u64, StoreError> {
+        self.0.inner.log_read_of(log, reader).await
+    }
+
+    async fn outbox_of(
+        &self,
+        log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        self.0.inner.outbox_of(log, after_sequence, limit).await
+    }
+
     async fn webhook_endpoint(
         &self,
         merchant_id: MerchantId,

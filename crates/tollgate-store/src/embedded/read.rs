@@ -164,6 +164,23 @@ impl Store for EmbeddedStore {
         Ok(row(&self.tables.log_readers, reader.as_str().as_bytes(), "log reader")?.unwrap_or(0))
     }
 
+    fn logs(&self) -> u16 {
+        1
+    }
+
+    async fn log_read_of(&self, _log: u16, reader: LogReader) -> Result<u64, StoreError> {
+        self.log_read(reader).await
+    }
+
+    async fn outbox_of(
+        &self,
+        _log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        self.outbox(after_sequence, limit).await
+    }
+
     async fn webhook_endpoint(
         &self,
         merchant_id: MerchantId,

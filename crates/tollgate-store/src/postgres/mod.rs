@@ -225,6 +225,8 @@ struct Queue {
 /// A store in PostgreSQL.
 pub struct PostgresStore {
     pool: Arc<Pool>,
+    /// For what may take long.
+    patient: Target,
     replicas: Option<Replicas>,
     payments: Vec<Queue>,
     administration: Queue,
@@ -262,6 +264,7 @@ impl PostgresStore {
         weights: Arc<Weights>,
     ) -> Result<Self, StoreError> {
         let target = Arc::new(options.primary(options.statement_ms)?);
+        let patient = options.primary(0)?;
         let first = Link::connect(&target).await?;
         schema::check(&first).await?;
         let log_key = log_key(&first).await?;
@@ -307,6 +310,7 @@ impl PostgresStore {
             jobs: open(Subject::Jobs, "store-jobs".to_owned())?,
             beat: tokio::spawn(beat(Arc::clone(&target), first, options.run)),
             pool,
+            patient,
             replicas,
             queue_length_max: options.queue_length_max,
             idempotency_ms: options.idempotency_ms,

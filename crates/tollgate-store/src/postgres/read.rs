@@ -14,7 +14,7 @@ use crate::jobs::{
 };
 use crate::postgres::PostgresStore;
 use crate::postgres::base::{fetch, page};
-use crate::postgres::link::{Id, Param, Query, big, column, natural};
+use crate::postgres::link::{Id, Link, Param, Query, big, column, natural};
 use crate::postgres::list::{self, count, owned, prefixed};
 use crate::postgres::people;
 use crate::postgres::replicas::Lent;
@@ -172,14 +172,12 @@ impl Store for PostgresStore {
 
     async fn purge(&self) -> Result<(), StoreError> {
         // A plain VACUUM frees what was masked; only a full one rewrites the files, and it locks each table meanwhile.
-        let link = self.pool.get().await?;
-        link.run("SET statement_timeout = 0").await?;
-        let mut purged = Ok(());
+        // It takes as long as it takes: nobody here may give up while the server still holds the lock.
+        let link = Link::connect(&self.patient).await?;
         for table in PURGED {
-            purged = purged.and(link.run(&format!("VACUUM (FULL, ANALYZE) {table}")).await);
+            link.run(&format!("VACUUM (FULL, ANALYZE) {table}")).await?;
         }
-        link.run("RESET statement_timeout").await?;
-        purged
+        Ok(())
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
@@ -304,6 +302,23 @@ impl Store for PostgresStore {
 
     async fn log_read(&self, reader: LogReader) -> Result<u64, StoreError> {
         Ok(self.row(Table::LogReaders, reader.as_str().as_bytes(), "log reader").await?.unwrap_or(0))
+    }
+
+    fn logs(&self) -> u16 {
+        1
+    }
+
+    async fn log_read_of(&self, _log: u16, reader: LogReader) -> Result<u64, StoreError> {
+        self.log_read(reader).await
+    }
+
+    async fn outbox_of(
+        &self,
+        _log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        self.outbox(after_sequence, limit).await
     }
 
     async fn webhook_endpoint(

@@ -27,6 +27,7 @@ mod reconcile;
 mod redis;
 mod routing;
 mod scrubbing;
+mod shards;
 mod support;
 mod threat_model;
 mod unknown;
