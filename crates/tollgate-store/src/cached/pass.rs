@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::jobs::{
     DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
 };
+use crate::outcomes::OutcomeRecord;
 use crate::query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
@@ -142,6 +143,32 @@ impl Store for CachedStore {
 
     async fn log_read(&self, reader: LogReader) -> Result<u64, StoreError> {
         self.0.inner.log_read(reader).await
+    }
+
+    fn logs(&self) -> u16 {
+        self.0.inner.logs()
+    }
+
+    async fn log_read_of(&self, log: u16, reader: LogReader) -> Result<u64, StoreError> {
+        self.0.inner.log_read_of(log, reader).await
+    }
+
+    async fn outbox_of(
+        &self,
+        log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        self.0.inner.outbox_of(log, after_sequence, limit).await
+    }
+
+    async fn outcomes_of(
+        &self,
+        log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError> {
+        self.0.inner.outcomes_of(log, after_sequence, limit).await
     }
 
     async fn webhook_endpoint(
