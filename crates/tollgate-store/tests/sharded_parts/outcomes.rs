@@ -15,7 +15,7 @@ use tollgate_store::Store;
 use tollgate_store::cached::{CacheOptions, CachedStore};
 use tollgate_store::jobs::{JobStep, LogReader, LogStep, Record, Work, Worked};
 use tollgate_store::outcomes::OUTCOMES_KEPT_MS;
-use tollgate_store::sharded::{ShardedStore, Stage, move_bucket, unwatched};
+use tollgate_store::sharded::{MoveOptions, ShardedStore, Stage, move_bucket, unwatched};
 
 async fn begin(store: &dyn Store, merchant_id: MerchantId) -> Delivery {
     let parts = parts(merchant_id.bucket());
@@ -138,6 +138,44 @@ async fn outcomes_that_nobody_has_read_are_the_targets_and_those_that_were_are_n
     let client = shards.0[0].client().await;
     let left = client.query_one("SELECT count(*) FROM webhook_outcomes", &[]).await.unwrap();
     assert_eq!(left.get::<_, i64>(0), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn what_is_read_between_two_tries_to_switch_is_not_read_again() {
+    let shards = Shards::new(2).await;
+    let store = shards.open(1).await;
+    let moved = begin(store.as_ref(), merchant(store.as_ref(), 4).await).await;
+    for _ in 0..3 {
+        send(store.as_ref(), NOW_MS, &[&moved]).await;
+    }
+    // The outcomes are taken over, and then it takes too long: somebody holds the events' head.
+    let client = shards.0[1].client().await;
+    client.batch_execute("BEGIN; SELECT 1 FROM log_head WHERE id = 1 FOR UPDATE").await.unwrap();
+    let options = shards.options(0);
+    let moving = tokio::spawn(async move {
+        let patient = MoveOptions { pause_max_ms: 300, pauses_max: 20, ..QUICK };
+        move_bucket(&options, 4, 1, patient, &unwatched).await
+    });
+    let there = shards.0[1].client().await;
+    let query = "SELECT count(*) FROM webhook_outcomes WHERE in_log";
+    while there.query_one(query, &[]).await.unwrap().get::<_, i64>(0) != 3 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (mut at, mut seen) = (HashMap::new(), Vec::new());
+    // Here the reader of the source's log is at work: its step waits until the bucket is open again.
+    let page = store.outcomes_of(0, 0, 9).await.unwrap();
+    assert_eq!(page.len(), 3);
+    let step = LogStep { reader: LogReader::Outcomes, from: 0, to: 3 };
+    let work = Work { now_ms: NOW_MS, log: Some(step), ..Work::default() };
+    assert_eq!(store.work(work).await.unwrap(), Worked::Done);
+    at.insert(0, 3);
+    send(store.as_ref(), NOW_MS, &[&moved]).await;
+    client.batch_execute("ROLLBACK").await.unwrap();
+    let report = moving.await.unwrap().unwrap();
+    assert!(report.pauses_in_vain > 0 && report.outcomes_taken == 1, "{report:?}");
+    assert_eq!(read(&store, &mut at, &mut seen).await, 1);
+    assert_eq!(seen, [(moved.id, 4)], "the others were read before");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -303,8 +303,8 @@ impl Mover<'_> {
         compared.merchants.extend(new);
         ends.compare_books(&compared.merchants).await?;
         tell_partners(self.directory, &ends.target).await?;
-        let events_taken = EVENTS.take(ends).await?;
-        Ok(Taken { events: events_taken, outcomes: OUTCOMES.take(ends).await? })
+        let outcomes = OUTCOMES.take(ends).await?;
+        Ok(Taken { events: EVENTS.take(ends).await?, outcomes })
     }
 }
 
