@@ -8,6 +8,7 @@ use crate::commit::Told;
 use tollgate_core::audit::By;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId, WebhookEndpointId};
 use tollgate_core::job::{Job, JobKind, JobState, Lane};
+use tollgate_core::webhook::outcome::DeliveryFault;
 use tollgate_core::webhook::{Delivery, DeliveryAttempt, DeliveryState, DisabledBecause, WebhookEndpoint};
 
 /// How long the rows of ended jobs are kept, where they are.
@@ -19,22 +20,43 @@ pub const DELIVERIES_KEPT_MS: u64 = 30 * 86_400_000;
 /// Most jobs leased at once.
 pub const LEASES_MAX: usize = 1_024;
 
-/// Who reads the event log, and how far it came.
+/// The logs that each shard has and that are read on from where one was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Log {
+    /// What happened to payments ([`crate::Store::outbox_of`]).
+    Events,
+    /// What became of webhook deliveries ([`crate::Store::outcomes_of`]).
+    Outcomes,
+}
+
+/// Who reads a log, and how far it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LogReader {
     /// What makes webhook deliveries of events.
     Webhooks,
+    /// What tells others of the outcomes of webhook deliveries.
+    Outcomes,
 }
 
 impl LogReader {
     /// All there are. A bucket of merchants is taken to another shard with what one of them has not read yet.
-    pub const ALL: [Self; 1] = [Self::Webhooks];
+    pub const ALL: [Self; 2] = [Self::Webhooks, Self::Outcomes];
+
+    /// Which log it reads.
+    #[must_use]
+    pub const fn log(self) -> Log {
+        match self {
+            Self::Webhooks => Log::Events,
+            Self::Outcomes => Log::Outcomes,
+        }
+    }
 
     /// Its name in storage.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Webhooks => "webhooks",
+            Self::Outcomes => "outcomes",
         }
     }
 }
@@ -182,6 +204,8 @@ pub enum Record {
         state: DeliveryState,
         /// When it is sent next.
         next_at_ms: Option<u64>,
+        /// Why it was not delivered, for the log of outcomes.
+        fault: Option<DeliveryFault>,
     },
 }
 
@@ -200,6 +224,9 @@ pub struct Work {
     pub records: Vec<Record>,
     /// What the audit log says of it, where somebody has decided it.
     pub told: Vec<(Told, By)>,
+    /// Whether the log of outcomes says what became of deliveries and endpoints ([`crate::outcomes`]). Where nobody
+    /// reads it, it is not to be written.
+    pub outcomes: bool,
 }
 
 /// What came of a [`Work`].

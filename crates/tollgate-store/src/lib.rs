@@ -12,6 +12,7 @@ pub mod connections;
 pub mod embedded;
 pub mod error;
 pub mod jobs;
+pub mod outcomes;
 pub mod postgres;
 pub mod query;
 pub mod reads;
@@ -26,6 +27,7 @@ use commit::{AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls,
 use connections::PoolReport;
 use error::StoreError;
 use jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked};
+use outcomes::OutcomeRecord;
 use query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
@@ -141,6 +143,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         after_sequence: u64,
         limit: usize,
     ) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// What became of webhook deliveries, in one of the logs' order, after a sequence number: as many as there are event
+    /// logs, counted alike. Of what is older than [`outcomes::OUTCOMES_KEPT_MS`] the beginning may be missing.
+    async fn outcomes_of(
+        &self,
+        log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError>;
 
     /// A webhook endpoint.
     async fn webhook_endpoint(

@@ -275,6 +275,7 @@ async fn the_log_s_reader_goes_on_with_what_it_made_or_not_at_all() {
         }),
         state: DeliveryState::Delivered,
         next_at_ms: None,
+        fault: None,
     };
     let done = Work {
         now_ms: NOW_MS,
@@ -316,6 +317,7 @@ async fn deliveries_are_listed_and_forgotten() {
         attempt: None,
         state: DeliveryState::Dead,
         next_at_ms: None,
+        fault: None,
     };
     let records = vec![bury(deliveries[1].id), bury(deliveries[3].id)];
     store.work(Work { now_ms: NOW_MS, records, ..Work::default() }).await.unwrap();

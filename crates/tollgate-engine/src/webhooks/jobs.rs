@@ -8,6 +8,7 @@ use tollgate_core::audit::By;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
 use tollgate_core::job::{Job, JobKind, JobState, Private};
 use tollgate_core::webhook::DeliveryState;
+use tollgate_core::webhook::outcome::DeliveryFault;
 use tollgate_store::Store;
 use tollgate_store::commit::Told;
 use tollgate_store::jobs::{JobStep, Record, Work, Worked};
@@ -65,6 +66,7 @@ pub async fn cancel(
                         attempt: None,
                         state: DeliveryState::Cancelled,
                         next_at_ms: None,
+                        fault: Some(DeliveryFault::Unwanted),
                     }],
                     JobKind::WebhookReplay | JobKind::SubjectErasure => vec![],
                 };

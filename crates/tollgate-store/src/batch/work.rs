@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
 use tollgate_core::job::{ERROR_BYTES_MAX, Job, JobKind, JobState, Lane, Lease, Private, Turn, cut};
+use tollgate_core::webhook::outcome::WebhookOutcome;
 use tollgate_core::webhook::{Delivery, DeliveryState, WebhookEndpoint};
 
 /// Most outlived rows that make room for a new one.
@@ -55,6 +56,10 @@ pub(crate) struct Desk<'a, B> {
     by_endpoint: Overlay<'a, B>,
     dead: Overlay<'a, B>,
     by_time: Overlay<'a, B>,
+    /// What the log of outcomes is to say, in this order.
+    outcomes: Vec<WebhookOutcome>,
+    /// The latest time that was told.
+    now_ms: u64,
 }
 
 impl<'a, B: Base> Desk<'a, B> {
@@ -73,6 +78,8 @@ impl<'a, B: Base> Desk<'a, B> {
             by_endpoint: Overlay::new(base, Table::EndpointDeliveries, "endpoint's delivery"),
             dead: Overlay::new(base, Table::DeadDeliveries, "dead delivery"),
             by_time: Overlay::new(base, Table::DeliveryTimes, "delivery time"),
+            outcomes: Vec::new(),
+            now_ms: 0,
         }
     }
 
@@ -95,6 +102,16 @@ impl<'a, B: Base> Desk<'a, B> {
         }
     }
 
+    /// What the log of outcomes is to say.
+    pub(crate) fn take_outcomes(&mut self) -> Vec<WebhookOutcome> {
+        std::mem::take(&mut self.outcomes)
+    }
+
+    /// The latest time that was told; 0: nothing was to be done.
+    pub(crate) const fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// What the next batch may begin with, once this one is written.
     pub(crate) fn into_hints(mut self) -> Hints {
         if self.hints.due.len() > LANES_MAX {
@@ -105,6 +122,7 @@ impl<'a, B: Base> Desk<'a, B> {
 
     /// Stages one unit of work. A fault leaves half of it staged: the batch must not be written then.
     pub(crate) fn work(&mut self, work: Work) -> Result<Worked, StoreError> {
+        self.now_ms = self.now_ms.max(work.now_ms);
         if !self.holds(&work)? {
             return Ok(Worked::Stale);
         }
@@ -115,7 +133,7 @@ impl<'a, B: Base> Desk<'a, B> {
             self.step(step, work.now_ms)?;
         }
         for record in work.records {
-            self.record(record, work.now_ms)?;
+            self.record(record, work.now_ms, work.outcomes)?;
         }
         Ok(Worked::Done)
     }
@@ -149,6 +167,7 @@ impl<'a, B: Base> Desk<'a, B> {
 
     /// Leases what is due. A job whose lease is over is leased anew.
     pub(crate) fn lease(&mut self, wish: &LeaseWish) -> Result<Leased, StoreError> {
+        self.now_ms = self.now_ms.max(wish.now_ms);
         let mut leased = Leased::default();
         for (lane, count) in &wish.lanes {
             let to = keys::due(wish.kind, *lane, u64::MAX, [u8::MAX; 16]);
@@ -441,10 +460,15 @@ impl<'a, B: Base> Desk<'a, B> {
         }
     }
 
-    fn record(&mut self, record: Record, now_ms: u64) -> Result<(), StoreError> {
+    fn record(&mut self, record: Record, now_ms: u64, is_told: bool) -> Result<(), StoreError> {
         match record {
             Record::PutEndpoint(endpoint) => {
                 let key = keys::owned(endpoint.merchant_id, endpoint.id.to_bytes());
+                if is_told {
+                    let before = self.endpoints.get::<WebhookEndpoint>(&key)?;
+                    let before = before.and_then(|endpoint| endpoint.disabled);
+                    self.outcomes.extend(WebhookOutcome::of_endpoint(&endpoint, before, now_ms));
+                }
                 self.endpoints.put(&key, endpoint.as_ref())?;
             }
             Record::RemoveEndpoint { merchant_id, id } => {
@@ -454,22 +478,32 @@ impl<'a, B: Base> Desk<'a, B> {
                 let key = keys::owned(merchant_id, id.to_bytes());
                 if let Some(mut endpoint) = self.endpoints.get::<WebhookEndpoint>(&key)? {
                     endpoint.failing_since_ms = failing_since_ms;
+                    let before = endpoint.disabled;
                     if endpoint.disabled.is_none() && disable.is_some() {
                         (endpoint.disabled, endpoint.updated_at_ms) = (disable, now_ms);
                     }
                     self.endpoints.put(&key, &endpoint)?;
+                    if is_told {
+                        self.outcomes.extend(WebhookOutcome::of_endpoint(&endpoint, before, now_ms));
+                    }
                 }
             }
-            Record::Delivered { merchant_id, id, attempt, state, next_at_ms } => {
+            Record::Delivered { merchant_id, id, attempt, state, next_at_ms, fault } => {
                 let key = keys::owned(merchant_id, id.to_bytes());
                 let Some(mut delivery) = self.deliveries.get::<Delivery>(&key)? else {
                     return Ok(());
                 };
                 self.unlist(&delivery);
+                let (before, is_sent) = (delivery.state, attempt.is_some());
                 if let Some(attempt) = attempt {
                     delivery.note(attempt);
                 }
                 (delivery.state, delivery.next_at_ms, delivery.updated_at_ms) = (state, next_at_ms, now_ms);
+                if is_told {
+                    let attempt = delivery.attempts.last().filter(|_| is_sent);
+                    let outcome = WebhookOutcome::of_delivery(&delivery, before, attempt, fault, now_ms);
+                    self.outcomes.extend(outcome);
+                }
                 if state == DeliveryState::Dead {
                     self.dead.put_bytes(&key, &[]);
                 }

@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::jobs::{
     DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
 };
+use crate::outcomes::OutcomeRecord;
 use crate::query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
@@ -159,6 +160,15 @@ impl Store for CachedStore {
         limit: usize,
     ) -> Result<Vec<EventRecord>, StoreError> {
         self.0.inner.outbox_of(log, after_sequence, limit).await
+    }
+
+    async fn outcomes_of(
+        &self,
+        log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError> {
+        self.0.inner.outcomes_of(log, after_sequence, limit).await
     }
 
     async fn webhook_endpoint(

@@ -14,6 +14,7 @@ mod writer;
 
 use crate::anchor::{AnchorOptions, Anchors};
 use crate::batch::job::{Job, begins, submit};
+use crate::batch::outcomes::OutcomeLog;
 use crate::batch::queue::Queue;
 use crate::batch::{codec, keys, work};
 use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
@@ -106,6 +107,7 @@ impl EmbeddedStore {
             None => 0,
             Some(last) => keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?,
         };
+        let outcomes = outcome_log(&tables)?;
         let head = match tables.meta.get(tables::AUDIT_HEAD)? {
             None => Head::default(),
             Some(row) => codec::decode(&row, "end of the audit log")?,
@@ -116,7 +118,14 @@ impl EmbeddedStore {
         let weights = Arc::<Weights>::default();
         let jobs = Queue::new(receiver, Arc::clone(&weights), options.queue_length_max);
         let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            writer::run(&writer_tables, jobs, (sequence, head), options.policy, options.run, anchor);
+            writer::run(
+                &writer_tables,
+                jobs,
+                (sequence, outcomes, head),
+                options.policy,
+                options.run,
+                anchor,
+            );
         })?;
         Ok(Self {
             tables,
@@ -146,6 +155,17 @@ impl EmbeddedStore {
     async fn submit_lease(&self, wish: LeaseWish) -> Result<Leased, CommitError> {
         submit(self.queue.as_ref(), false, |answer| Job::Lease(wish, answer)).await
     }
+}
+
+/// How the log of outcomes stands: behind the last that is there, or that was.
+fn outcome_log(tables: &Tables) -> Result<OutcomeLog, StoreError> {
+    let number = |key: &[u8]| keys::number(key, 0).ok_or(StoreError::Corrupt("number of an outcome"));
+    let gone = tables.meta.get(tables::OUTCOMES_GONE)?.map_or(Ok(0), |row| number(&row))?;
+    let last = match tables.outcomes.last_key_value() {
+        None => gone,
+        Some(last) => number(&last.key()?)?,
+    };
+    Ok(OutcomeLog { last, first: gone, forgotten_at_ms: 0 })
 }
 
 /// Jobs that were leased when the store was last open are due again: only this process has it open, so whoever

@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::jobs::{
     DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
 };
+use crate::outcomes::OutcomeRecord;
 use crate::query::{
     CheckoutPage, Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter,
     ReplyPage, RiskList, SCAN_MAX,
@@ -398,6 +399,25 @@ impl Store for EmbeddedStore {
                 events.push(view.event(key.get(16..).unwrap_or_default())?);
             }
             Ok(events)
+        })
+        .await
+    }
+
+    async fn outcomes_of(
+        &self,
+        _log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError> {
+        let from = after_sequence.saturating_add(1).to_be_bytes();
+        self.scan(move |view| {
+            let rows = view.snapshot.range(&view.tables.outcomes, from..).take(limit.min(LIMIT_MAX));
+            let read = |row: fjall::Guard| {
+                let (key, row) = row.into_inner()?;
+                let sequence = keys::number(&key, 0).ok_or(StoreError::Corrupt("number of an outcome"))?;
+                Ok(OutcomeRecord { sequence, outcome: decode(&row, "outcome of a delivery")? })
+            };
+            rows.map(read).collect()
         })
         .await
     }

@@ -212,6 +212,11 @@ impl Wanted {
         for record in &work.records {
             match record {
                 Record::Delivered { merchant_id, id, .. } => self.delivery(*merchant_id, *id),
+                // What it was before is a part of its outcome.
+                Record::PutEndpoint(endpoint) if work.outcomes => {
+                    let key = keys::owned(endpoint.merchant_id, endpoint.id.to_bytes());
+                    self.want(Table::WebhookEndpoints, key);
+                }
                 Record::EndpointHealth { merchant_id, id, .. } => {
                     self.want(Table::WebhookEndpoints, keys::owned(*merchant_id, id.to_bytes()));
                 }

@@ -22,6 +22,7 @@ use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::ledger::Posting;
 use tollgate_core::partner::period::Period;
 use tollgate_core::payment::Payment;
+use tollgate_core::webhook::outcome::WebhookOutcome;
 
 /// Rows a scan reads first; each further page is twice as long.
 const PAGE: i64 = 16;
@@ -476,6 +477,21 @@ impl Base for Ground<'_> {
 
     fn add_volume(&self, batch: &mut Changes, of: VolumeKey, change: i128) {
         *batch.volumes.entry(of).or_default() += change;
+    }
+
+    fn put_outcome(&self, batch: &mut Changes, sequence: u64, outcome: &WebhookOutcome, row: &[u8]) {
+        batch.outcomes.add(sequence, outcome, row);
+    }
+
+    fn forget_outcomes(
+        &self,
+        batch: &mut Changes,
+        from: u64,
+        before_ms: u64,
+        most: usize,
+    ) -> Result<u64, StoreError> {
+        batch.outcomes.forget(before_ms, most);
+        Ok(from)
     }
 
     fn put(&self, batch: &mut Changes, table: Table, key: &[u8], row: &[u8]) {

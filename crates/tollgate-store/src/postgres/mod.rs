@@ -12,6 +12,7 @@ mod gate;
 mod lane;
 mod link;
 mod list;
+mod outcomes;
 mod partitions;
 mod people;
 mod places;

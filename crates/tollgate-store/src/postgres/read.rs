@@ -12,10 +12,12 @@ use crate::error::StoreError;
 use crate::jobs::{
     DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
 };
+use crate::outcomes::OutcomeRecord;
 use crate::postgres::PostgresStore;
 use crate::postgres::base::{fetch, page};
 use crate::postgres::link::{Id, Link, Param, Query, big, column, natural};
 use crate::postgres::list::{self, count, owned, prefixed};
+use crate::postgres::outcomes;
 use crate::postgres::people;
 use crate::postgres::replicas::Lent;
 use crate::query::{
@@ -519,6 +521,17 @@ impl Store for PostgresStore {
         let query = Query::Fixed(include_str!("sql/merchant_events.sql"));
         let params: [Param<'_>; 3] = [&Id(merchant_id.to_bytes()), &big(after_sequence), &most(limit)];
         self.events_of(query, &params).await
+    }
+
+    async fn outcomes_of(
+        &self,
+        _log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError> {
+        let query = Query::Fixed(include_str!("sql/outcomes.sql"));
+        let rows = self.query(query, &[&big(after_sequence), &most(limit)]).await?;
+        rows.iter().map(outcomes::read).collect()
     }
 
     async fn outbox(&self, after_sequence: u64, limit: usize) -> Result<Vec<EventRecord>, StoreError> {

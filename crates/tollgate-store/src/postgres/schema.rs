@@ -39,10 +39,16 @@ const MIGRATIONS: &[Migration] = &[
         name: "shards",
         sql: include_str!("../../migrations/0003_shards.sql"),
     },
+    Migration {
+        version: 4,
+        oldest_program: 3,
+        name: "outcomes",
+        sql: include_str!("../../migrations/0004_outcomes.sql"),
+    },
 ];
 
 /// What a program of this version knows.
-pub(crate) const VERSION: i32 = 3;
+pub(crate) const VERSION: i32 = 4;
 
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS tollgate_schema (

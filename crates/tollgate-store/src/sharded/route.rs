@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::jobs::{
     DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
 };
+use crate::outcomes::OutcomeRecord;
 use crate::query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
@@ -157,6 +158,15 @@ impl Store for ShardedStore {
         limit: usize,
     ) -> Result<Vec<EventRecord>, StoreError> {
         self.shard(log)?.outbox(after_sequence, limit).await
+    }
+
+    async fn outcomes_of(
+        &self,
+        log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError> {
+        self.shard(log)?.outcomes_of(0, after_sequence, limit).await
     }
 
     async fn webhook_endpoint(

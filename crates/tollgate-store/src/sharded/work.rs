@@ -139,7 +139,7 @@ impl ShardedStore {
             // What was done is done; the rest finds its way by the new map.
             work = Work::default();
             for (_, part) in ordered.into_iter().skip(place) {
-                (work.now_ms, work.log_of) = (part.now_ms, part.log_of);
+                (work.now_ms, work.log_of, work.outcomes) = (part.now_ms, part.log_of, part.outcomes);
                 work.log = work.log.or(part.log);
                 work.steps.extend(part.steps);
                 work.records.extend(part.records);
@@ -150,10 +150,11 @@ impl ShardedStore {
 
     /// The parts by shard, and the shard whose part comes last.
     fn split(&self, map: &ShardMap, work: Work) -> (u16, BTreeMap<u16, Work>) {
-        let Work { now_ms, log, log_of, steps, records, told } = work;
+        let Work { now_ms, log, log_of, steps, records, told, outcomes } = work;
         let mut parts: BTreeMap<u16, Work> = BTreeMap::new();
         let part = |parts: &mut BTreeMap<u16, Work>, number: u16, add: &mut dyn FnMut(&mut Work)| {
-            add(parts.entry(number).or_insert_with(|| Work { now_ms, log_of, ..Work::default() }));
+            let empty = || Work { now_ms, log_of, outcomes, ..Work::default() };
+            add(parts.entry(number).or_insert_with(empty));
         };
         for step in steps {
             match of_step(&step) {
