@@ -25,6 +25,8 @@ pub(crate) mod shards;
 mod tls;
 mod written;
 
+#[cfg(feature = "bulk")]
+pub use changes::bulk::Filler;
 pub use partitions::{PartitionReport, PartitionWish};
 pub use pool::PoolOptions;
 pub(crate) use schema::VERSION as SCHEMA_VERSION;
