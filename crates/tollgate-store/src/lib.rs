@@ -16,6 +16,7 @@ pub mod postgres;
 pub mod query;
 pub mod reads;
 pub mod redis;
+pub mod report;
 pub mod sharded;
 
 mod batch;
@@ -29,6 +30,7 @@ use jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, 
 use query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
+use report::{Report, ReportWish};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
@@ -279,6 +281,11 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         from_hour: u32,
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError>;
+
+    /// The payments of some merchants, added up. May be behind: the report says as of when it is.
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        report::of_store(self, wish).await
+    }
 
     /// Attempts the processor may still do something with, by id, after `after`.
     async fn open_attempts(&self, after: Option<AttemptId>, limit: usize)

@@ -12,6 +12,7 @@ use crate::jobs::{
 use crate::query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
+use crate::report::{Report, ReportWish};
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -309,6 +310,10 @@ impl Store for CachedStore {
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
         self.0.inner.totals(merchant_id, from_hour, to_hour).await
+    }
+
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        self.0.inner.report(wish).await
     }
 
     async fn open_attempts(

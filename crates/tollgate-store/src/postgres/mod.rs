@@ -20,6 +20,7 @@ mod plans;
 mod pool;
 mod read;
 mod replicas;
+mod reports;
 mod schema;
 pub(crate) mod shards;
 mod tls;
@@ -29,6 +30,7 @@ mod written;
 pub use changes::bulk::Filler;
 pub use partitions::{PartitionReport, PartitionWish};
 pub use pool::PoolOptions;
+pub use reports::refresh_reports;
 pub(crate) use schema::VERSION as SCHEMA_VERSION;
 
 use crate::batch;

@@ -18,10 +18,12 @@ use crate::postgres::link::{Id, Param, Query, big, column, natural};
 use crate::postgres::list::{self, count, owned, prefixed};
 use crate::postgres::people;
 use crate::postgres::replicas::Lent;
+use crate::postgres::reports;
 use crate::query::{
     CheckoutPage, Deadline, LIMIT_MAX, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage,
     RiskList, SCAN_MAX,
 };
+use crate::report::{Report, ReportWish};
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -543,6 +545,10 @@ impl Store for PostgresStore {
             Ok((key, decode(row, "totals")?))
         };
         rows.iter().map(read).collect()
+    }
+
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        read!(self, |link| reports::read(link, &wish))
     }
 
     async fn open_attempts(

@@ -1,5 +1,5 @@
-//! What a server on PostgreSQL does for the database beside serving: partitions are made ahead, and the end of the audit
-//! log is noted outside of it.
+//! What a server on PostgreSQL does for the database beside serving: partitions are made ahead, what reports read is
+//! refreshed, and the end of the audit log is noted outside of it.
 
 use crate::config::Config;
 use parking_lot::Mutex;
@@ -9,13 +9,16 @@ use tokio::task::JoinHandle;
 use tollgate_engine::clock::Clock;
 use tollgate_store::Store;
 use tollgate_store::anchor::Anchors;
-use tollgate_store::postgres::{PartitionWish, PostgresOptions, partitions_unless_busy};
+use tollgate_store::postgres::{PartitionWish, PostgresOptions, partitions_unless_busy, refresh_reports};
 
 /// How often partitions are looked after.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How soon it is tried again when that failed.
 const PARTITIONS_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether what reports read is too old, at most and at least.
+const REPORTS_LOOK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// How often the end of the audit log is looked at.
 const ANCHORS_EVERY: Duration = Duration::from_secs(5);
@@ -38,6 +41,10 @@ impl Keeper {
         }
         let mut keeper = Self::default();
         for options in config.store.databases(config.policy())? {
+            let age = Duration::from_secs(config.store.reports_refresh_s);
+            if !age.is_zero() {
+                keeper.tasks.push(tokio::spawn(keep_reports(options.clone(), age)));
+            }
             keeper.tasks.push(tokio::spawn(keep_partitions(options, config.store.partitions_ahead)));
         }
         if let Some(anchor) = config.audit.anchor() {
@@ -80,6 +87,26 @@ async fn keep_partitions(options: PostgresOptions, months_ahead: u32) {
                 // Nothing is refused because of it: rows go to the tables' default partitions.
                 tracing::warn!(%error, "partitions could not be made ahead");
                 PARTITIONS_AGAIN
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// All servers look; one of them does it.
+async fn keep_reports(options: PostgresOptions, age: Duration) {
+    let pause = (age / 4).clamp(REPORTS_LOOK.0, REPORTS_LOOK.1);
+    loop {
+        let pause = match refresh_reports(&options, age).await {
+            Ok(false) => pause,
+            Ok(true) => {
+                tracing::debug!("what reports read was made anew");
+                pause
+            }
+            Err(error) => {
+                // Reports stay as they are, and say how old they are.
+                tracing::warn!(%error, "what reports read could not be made anew");
+                REPORTS_LOOK.1
             }
         };
         tokio::time::sleep(pause).await;
