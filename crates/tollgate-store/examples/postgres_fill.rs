@@ -125,7 +125,8 @@ async fn fill(world: &World, filler: &Filler, from_ms: u64, to_ms: u64) -> u64 {
     let mut totals: HashMap<_, Totals> = HashMap::new();
     let mut rows = Vec::with_capacity(ROWS);
     for number in 0..wanted {
-        let at_ms = from_ms + u64::try_from(u128::from(to_ms - from_ms) * u128::from(number) / u128::from(wanted)).unwrap();
+        let at_ms = from_ms
+            + u64::try_from(u128::from(to_ms - from_ms) * u128::from(number) / u128::from(wanted)).unwrap();
         let payment = payment(world, &mut random, at_ms);
         let total = totals.entry((payment.merchant_id, TotalsKey::of(&payment))).or_default();
         total.move_payment(None, &payment);
@@ -137,7 +138,8 @@ async fn fill(world: &World, filler: &Filler, from_ms: u64, to_ms: u64) -> u64 {
     }
     filler.payments(&rows).await.unwrap();
     // In the order of their hours, as commits write them.
-    let mut totals: Vec<_> = totals.into_iter().map(|((merchant, key), totals)| (merchant, key, totals)).collect();
+    let mut totals: Vec<_> =
+        totals.into_iter().map(|((merchant, key), totals)| (merchant, key, totals)).collect();
     totals.sort_unstable_by_key(|(merchant, key, _)| (key.hour, *merchant, *key));
     filler.totals(totals.into_iter()).await.unwrap();
     wanted
@@ -207,7 +209,10 @@ fn payment(world: &World, random: &mut Random, at_ms: u64) -> Payment {
             step(PaymentEvent::Cancelled { attempt_id }, 20_000);
         }
         145..=147 => {
-            step(PaymentEvent::BecameProcessing { attempt_id, processor_payment_id: None, failure: None }, 900);
+            step(
+                PaymentEvent::BecameProcessing { attempt_id, processor_payment_id: None, failure: None },
+                900,
+            );
         }
         148..=170 if age_ms < 7 * 86_400_000 => {
             let expires_at_ms = at_ms + 7 * 86_400_000;
@@ -356,13 +361,17 @@ fn route(processor: &ProcessorName, amount_minor: i64) -> RouteRecord {
 
 /// Reads back what was written, through the store, as the gateway does.
 async fn check(options: &PostgresOptions, world: &World, filled: u64) {
-    let store = PostgresStore::open(PostgresOptions { run: world.to_ms + 1, ..options.clone() }).await.unwrap();
+    let store =
+        PostgresStore::open(PostgresOptions { run: world.to_ms + 1, ..options.clone() }).await.unwrap();
     let (mut counted, mut listed, mut rows) = (0, 0, 0);
     for rank in 0..MERCHANTS {
         let totals = store.totals(merchant(rank), 0, u32::MAX).await.unwrap();
         rows += totals.len();
         for (_, totals) in &totals {
-            counted += tollgate_core::transition::PaymentStatus::ALL.iter().map(|status| totals.of(*status).count).sum::<i64>();
+            counted += tollgate_core::transition::PaymentStatus::ALL
+                .iter()
+                .map(|status| totals.of(*status).count)
+                .sum::<i64>();
         }
         let filter = PaymentFilter { limit: 100, ..PaymentFilter::default() };
         let page = store.payments(merchant(rank), filter).await.unwrap();
@@ -373,5 +382,7 @@ async fn check(options: &PostgresOptions, world: &World, filled: u64) {
         listed += page.payments.len();
     }
     assert_eq!(u64::try_from(counted).unwrap(), filled, "the totals count every payment");
-    println!("read back through the store: {listed} payments, {rows} rows of totals, which count {counted} payments");
+    println!(
+        "read back through the store: {listed} payments, {rows} rows of totals, which count {counted} payments"
+    );
 }

@@ -9,7 +9,7 @@
 
 mod filled;
 
-use filled::{Random, World, customer, merchant, processor};
+use filled::{MERCHANTS, Random, World, customer, merchant, processor};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tollgate_core::currency::Currency;
@@ -20,6 +20,7 @@ use tollgate_core::transition::PaymentStatus;
 use tollgate_store::Store;
 use tollgate_store::postgres::{PoolOptions, PostgresOptions, PostgresStore};
 use tollgate_store::query::{OFFSET_MAX, PaymentFilter};
+use tollgate_store::report::{ReportBy, ReportWish};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -30,45 +31,67 @@ const PAGE: usize = 20;
 const OF: [(&str, usize); 3] = [("big", 0), ("middle", 99), ("small", 999)];
 
 /// What is asked.
-const CASES: [(&str, Case); 22] = [
+const CASES: [(&str, Case); 26] = [
     ("list", Case::List(|_| PaymentFilter::default())),
     ("list, limit 1000", Case::List(|_| PaymentFilter { limit: 1_000, ..PaymentFilter::default() })),
     ("list, status completed", Case::List(|_| of_status(PaymentStatus::Completed))),
     ("list, status processing (0.3 %)", Case::List(|_| of_status(PaymentStatus::Processing))),
-    ("list, processor (10 %)", Case::List(|ask| PaymentFilter { processor: Some(ask.processor()), ..PaymentFilter::default() })),
-    ("list, status and processor", Case::List(|ask| PaymentFilter {
-        processor: Some(ask.processor()),
-        ..of_status(PaymentStatus::Declined)
-    })),
-    ("list, customer", Case::List(|ask| PaymentFilter { user_id: Some(ask.customer()), ..PaymentFilter::default() })),
+    (
+        "list, processor (10 %)",
+        Case::List(|ask| PaymentFilter { processor: Some(ask.processor()), ..PaymentFilter::default() }),
+    ),
+    (
+        "list, status and processor",
+        Case::List(|ask| PaymentFilter {
+            processor: Some(ask.processor()),
+            ..of_status(PaymentStatus::Declined)
+        }),
+    ),
+    (
+        "list, customer",
+        Case::List(|ask| PaymentFilter { user_id: Some(ask.customer()), ..PaymentFilter::default() }),
+    ),
     ("list, a day", Case::List(|ask| ask.window(DAY_MS))),
-    ("list, a month, status declined", Case::List(|ask| PaymentFilter {
-        status: Some(PaymentStatus::Declined),
-        ..ask.window(30 * DAY_MS)
-    })),
-    ("list, deep cursor", Case::List(|ask| PaymentFilter { before: Some(ask.cursor()), ..PaymentFilter::default() })),
+    (
+        "list, a month, status declined",
+        Case::List(|ask| PaymentFilter { status: Some(PaymentStatus::Declined), ..ask.window(30 * DAY_MS) }),
+    ),
+    (
+        "list, deep cursor",
+        Case::List(|ask| PaymentFilter { before: Some(ask.cursor()), ..PaymentFilter::default() }),
+    ),
     ("list, offset 1,000", Case::List(|_| PaymentFilter { offset: 1_000, ..PaymentFilter::default() })),
-    ("list, offset 100,000", Case::List(|_| PaymentFilter { offset: OFFSET_MAX, ..PaymentFilter::default() })),
-    ("list, offset 10,000, a status", Case::List(|_| PaymentFilter {
-        offset: 10_000,
-        ..of_status(PaymentStatus::Completed)
-    })),
+    (
+        "list, offset 100,000",
+        Case::List(|_| PaymentFilter { offset: OFFSET_MAX, ..PaymentFilter::default() }),
+    ),
+    (
+        "list, offset 10,000, a status",
+        Case::List(|_| PaymentFilter { offset: 10_000, ..of_status(PaymentStatus::Completed) }),
+    ),
     ("list, method upi (55 %)", Case::List(|_| of_method(MethodKind::Upi))),
     ("list, method bnpl (0.1 %)", Case::List(|_| of_method(MethodKind::Bnpl))),
     ("list, method emi (none)", Case::List(|_| of_method(MethodKind::Emi))),
-    ("list, currency USD (10 % or none)", Case::List(|_| PaymentFilter {
-        currency: Some(Currency::USD),
-        ..PaymentFilter::default()
-    })),
-    ("list, amount (the highest 0.4 %)", Case::List(|_| PaymentFilter {
-        currency: Some(Currency::INR),
-        amount_minor_min: Some(900_000),
-        ..PaymentFilter::default()
-    })),
+    (
+        "list, currency USD (10 % or none)",
+        Case::List(|_| PaymentFilter { currency: Some(Currency::USD), ..PaymentFilter::default() }),
+    ),
+    (
+        "list, amount (the highest 0.4 %)",
+        Case::List(|_| PaymentFilter {
+            currency: Some(Currency::INR),
+            amount_minor_min: Some(900_000),
+            ..PaymentFilter::default()
+        }),
+    ),
     ("recent payments of 50 customers", Case::Recent),
     ("totals of a day", Case::Totals(1)),
     ("totals of a month", Case::Totals(30)),
     ("totals of 12 months", Case::Totals(365)),
+    ("report by day, of 1,000 merchants, 30 days", Case::Report(ReportBy::Day, 30)),
+    ("report by day, of 1,000 merchants, 12 months", Case::Report(ReportBy::Day, 365)),
+    ("report by merchant, 12 months", Case::Report(ReportBy::Merchant, 365)),
+    ("report by processor, 12 months", Case::Report(ReportBy::Processor, 365)),
 ];
 
 #[derive(Clone, Copy)]
@@ -77,6 +100,7 @@ enum Case {
     Recent,
     /// Of so many days.
     Totals(u64),
+    Report(ReportBy, u64),
 }
 
 fn of_status(status: PaymentStatus) -> PaymentFilter {
@@ -116,7 +140,11 @@ impl Ask<'_> {
     fn window(&mut self, long_ms: u64) -> PaymentFilter {
         let from_ms = self.moment(long_ms);
         let to_ms = from_ms + long_ms;
-        PaymentFilter { created_from_ms: Some(from_ms), created_to_ms: Some(to_ms), ..PaymentFilter::default() }
+        PaymentFilter {
+            created_from_ms: Some(from_ms),
+            created_to_ms: Some(to_ms),
+            ..PaymentFilter::default()
+        }
     }
 
     fn cursor(&mut self) -> PaymentId {
@@ -150,6 +178,15 @@ async fn ask(store: &PostgresStore, case: Case, mut ask: Ask<'_>) -> (Duration, 
             let rows = store.totals(merchant_id, from, to).await.unwrap();
             (begun.elapsed(), rows.len())
         }
+        Case::Report(by, days) => {
+            let from_day = u32::try_from(ask.moment(days * DAY_MS) / DAY_MS).unwrap();
+            let to_day = from_day + u32::try_from(days).unwrap();
+            let merchants = (0..MERCHANTS).map(merchant).collect();
+            let wish = ReportWish { merchants, from_day, to_day, by, now_ms: ask.world.to_ms };
+            let begun = Instant::now();
+            let report = store.report(wish).await.unwrap();
+            (begun.elapsed(), report.rows.len())
+        }
     }
 }
 
@@ -158,6 +195,9 @@ fn cases(world: &World) -> Vec<(&'static str, &'static str, usize, Case)> {
     let mut found = Vec::new();
     for (name, case) in CASES {
         for (of, rank) in OF {
+            if matches!(case, Case::Report(..)) && rank > 0 {
+                continue;
+            }
             if name.contains("offset 100,000") && world.payments_of(rank) < 100_100 && rank > 0 {
                 continue;
             }

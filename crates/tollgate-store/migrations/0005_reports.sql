@@ -1,7 +1,10 @@
--- Sums for reports over many merchants. Programs of the schema before go on beside it: they do not know of it.
+-- An index for lists by method, and sums for reports over many merchants. Programs of the schema before go on beside it:
+-- they do not know of it.
+CREATE INDEX payments_method ON payments (merchant_id, method, id);
+
 --
--- It is made anew from the payments, now and then (tollgate_refresh_reports), and may be behind: `reports` says as of when
--- it is. Nothing that decides reads it. It goes back 400 days, so a refresh reads the payments of as many months and no others.
+-- The sums are made anew from the payments, now and then (tollgate_refresh_reports), and may be behind: `reports` says as of
+-- when they are. Nothing that decides reads them. They go back 400 days: a refresh reads the payments of those and no others.
 CREATE MATERIALIZED VIEW report_days AS
 SELECT merchant_id,
        (created_at_ms / 86400000)::integer AS day,

@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn a_joined_report_is_as_old_as_its_oldest_part() {
-        let key = |day| ReportKey { day: Some(day), merchant_id: None, processor: None, currency: Currency::INR };
+        let key =
+            |day| ReportKey { day: Some(day), merchant_id: None, processor: None, currency: Currency::INR };
         let part = |as_of_ms, day, payments| Report {
             rows: BTreeMap::from([(key(day), sums(payments))]),
             as_of_ms,

@@ -54,11 +54,46 @@ impl Conditions {
 
 /// The statement that reads a page of payments, newest first, and one row more.
 pub(super) fn payments_query(merchant_id: MerchantId, filter: &PaymentFilter) -> Conditions {
+    let limit = filter.limit.clamp(1, LIMIT_MAX).saturating_add(1);
+    let mut made = Conditions::new("SELECT record FROM payments WHERE");
+    let offset = filter.offset.min(OFFSET_MAX);
+    if offset > 0 && skips_by_index(filter) {
+        // The page begins where an index alone says; the rows before it are not looked at.
+        conditions(&mut made, merchant_id, filter);
+        made.text.push_str(" AND id <= (SELECT id FROM payments WHERE");
+        conditions(&mut made, merchant_id, filter);
+        made.add(" ORDER BY id DESC LIMIT 1 OFFSET", count(offset));
+        made.add(") ORDER BY id DESC LIMIT", count(limit));
+        return made;
+    }
+    conditions(&mut made, merchant_id, filter);
+    made.add(" ORDER BY id DESC LIMIT", count(limit));
+    if offset > 0 {
+        made.add(" OFFSET", count(offset));
+    }
+    made
+}
+
+/// Whether some index holds all that the conditions ask for.
+const fn skips_by_index(filter: &PaymentFilter) -> bool {
+    let listed = filter.status.is_some() as u8
+        + filter.processor.is_some() as u8
+        + filter.method.is_some() as u8
+        + filter.user_id.is_some() as u8;
+    listed <= 1
+        && filter.currency.is_none()
+        && filter.created_from_ms.is_none()
+        && filter.created_to_ms.is_none()
+        && filter.amount_minor_min.is_none()
+        && filter.amount_minor_max.is_none()
+}
+
+/// What must hold of a payment that is listed.
+fn conditions(made: &mut Conditions, merchant_id: MerchantId, filter: &PaymentFilter) {
     // Ids begin with their time: a created range is a key range.
     let from = u128::from(filter.created_from_ms.unwrap_or(0)) << 80;
     let until = filter.created_to_ms.map_or(u128::MAX, |to| u128::from(to.min(1 << 47)) << 80);
     let to = filter.before.map_or(until, |id| id.as_u128().min(until));
-    let mut made = Conditions::new("SELECT record FROM payments WHERE");
     made.add(" merchant_id =", Id(merchant_id.to_bytes()));
     if from > 0 {
         made.add(" AND id >=", Id(from.to_be_bytes()));
@@ -75,12 +110,6 @@ pub(super) fn payments_query(merchant_id: MerchantId, filter: &PaymentFilter) ->
     made.add_some(" AND created_at_ms <", filter.created_to_ms.map(big));
     made.add_some(" AND amount_minor >=", filter.amount_minor_min);
     made.add_some(" AND amount_minor <=", filter.amount_minor_max);
-    let limit = filter.limit.clamp(1, LIMIT_MAX).saturating_add(1);
-    made.add(" ORDER BY id DESC LIMIT", count(limit));
-    if filter.offset > 0 {
-        made.add(" OFFSET", count(filter.offset.min(OFFSET_MAX)));
-    }
-    made
 }
 
 /// A page of a merchant's payments.

@@ -42,7 +42,8 @@ pub(super) const fn statement(by: ReportBy) -> &'static str {
 pub(super) async fn read(link: &Link, wish: &ReportWish) -> Result<Report, StoreError> {
     wish.is_kept()?;
     let what = "report";
-    let query = Query::Fixed("SELECT (extract(epoch FROM as_of) * 1000)::bigint FROM reports WHERE name = 'days'");
+    let query =
+        Query::Fixed("SELECT (extract(epoch FROM as_of) * 1000)::bigint FROM reports WHERE name = 'days'");
     // Read before the sums: they may be younger by then, never older.
     let made = link.query_opt(query, &[]).await?;
     let made = made.map(|row| column::<Option<i64>>(&row, 0, what)).transpose()?.flatten();

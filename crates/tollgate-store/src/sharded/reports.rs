@@ -21,7 +21,10 @@ impl ShardedStore {
             async move {
                 let answer = async { self.shard(number)?.report(wish).await };
                 let answer = tokio::time::timeout(within, answer).await;
-                (number, answer.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned()))))
+                (
+                    number,
+                    answer.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned()))),
+                )
             }
         });
         let mut whole: Option<Report> = None;
@@ -35,7 +38,8 @@ impl ShardedStore {
                 },
                 Err(error) => {
                     tracing::warn!(shard = number, %error, what = "report", "a shard's part is missing");
-                    metrics::counter!("tollgate_shard_missing_total", "shard" => number.to_string()).increment(1);
+                    metrics::counter!("tollgate_shard_missing_total", "shard" => number.to_string())
+                        .increment(1);
                     missing.push(number);
                 }
             }

@@ -171,7 +171,14 @@ fn text(report: &Report, as_of: &str) -> String {
 fn write_csv(report: &Report, as_of: &str, out: impl Write) -> Result<(), Failure> {
     let mut out = csv::Writer::from_writer(out);
     out.write_record([
-        "of", "currency", "payments", "succeeded", "failed", "success_per_mille", "volume_minor", "as_of",
+        "of",
+        "currency",
+        "payments",
+        "succeeded",
+        "failed",
+        "success_per_mille",
+        "volume_minor",
+        "as_of",
     ])?;
     for (key, sums) in &report.rows {
         out.write_record([
@@ -197,7 +204,14 @@ mod tests {
 
     fn args(from: Option<&str>, to: Option<&str>) -> Args {
         let date = |text: &str| text.parse().unwrap();
-        Args { from: from.map(date), to: to.map(date), by: By::Day, mode: Of::Live, csv: false, refresh: false }
+        Args {
+            from: from.map(date),
+            to: to.map(date),
+            by: By::Day,
+            mode: Of::Live,
+            csv: false,
+            refresh: false,
+        }
     }
 
     #[test]
@@ -205,14 +219,17 @@ mod tests {
         let now_ms = 20_000 * DAY_MS + 5;
         assert_eq!(days(&args(None, None), now_ms).unwrap(), (19_971, 20_001));
         assert_eq!(days(&args(Some("1970-01-02"), Some("1970-02-01")), now_ms).unwrap(), (1, 31));
-        for (from, to) in [("2026-01-01", "2026-01-01"), ("2026-01-02", "2026-01-01"), ("1969-01-01", "2026-01-01")] {
+        for (from, to) in
+            [("2026-01-01", "2026-01-01"), ("2026-01-02", "2026-01-01"), ("1969-01-01", "2026-01-01")]
+        {
             assert!(days(&args(Some(from), Some(to)), now_ms).is_err(), "{from} {to}");
         }
     }
 
     #[test]
     fn a_row_is_written_with_its_age() {
-        let key = ReportKey { day: Some(20_000), merchant_id: None, processor: None, currency: Currency::INR };
+        let key =
+            ReportKey { day: Some(20_000), merchant_id: None, processor: None, currency: Currency::INR };
         let sums = ReportSums { payments: 4, succeeded: 2, failed: 1, volume_minor: 700 };
         let report = Report { rows: BTreeMap::from([(key, sums)]), as_of_ms: Some(1), missing: vec![] };
         let mut out = Vec::new();
