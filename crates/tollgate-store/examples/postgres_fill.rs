@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement stops where it fails")]
 
+#[allow(dead_code, reason = "each program uses its part")]
 mod filled;
 
 use filled::{MERCHANTS, Random, World, customer, merchant, processor, sells_abroad};

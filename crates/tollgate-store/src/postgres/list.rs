@@ -1,11 +1,11 @@
 //! Pages: of payments by the index that fits the conditions, of jobs and deliveries by their keys.
 
-use crate::batch::codec::decode;
+use crate::batch::codec::{decode, decode_first};
 use crate::batch::txn::user_digest;
 use crate::batch::{Table, keys};
 use crate::error::StoreError;
 use crate::jobs::{DeliveryFilter, DeliveryPage, JobFilter};
-use crate::postgres::base::page;
+use crate::postgres::base::{page, split};
 use crate::postgres::link::{Id, Link, Param, Query, big, column};
 use crate::query::{LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, SCAN_MAX};
 use std::fmt::Write;
@@ -13,6 +13,7 @@ use tokio_postgres::types::ToSql;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
 use tollgate_core::job::Job;
 use tollgate_core::payment::Payment;
+use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::webhook::{Delivery, DeliveryState};
 
 /// Rows of a page that is filtered here.
@@ -215,6 +216,29 @@ const OF_ENDPOINT: &str = "
     SELECT deliveries.record FROM endpoint_deliveries AS listed
     JOIN deliveries ON deliveries.merchant_id = listed.merchant_id AND deliveries.key = substr(listed.key, 17)
     WHERE listed.merchant_id = $1 AND listed.key >= $2 AND listed.key < $3 ORDER BY listed.key DESC LIMIT $4";
+
+/// A merchant's totals of some hours.
+pub(super) async fn totals(
+    link: &Link,
+    merchant_id: MerchantId,
+    from_hour: u32,
+    to_hour: u32,
+) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+    let hours = keys::totals_hours(merchant_id, from_hour, to_hour);
+    let ((merchant, from), (_, to)) = (split(&hours.start)?, split(&hours.end)?);
+    let query = Query::Fixed(include_str!("sql/totals.sql"));
+    let row = link.query_opt(query, &[&merchant, &from, &to]).await?.ok_or(StoreError::Corrupt("totals"))?;
+    let mut rest: &[u8] = column(&row, 0, "totals")?;
+    let mut found = Vec::new();
+    while let Some((key, behind)) = rest.split_first_chunk::<8>() {
+        let key = [merchant.0.as_slice(), key].concat();
+        let key = keys::read_totals(&key).ok_or(StoreError::Corrupt("totals key"))?;
+        let (totals, behind) = decode_first(behind, "totals")?;
+        found.push((key, totals));
+        rest = behind;
+    }
+    if rest.is_empty() { Ok(found) } else { Err(StoreError::Corrupt("totals")) }
+}
 
 /// All rows of a table whose keys begin so, in their order.
 pub(super) async fn prefixed(

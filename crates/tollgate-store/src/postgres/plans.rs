@@ -35,6 +35,9 @@ const FILL: &str = "
     INSERT INTO events
     SELECT lpad(to_hex(amount_minor % 500 + 1), 32, '0')::uuid, id, 1, row_number() OVER (ORDER BY id), id, created_at_ms, 'payment.created', record
     FROM payments;
+    INSERT INTO totals
+    SELECT merchant_id, decode(lpad(to_hex(400000 + amount_minor % 4000), 8, '0') || '494e5203', 'hex'), record
+    FROM payments ON CONFLICT DO NOTHING;
     INSERT INTO audit
     SELECT n, lpad(to_hex(n % 500), 32, '0')::uuid, decode(repeat('00', 200), 'hex')
     FROM generate_series(1::bigint, 20000) AS n;
@@ -118,7 +121,9 @@ async fn listed_queries_use_their_indexes() {
     let ids = vec![one];
     let key = [1_u8; 41];
     let (key, end) = (key.as_slice(), [1_u8, 255].as_slice());
-    let others: [(&str, &[Param<'_>], &str); 9] = [
+    let (hour, later_hour) = ([0_u8, 7, 0, 0].as_slice(), [0_u8, 8, 0, 0].as_slice());
+    let others: [(&str, &[Param<'_>], &str); 10] = [
+        (include_str!("sql/totals.sql"), &[&merchant, &hour, &later_hour], "totals_pkey"),
         (include_str!("sql/deadlines.sql"), &[&later, &50_i64], "payments_active"),
         (include_str!("sql/checkout_payments.sql"), &[&merchant, &one, &50_i64], "payments_checkout"),
         (include_str!("sql/attempts_get.sql"), &[&ids], "attempts_id"),

@@ -537,14 +537,7 @@ impl Store for PostgresStore {
         if from_hour >= to_hour {
             return Ok(Vec::new());
         }
-        let hours = keys::totals_hours(merchant_id, from_hour, to_hour);
-        let most = count(usize::MAX);
-        let rows = read!(self, |link| page(link, Table::Totals, &hours.start, &hours.end, most))?;
-        let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
-            let key = keys::read_totals(key).ok_or(StoreError::Corrupt("totals key"))?;
-            Ok((key, decode(row, "totals")?))
-        };
-        rows.iter().map(read).collect()
+        read!(self, |link| list::totals(link, merchant_id, from_hour, to_hour))
     }
 
     async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
