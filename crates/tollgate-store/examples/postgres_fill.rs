@@ -32,9 +32,9 @@ use tollgate_core::partner::period::Period;
 use tollgate_core::payment::Payment;
 use tollgate_core::risk::{Assessment, FEATURE_COUNT, Reason, Score, Screening, Verdict};
 use tollgate_core::routing::record::{Considered, RouteReason, RouteRecord};
-use tollgate_core::totals::{PERIOD_MS, Totals, TotalsKey};
+use tollgate_core::totals::{PERIOD_MS, Totals, TotalsKey, hour_of};
 use tollgate_store::Store;
-use tollgate_store::commit::Admin;
+use tollgate_store::commit::{Admin, Upkeep};
 use tollgate_store::postgres::{
     Filler, PartitionWish, PoolOptions, PostgresOptions, PostgresStore, migrate, partitions,
 };
@@ -79,6 +79,7 @@ async fn main() {
     }
     let filled: u64 = workers.join_all().await.into_iter().sum();
     println!("{filled} payments in {:.0} s", begun.elapsed().as_secs_f64());
+    add_up_days(&options, &world).await;
     let filler = Filler::connect(&options).await.unwrap();
     filler.run("VACUUM (ANALYZE) payments").await.unwrap();
     filler.run("VACUUM (ANALYZE) totals").await.unwrap();
@@ -102,6 +103,19 @@ async fn put_merchants(options: &PostgresOptions, world: &World) {
         };
         store.administer(Admin::PutMerchant(merchant), By::system(world.from_ms)).await.unwrap();
     }
+}
+
+/// Adds up the totals by days, as servers do by themselves.
+async fn add_up_days(options: &PostgresOptions, world: &World) {
+    let begun = Instant::now();
+    let store =
+        PostgresStore::open(PostgresOptions { run: world.to_ms + 2, ..options.clone() }).await.unwrap();
+    let upto_hour = hour_of(world.to_ms) - 72;
+    for rank in 0..MERCHANTS {
+        let change = Upkeep::AddUpDays { merchant_id: merchant(rank), upto_hour };
+        store.upkeep(change).await.unwrap();
+    }
+    println!("days of totals added up in {:.0} s", begun.elapsed().as_secs_f64());
 }
 
 /// The months that the payments are in, the first and the last cut.

@@ -32,7 +32,7 @@ const PAGE: usize = 20;
 const OF: [(&str, usize); 3] = [("big", 0), ("middle", 99), ("small", 999)];
 
 /// What is asked.
-const CASES: [(&str, Case); 26] = [
+const CASES: [(&str, Case); 27] = [
     ("list", Case::List(|_| PaymentFilter::default())),
     ("list, limit 1000", Case::List(|_| PaymentFilter { limit: 1_000, ..PaymentFilter::default() })),
     ("list, status completed", Case::List(|_| of_status(PaymentStatus::Completed))),
@@ -86,6 +86,7 @@ const CASES: [(&str, Case); 26] = [
         }),
     ),
     ("recent payments of 50 customers", Case::Recent),
+    ("totals of 12 months, hour by hour", Case::Hours(365)),
     ("totals of a day", Case::Totals(1)),
     ("totals of a month", Case::Totals(30)),
     ("totals of 12 months", Case::Totals(365)),
@@ -101,6 +102,7 @@ enum Case {
     Recent,
     /// Of so many days.
     Totals(u64),
+    Hours(u64),
     Report(ReportBy, u64),
 }
 
@@ -172,11 +174,14 @@ async fn ask(store: &PostgresStore, case: Case, mut ask: Ask<'_>) -> (Duration, 
             let found = store.recent_payments(merchant_id, users).await.unwrap();
             (begun.elapsed(), found.iter().flatten().count())
         }
-        Case::Totals(days) => {
+        Case::Totals(days) | Case::Hours(days) => {
             let from = hour_of(ask.moment(days * DAY_MS));
             let to = from + u32::try_from(days * 24).unwrap();
             let begun = Instant::now();
-            let rows = store.totals(merchant_id, from, to).await.unwrap();
+            let rows = match case {
+                Case::Hours(_) => store.totals(merchant_id, from, to).await.unwrap(),
+                _ => store.totals_by_day(merchant_id, from, to).await.unwrap(),
+            };
             (begun.elapsed(), rows.len())
         }
         Case::Report(by, days) => {

@@ -1,6 +1,9 @@
--- An index for lists by method, and sums for reports over many merchants. Programs of the schema before go on beside it:
--- they do not know of it.
+-- For lists, analytics and reports on many payments: an index of methods, totals of days, and sums over many merchants.
 CREATE INDEX payments_method ON payments (merchant_id, method, id);
+
+-- Totals of whole days stand beside those of hours, in the same table. Programs of the schema before change hours without
+-- their days: none must start any more, and as long as one is at work no days are added up.
+ALTER TABLE instances ADD COLUMN keeps_days boolean NOT NULL DEFAULT false;
 
 --
 -- The sums are made anew from the payments, now and then (tollgate_refresh_reports), and may be behind: `reports` says as of

@@ -282,6 +282,16 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError>;
 
+    /// The same totals, with those of whole days added up where that is quicker: a day's key is its first hour's.
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        self.totals(merchant_id, from_hour, to_hour).await
+    }
+
     /// The payments of some merchants, added up. May be behind: the report says as of when it is.
     async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
         report::of_store(self, wish).await

@@ -23,8 +23,10 @@ use tollgate_core::method::{CaptureMode, InstrumentSummary, MethodKind, UpiFlow}
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
+use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_store::Store;
-use tollgate_store::commit::{Admin, Commit};
+use tollgate_store::audit::audit;
+use tollgate_store::commit::{Admin, Commit, Upkeep};
 use tollgate_store::postgres::refresh_reports;
 use tollgate_store::report::{DAYS_MAX, MERCHANTS_MAX, Report, ReportBy, ReportKey, ReportSums, ReportWish};
 use tollgate_store::sharded::{MoveOptions, move_bucket, unwatched};
@@ -237,6 +239,146 @@ async fn reports_are_bounded() {
         let too_old = ask(&[mer], (today() - 402, today() - 401)).await.unwrap_err();
         assert!(too_old.to_string().contains("go back 400 days"), "{too_old}");
     }
+}
+
+/// All totals of a merchant by day; how many rows there were.
+fn by_day(rows: Vec<(TotalsKey, Totals)>) -> (BTreeMap<TotalsKey, Totals>, usize) {
+    let (mut days, count) = (BTreeMap::<TotalsKey, Totals>::new(), rows.len());
+    for (key, totals) in rows {
+        days.entry(TotalsKey { hour: key.hour / 24, ..key }).or_default().add(&totals);
+    }
+    (days, count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_of_days_are_those_of_their_hours_whatever_comes_later() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let store = store.as_ref();
+    let mer = merchant(store, 5).await;
+    let other = merchant(store, 5).await;
+    let day = today() - 9;
+    let at = |day: u32, hour: u32| u64::from(day * 24 + hour) * 3_600_000;
+    let mut paid = Vec::new();
+    for (day, hour) in
+        [(day, 0), (day, 5), (day, 23), (day + 1, 0), (day + 1, 12), (day + 2, 7), (day + 2, 9)]
+    {
+        paid.push(pay(store, mer, at(day, hour), (inr(1_000), "razorpay"), captured(1_000)).await);
+        pay(store, mer, at(day, hour), (inr(5), "razorpay"), declined()).await;
+    }
+    pay(store, other, at(day, 3), (inr(7), "razorpay"), None).await;
+    let open = pay(store, mer, at(day, 4), (inr(50), "razorpay"), None).await;
+    let same = async |from_hour, to_hour| {
+        let (hours, _) = by_day(store.totals(mer, from_hour, to_hour).await.unwrap());
+        let (days, rows) = by_day(store.totals_by_day(mer, from_hour, to_hour).await.unwrap());
+        assert_eq!(days, hours, "{from_hour} to {to_hour}");
+        rows
+    };
+    let (first, all) = (day * 24, (0, u32::MAX));
+    assert_eq!(same(all.0, all.1).await, 8);
+    let add_up = async |upto_hour| {
+        store.upkeep(Upkeep::AddUpDays { merchant_id: mer, upto_hour }).await.unwrap();
+    };
+    // The second day has not ended by then.
+    add_up(first + 47).await;
+    let fewer = |few, many| if is_postgres() { few } else { many };
+    assert_eq!(same(all.0, all.1).await, fewer(5, 8));
+    // Once more, and back, changes nothing.
+    add_up(first + 47).await;
+    add_up(first).await;
+    assert_eq!(same(all.0, all.1).await, fewer(5, 8));
+    // Parts of days are hours.
+    for (from, to) in [(0, 24), (1, 24), (0, 23), (5, 30), (1, 100), (24, 47), (0, 48), (23, 24), (30, 30)] {
+        same(first + from, first + to).await;
+    }
+    // What comes later of a day that is added up changes it: an end, a refund, a payment in another hour.
+    let settle = Command::Settle {
+        payment_id: open.id,
+        attempt_id: open.charge_attempt_id,
+        outcome: captured(50).unwrap(),
+        next: None,
+    };
+    commit(store, mer, at(day + 3, 0), settle).await;
+    pay(store, mer, at(day, 17), (Money::new(9, Currency::USD), "stripe"), declined()).await;
+    same(all.0, all.1).await;
+    add_up(first + 24 * 5).await;
+    assert_eq!(same(all.0, all.1).await, fewer(4, 9));
+    pay(store, mer, at(day + 2, 8), (inr(3), "razorpay"), captured(3)).await;
+    assert_eq!(same(all.0, all.1).await, fewer(4, 10));
+    assert_eq!(store.totals(other, all.0, all.1).await.unwrap().len(), 1);
+    assert_clean(store).await;
+}
+
+/// Each commit comes before the day is added up, or changes it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn days_are_added_up_beside_commits_of_several_servers() {
+    let database = Database::new().await;
+    let stores = [database.open(1).await, database.open(2).await];
+    let mer = merchant(stores[0].as_ref(), 5).await;
+    let day = today() - 40;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut writers = tokio::task::JoinSet::new();
+    for (number, store) in (0_u32..).zip(stores.iter().chain(&stores)) {
+        let (store, is_over) = (Arc::clone(store), Arc::clone(&is_over));
+        writers.spawn(async move {
+            let mut turn = number;
+            while !is_over.load(Ordering::Relaxed) {
+                let at_ms = u64::from(day * 24 + turn * 7 % 720) * 3_600_000;
+                pay(store.as_ref(), mer, at_ms, (inr(10), "razorpay"), captured(10)).await;
+                turn += 1;
+            }
+        });
+    }
+    for days in 1..=30 {
+        let upto_hour = (day + days) * 24;
+        stores[0].upkeep(Upkeep::AddUpDays { merchant_id: mer, upto_hour }).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    is_over.store(true, Ordering::Relaxed);
+    writers.join_all().await;
+    let rows = stores[1].totals_by_day(mer, 0, u32::MAX).await.unwrap();
+    assert!(rows.len() <= 30, "they are days: {}", rows.len());
+    assert_clean(stores[1].as_ref()).await;
+
+    // The audit sees a day that is not the sum of its hours.
+    let client = database.client().await;
+    let broken = r"UPDATE totals SET record = (SELECT record FROM totals WHERE key < '\x80' ORDER BY key DESC LIMIT 1)
+                   WHERE key = (SELECT min(key) FROM totals WHERE key > '\x80')";
+    assert_eq!(client.execute(broken, &[]).await.unwrap(), 1);
+    let report = audit(stores[1].as_ref(), &mut |_, _| {}).await.unwrap();
+    assert!(report.problems.iter().any(|problem| problem.contains("totals of days")), "{report:?}");
+}
+
+/// A program that knows nothing of days changes hours alone: while one is at work, none are added up.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn no_days_are_added_up_beside_an_older_program() {
+    let database = Database::new().await;
+    let store = database.open(1).await;
+    let mer = merchant(store.as_ref(), 5).await;
+    for hour in 0..5 {
+        let at_ms = u64::from((today() - 9) * 24 + hour) * 3_600_000;
+        pay(store.as_ref(), mer, at_ms, (inr(10), "razorpay"), None).await;
+    }
+    let client = database.client().await;
+    client.batch_execute("INSERT INTO instances (run) VALUES (4711)").await.unwrap();
+    let add_up = async || -> usize {
+        let upto_hour = today() * 24;
+        store.upkeep(Upkeep::AddUpDays { merchant_id: mer, upto_hour }).await.unwrap();
+        store.totals_by_day(mer, 0, u32::MAX).await.unwrap().len()
+    };
+    assert_eq!(add_up().await, 5);
+    client
+        .batch_execute("UPDATE instances SET seen_at = now() - interval '31 s' WHERE run = 4711")
+        .await
+        .unwrap();
+    assert_eq!(add_up().await, 1);
+}
+
+async fn assert_clean(store: &dyn Store) {
+    let report = audit(store, &mut |_, _| {}).await.unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
 }
 
 /// Readers hold what they read, writers go on, and the sums are made anew all the same.

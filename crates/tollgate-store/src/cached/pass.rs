@@ -312,6 +312,15 @@ impl Store for CachedStore {
         self.0.inner.totals(merchant_id, from_hour, to_hour).await
     }
 
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        self.0.inner.totals_by_day(merchant_id, from_hour, to_hour).await
+    }
+
     async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
         self.0.inner.report(wish).await
     }

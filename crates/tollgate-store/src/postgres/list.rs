@@ -1,14 +1,17 @@
 //! Pages: of payments by the index that fits the conditions, of jobs and deliveries by their keys.
 
 use crate::batch::codec::{decode, decode_first};
+use crate::batch::days::read_mark;
 use crate::batch::txn::user_digest;
 use crate::batch::{Table, keys};
 use crate::error::StoreError;
 use crate::jobs::{DeliveryFilter, DeliveryPage, JobFilter};
-use crate::postgres::base::{page, split};
+use crate::postgres::base::{fetch, page, split};
 use crate::postgres::link::{Id, Link, Param, Query, big, column};
 use crate::query::{LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, SCAN_MAX};
+use std::collections::HashSet;
 use std::fmt::Write;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
 use tollgate_core::job::Job;
@@ -227,12 +230,50 @@ pub(super) async fn totals(
     let hours = keys::totals_hours(merchant_id, from_hour, to_hour);
     let ((merchant, from), (_, to)) = (split(&hours.start)?, split(&hours.end)?);
     let query = Query::Fixed(include_str!("sql/totals.sql"));
-    let row = link.query_opt(query, &[&merchant, &from, &to]).await?.ok_or(StoreError::Corrupt("totals"))?;
+    let row = link.query_opt(query, &[&merchant, &from, &to]).await?;
+    read_totals(merchant_id, row)
+}
+
+/// The same; whole days that are added up already are read as such.
+pub(super) async fn totals_by_day(
+    link: &Link,
+    merchant_id: MerchantId,
+    from_hour: u32,
+    to_hour: u32,
+) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+    // It only moves on: what is read after it is added up at least so far.
+    let wanted = HashSet::from([keys::totals_mark(merchant_id).to_vec()]);
+    let mark = fetch(link, Table::Totals, &wanted).await?;
+    let upto = mark.first().map_or(Ok(0), |(_, row)| read_mark(row))?;
+    let first = keys::day_begin(from_hour.saturating_add(23));
+    let last = keys::day_begin(to_hour.min(upto));
+    if first >= last {
+        return totals(link, merchant_id, from_hour, to_hour).await;
+    }
+    let before = keys::totals_hours(merchant_id, from_hour, first);
+    let days = keys::totals_days(merchant_id, first, last);
+    let behind = keys::totals_hours(merchant_id, last, to_hour);
+    let mut bounds = Vec::with_capacity(6);
+    for bound in [&before.start, &before.end, &days.start, &days.end, &behind.start, &behind.end] {
+        bounds.push(split(bound)?.1);
+    }
+    let merchant = Id(merchant_id.to_bytes());
+    let mut params: Vec<Param<'_>> = vec![&merchant];
+    params.extend(bounds.iter().map(|bound| -> Param<'_> { bound }));
+    let row = link.query_opt(Query::Fixed(include_str!("sql/totals_days.sql")), &params).await?;
+    let mut found = read_totals(merchant_id, row)?;
+    found.sort_unstable_by_key(|(key, _)| *key);
+    Ok(found)
+}
+
+/// Reads totals that came as one value.
+fn read_totals(merchant_id: MerchantId, row: Option<Row>) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+    let row = row.ok_or(StoreError::Corrupt("totals"))?;
     let mut rest: &[u8] = column(&row, 0, "totals")?;
     let mut found = Vec::new();
     while let Some((key, behind)) = rest.split_first_chunk::<8>() {
-        let key = [merchant.0.as_slice(), key].concat();
-        let key = keys::read_totals(&key).ok_or(StoreError::Corrupt("totals key"))?;
+        let key = keys::read_totals(&keys::totals_row(merchant_id, *key));
+        let key = keys::begin(key.ok_or(StoreError::Corrupt("totals key"))?);
         let (totals, behind) = decode_first(behind, "totals")?;
         found.push((key, totals));
         rest = behind;

@@ -376,7 +376,8 @@ async fn log_key(link: &Link) -> Result<LogKey, StoreError> {
 /// Says that a run is at work, and forgets those that were not for a day.
 async fn say_at_work(link: &Link, run: u64) -> Result<(), StoreError> {
     let query = Query::Fixed(
-        "INSERT INTO instances (run) VALUES ($1) ON CONFLICT (run) DO UPDATE SET seen_at = now()",
+        "INSERT INTO instances (run, keeps_days) VALUES ($1, true)
+         ON CONFLICT (run) DO UPDATE SET seen_at = now(), keeps_days = true",
     );
     link.execute(query, &[&run.cast_signed()]).await?;
     link.execute(Query::Fixed("DELETE FROM instances WHERE seen_at < now() - interval '1 day'"), &[]).await?;

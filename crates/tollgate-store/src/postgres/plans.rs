@@ -121,8 +121,13 @@ async fn listed_queries_use_their_indexes() {
     let ids = vec![one];
     let key = [1_u8; 41];
     let (key, end) = (key.as_slice(), [1_u8, 255].as_slice());
-    let (hour, later_hour) = ([0_u8, 7, 0, 0].as_slice(), [0_u8, 8, 0, 0].as_slice());
-    let others: [(&str, &[Param<'_>], &str); 10] = [
+    let (hour, later_hour) = ([0_u8, 6, 0x1B, 0].as_slice(), [0_u8, 6, 0x1C, 0].as_slice());
+    let others: [(&str, &[Param<'_>], &str); 11] = [
+        (
+            include_str!("sql/totals_days.sql"),
+            &[&merchant, &hour, &later_hour, &later_hour, &later_hour, &later_hour, &later_hour],
+            "totals_pkey",
+        ),
         (include_str!("sql/totals.sql"), &[&merchant, &hour, &later_hour], "totals_pkey"),
         (include_str!("sql/deadlines.sql"), &[&later, &50_i64], "payments_active"),
         (include_str!("sql/checkout_payments.sql"), &[&merchant, &one, &50_i64], "payments_checkout"),

@@ -540,6 +540,18 @@ impl Store for PostgresStore {
         read!(self, |link| list::totals(link, merchant_id, from_hour, to_hour))
     }
 
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        if from_hour >= to_hour {
+            return Ok(Vec::new());
+        }
+        read!(self, |link| list::totals_by_day(link, merchant_id, from_hour, to_hour))
+    }
+
     async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
         read!(self, |link| reports::read(link, &wish))
     }

@@ -41,7 +41,7 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         version: 5,
-        oldest_program: 3,
+        oldest_program: 5,
         name: "reports",
         sql: include_str!("../../migrations/0005_reports.sql"),
     },

@@ -335,6 +335,15 @@ impl Store for ShardedStore {
         self.of(merchant_id)?.totals(merchant_id, from_hour, to_hour).await
     }
 
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        self.of(merchant_id)?.totals_by_day(merchant_id, from_hour, to_hour).await
+    }
+
     async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
         self.report_of_all(wish).await
     }
