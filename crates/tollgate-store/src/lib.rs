@@ -17,6 +17,7 @@ pub mod postgres;
 pub mod query;
 pub mod reads;
 pub mod redis;
+pub mod report;
 pub mod sharded;
 
 mod batch;
@@ -31,6 +32,7 @@ use outcomes::OutcomeRecord;
 use query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
+use report::{Report, ReportWish};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
@@ -284,6 +286,21 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         from_hour: u32,
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError>;
+
+    /// The same totals, with those of whole days added up where that is quicker: a day's key is its first hour's.
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        self.totals(merchant_id, from_hour, to_hour).await
+    }
+
+    /// The payments of some merchants, added up. May be behind: the report says as of when it is.
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        report::of_store(self, wish).await
+    }
 
     /// Attempts the processor may still do something with, by id, after `after`.
     async fn open_attempts(&self, after: Option<AttemptId>, limit: usize)

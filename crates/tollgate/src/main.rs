@@ -62,6 +62,8 @@ enum Command {
     DataSubject(commands::data_subject::Args),
     /// Reads the audit log, and finds what was done to it. An embedded store must be closed.
     Audit(commands::audit::Args),
+    /// Adds up the payments of all merchants by day, merchant or processor. An embedded store must be closed.
+    Report(commands::report::Args),
     /// Tells who still calls which version of the API. An embedded store must be closed.
     ApiVersions(commands::api_versions::Args),
     /// Looks after a card vault that no server has open.
@@ -105,6 +107,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Jobs(args) => commands::jobs::run(config, args).await,
             Command::DataSubject(args) => commands::data_subject::run(config, args).await,
             Command::Audit(args) => commands::audit::run(config, args).await,
+            Command::Report(args) => commands::report::run(config, args).await,
             Command::ApiVersions(args) => commands::api_versions::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,
         }

@@ -7,6 +7,7 @@
 pub(crate) mod admin;
 pub(crate) mod api_keys;
 pub(crate) mod codec;
+pub(crate) mod days;
 pub(crate) mod erase;
 pub(crate) mod job;
 pub(crate) mod keys;
@@ -44,6 +45,9 @@ pub(crate) trait Base {
     /// Whether what merchants have taken is kept apart from the totals.
     const KEEPS_VOLUMES: bool = false;
 
+    /// Whether totals are added up by days as well.
+    const KEEPS_DAYS: bool = false;
+
     /// A row.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Self::Bytes>, StoreError>;
 
@@ -73,6 +77,11 @@ pub(crate) trait Base {
     /// Whether another run of the program than this one is at work on the store.
     fn is_at_work(&self, _run: u64) -> Result<bool, StoreError> {
         Ok(false)
+    }
+
+    /// Whether all runs of the program that are at work on the store change days with their hours.
+    fn all_keep_days(&self) -> Result<bool, StoreError> {
+        Ok(true)
     }
 
     /// Whether a merchant's rows may be written here; else another shard has them, or is about to.

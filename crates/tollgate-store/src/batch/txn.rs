@@ -454,11 +454,24 @@ impl<'a, B: Base> Txn<'a, B> {
         before: Option<Counted>,
         payment: &Payment,
     ) -> Result<(), StoreError> {
-        let key = (merchant_id, TotalsKey::of(payment));
         let status = before.map(|before| before.status);
         self.state.partners.count((self.base, &mut self.rows), status, payment);
+        let hour = TotalsKey::of(payment);
+        self.count_in((merchant_id, hour), before, payment)?;
+        if hour.hour < self.days_upto(merchant_id)? {
+            self.count_in((merchant_id, keys::day(hour)), before, payment)?;
+        }
+        Ok(())
+    }
+
+    fn count_in(
+        &mut self,
+        key: (MerchantId, TotalsKey),
+        before: Option<Counted>,
+        payment: &Payment,
+    ) -> Result<(), StoreError> {
         if !self.state.totals.contains_key(&key) {
-            let row = self.base.get(Table::Totals, &keys::totals(merchant_id, &key.1))?;
+            let row = self.base.get(Table::Totals, &keys::totals(key.0, &key.1))?;
             let totals = row.map_or_else(|| Ok(Totals::default()), |row| decode(row.as_ref(), "totals"))?;
             self.state.totals.insert(key, totals);
         }

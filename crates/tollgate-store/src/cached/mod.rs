@@ -321,7 +321,8 @@ fn touched_by_upkeep(change: &Upkeep, keys: &mut Vec<Key>) {
         | Upkeep::PutNotice(_)
         | Upkeep::NoteKeyUses(_)
         | Upkeep::CountPasskey(_)
-        | Upkeep::CountCalls { .. } => {}
+        | Upkeep::CountCalls { .. }
+        | Upkeep::AddUpDays { .. } => {}
     }
 }
 

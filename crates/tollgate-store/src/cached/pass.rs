@@ -13,6 +13,7 @@ use crate::outcomes::OutcomeRecord;
 use crate::query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
+use crate::report::{Report, ReportWish};
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -336,6 +337,19 @@ impl Store for CachedStore {
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
         self.0.inner.totals(merchant_id, from_hour, to_hour).await
+    }
+
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        self.0.inner.totals_by_day(merchant_id, from_hour, to_hour).await
+    }
+
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        self.0.inner.report(wish).await
     }
 
     async fn open_attempts(

@@ -2,6 +2,7 @@
 //! other. What is missed here is found one by one while deciding: that is slower, never wrong.
 
 use crate::batch::codec::decode;
+use crate::batch::days::read_mark;
 use crate::batch::job::Unit;
 use crate::batch::txn::{idempotency_key, message_key};
 use crate::batch::work::read_due;
@@ -113,6 +114,7 @@ impl Wanted {
             return;
         };
         self.want(Table::Payments, payment_key(merchant_id, command.payment_id()));
+        self.want(Table::Totals, keys::totals_mark(merchant_id));
         if let Some(id) = command.settled_attempt() {
             self.want(Table::Attempts, id.to_bytes());
         }
@@ -147,7 +149,13 @@ impl Wanted {
         let payment = ground.known(Table::Payments, &payment_key(merchant_id, command.payment_id()));
         if let Some(row) = payment {
             let payment: Payment = decode(&row, "payment")?;
-            self.want(Table::Totals, keys::totals(merchant_id, &TotalsKey::of(&payment)));
+            let hour = TotalsKey::of(&payment);
+            self.want(Table::Totals, keys::totals(merchant_id, &hour));
+            if let Some(mark) = ground.known(Table::Totals, &keys::totals_mark(merchant_id))
+                && hour.hour < read_mark(&mark)?
+            {
+                self.want(Table::Totals, keys::totals(merchant_id, &keys::day(hour)));
+            }
             // An event may end another attempt than the one that is settled.
             for id in payment.open_operation.iter().map(|open| open.attempt_id) {
                 self.want(Table::Attempts, id.to_bytes());

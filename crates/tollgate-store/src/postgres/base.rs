@@ -377,6 +377,7 @@ impl Base for Ground<'_> {
     type Batch = Changes;
 
     const KEEPS_VOLUMES: bool = true;
+    const KEEPS_DAYS: bool = true;
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let named = (table, key.to_vec());
@@ -460,6 +461,13 @@ impl Base for Ground<'_> {
         );
         let found = self.runtime.block_on(self.link.query_opt(query, &[&run.cast_signed(), &SILENCE_S]))?;
         Ok(found.is_some())
+    }
+
+    fn all_keep_days(&self) -> Result<bool, StoreError> {
+        let query = Query::Fixed(
+            "SELECT 1 FROM instances WHERE NOT keeps_days AND seen_at > now() - make_interval(secs => $1::integer)",
+        );
+        Ok(self.runtime.block_on(self.link.query(query, &[&SILENCE_S]))?.is_empty())
     }
 
     fn volume(&self, of: &VolumeKey) -> Result<Option<i128>, StoreError> {

@@ -1,5 +1,8 @@
 //! What one batch changes, column by column, and the statements that write it.
 
+#[cfg(feature = "bulk")]
+pub(super) mod bulk;
+
 use crate::batch::codec::encode;
 use crate::batch::txn::user_digest;
 use crate::batch::{Table, VolumeKey, Window, WindowKey};

@@ -15,7 +15,7 @@ use crate::batch::queue::Queue;
 use crate::batch::txn::{State, Txn};
 use crate::batch::whose::whose;
 use crate::batch::work::{Desk, Hints};
-use crate::commit::Admin;
+use crate::commit::{Admin, Upkeep};
 use crate::error::StoreError;
 use crate::postgres::address::Target;
 use crate::postgres::ahead::read_ahead;
@@ -373,11 +373,15 @@ async fn begin(link: &Link, subject: Subject, units: &[Unit]) -> Result<(), Stor
     let (class, mut places): (i32, Vec<i32>) = match subject {
         Subject::Payments => (BUCKETS, units.iter().filter_map(bucket).map(i32::from).collect()),
         Subject::Administration => {
-            // An erasure rewrites payments: their lanes must wait.
+            // An erasure rewrites payments, and totals are added up: their lanes must wait.
             let mut places = Vec::new();
             for unit in units {
-                if let Unit::Admin(change) = unit {
-                    erased_buckets(&change.0, &mut places);
+                match unit {
+                    Unit::Admin(change) => erased_buckets(&change.0, &mut places),
+                    Unit::Upkeep(Upkeep::AddUpDays { merchant_id, .. }) => {
+                        places.push(i32::from(merchant_id.bucket()));
+                    }
+                    _ => {}
                 }
             }
             (BUCKETS, places)

@@ -21,13 +21,17 @@ mod plans;
 mod pool;
 mod read;
 mod replicas;
+mod reports;
 mod schema;
 pub(crate) mod shards;
 mod tls;
 mod written;
 
+#[cfg(feature = "bulk")]
+pub use changes::bulk::Filler;
 pub use partitions::{PartitionReport, PartitionWish};
 pub use pool::PoolOptions;
+pub use reports::refresh_reports;
 pub(crate) use schema::VERSION as SCHEMA_VERSION;
 
 use crate::batch;
@@ -377,7 +381,8 @@ async fn log_key(link: &Link) -> Result<LogKey, StoreError> {
 /// Says that a run is at work, and forgets those that were not for a day.
 async fn say_at_work(link: &Link, run: u64) -> Result<(), StoreError> {
     let query = Query::Fixed(
-        "INSERT INTO instances (run) VALUES ($1) ON CONFLICT (run) DO UPDATE SET seen_at = now()",
+        "INSERT INTO instances (run, keeps_days) VALUES ($1, true)
+         ON CONFLICT (run) DO UPDATE SET seen_at = now(), keeps_days = true",
     );
     link.execute(query, &[&run.cast_signed()]).await?;
     link.execute(Query::Fixed("DELETE FROM instances WHERE seen_at < now() - interval '1 day'"), &[]).await?;

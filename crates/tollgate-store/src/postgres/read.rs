@@ -20,10 +20,12 @@ use crate::postgres::list::{self, count, owned, prefixed};
 use crate::postgres::outcomes;
 use crate::postgres::people;
 use crate::postgres::replicas::Lent;
+use crate::postgres::reports;
 use crate::query::{
     CheckoutPage, Deadline, LIMIT_MAX, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage,
     RiskList, SCAN_MAX,
 };
+use crate::report::{Report, ReportWish};
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -563,14 +565,23 @@ impl Store for PostgresStore {
         if from_hour >= to_hour {
             return Ok(Vec::new());
         }
-        let hours = keys::totals_hours(merchant_id, from_hour, to_hour);
-        let most = count(usize::MAX);
-        let rows = read!(self, |link| page(link, Table::Totals, &hours.start, &hours.end, most))?;
-        let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
-            let key = keys::read_totals(key).ok_or(StoreError::Corrupt("totals key"))?;
-            Ok((key, decode(row, "totals")?))
-        };
-        rows.iter().map(read).collect()
+        read!(self, |link| list::totals(link, merchant_id, from_hour, to_hour))
+    }
+
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        if from_hour >= to_hour {
+            return Ok(Vec::new());
+        }
+        read!(self, |link| list::totals_by_day(link, merchant_id, from_hour, to_hour))
+    }
+
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        read!(self, |link| reports::read(link, &wish))
     }
 
     async fn open_attempts(

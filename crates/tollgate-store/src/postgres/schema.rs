@@ -45,10 +45,16 @@ const MIGRATIONS: &[Migration] = &[
         name: "outcomes",
         sql: include_str!("../../migrations/0004_outcomes.sql"),
     },
+    Migration {
+        version: 5,
+        oldest_program: 5,
+        name: "reports",
+        sql: include_str!("../../migrations/0005_reports.sql"),
+    },
 ];
 
 /// What a program of this version knows.
-pub(crate) const VERSION: i32 = 4;
+pub(crate) const VERSION: i32 = 5;
 
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS tollgate_schema (

@@ -13,6 +13,7 @@ use crate::outcomes::OutcomeRecord;
 use crate::query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
+use crate::report::{Report, ReportWish};
 use crate::sharded::ShardedStore;
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
@@ -342,6 +343,19 @@ impl Store for ShardedStore {
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
         self.of(merchant_id)?.totals(merchant_id, from_hour, to_hour).await
+    }
+
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        self.of(merchant_id)?.totals_by_day(merchant_id, from_hour, to_hour).await
+    }
+
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        self.report_of_all(wish).await
     }
 
     async fn open_attempts(

@@ -15,6 +15,7 @@ pub(crate) mod migrate;
 pub(crate) mod partitions;
 pub(crate) mod partner;
 pub(crate) mod reconcile;
+pub(crate) mod report;
 pub(crate) mod serve;
 pub(crate) mod shards;
 pub(crate) mod simulate;

@@ -228,6 +228,7 @@ impl Mover<'_> {
             };
             match ready {
                 Ok(Ok(taken)) => {
+                    forget_reports(&ends.target).await?;
                     Directory(self.directory).switch(&self.step).await?;
                     self.step.stage = Stage::Switched;
                     if (self.watch)(Stage::Switched).is_break() {
@@ -328,6 +329,11 @@ async fn open(shard: &Link, bucket: u16) -> Result<(), StoreError> {
     let query = Query::Fixed("UPDATE shard SET open = set_bit(open, $1, 1), epoch = epoch + 1 WHERE id = 1");
     shard.execute(query, &[&i64::from(bucket)]).await?;
     Ok(())
+}
+
+/// What reports read is not copied but made anew: until then the target has none.
+async fn forget_reports(target: &Link) -> Result<(), StoreError> {
+    target.run("UPDATE reports SET as_of = NULL, arrivals = arrivals + 1").await
 }
 
 /// The source takes the bucket's writes again. What is numbered anew in the target's copy is copied once more: nobody
