@@ -1,5 +1,5 @@
 //! The event bus: where payments, alerts and webhooks are told to other systems. One trait, and behind it Kafka
-//! ([`kafka`]), RabbitMQ ([`rabbitmq`]) or a list in memory ([`memory`]).
+//! (`kafka`), RabbitMQ (`rabbitmq`) or a list in memory ([`memory`]).
 //!
 //! What all of them promise: a call of [`Bus::publish`] that returns `Ok` has every message on the broker's quorum, in the
 //! call's order for each merchant and topic. Of a call that returns an error any of its messages may have arrived; the
@@ -13,7 +13,10 @@
 
 mod config;
 mod error;
+#[cfg(feature = "kafka")]
+mod kafka;
 pub mod memory;
+mod rabbitmq;
 mod report;
 mod secret;
 
@@ -60,5 +63,28 @@ pub trait Bus: Send + Sync + Debug + 'static {
 /// [`BusConfigError`]: the configuration cannot be used.
 pub async fn connect(config: BusConfig) -> Result<Arc<dyn Bus>, BusConfigError> {
     config.check()?;
-    Err(BusConfigError::Address)
+    let (scheme, rest) = config.address.split_once("://").ok_or(BusConfigError::Address)?;
+    match scheme {
+        "kafka" | "kafkas" => kafka_of(&config, rest, scheme == "kafkas").await,
+        "amqp" | "amqps" => {
+            let rabbit = rabbitmq::Rabbit::new(&config).await?;
+            Ok(Arc::new(rabbit))
+        }
+        _ => Err(BusConfigError::Address),
+    }
+}
+
+#[cfg(feature = "kafka")]
+async fn kafka_of(config: &BusConfig, servers: &str, is_tls: bool) -> Result<Arc<dyn Bus>, BusConfigError> {
+    let (config, servers) = (config.clone(), servers.to_owned());
+    // It reads files of TLS.
+    let made = tokio::task::spawn_blocking(move || kafka::Kafka::new(&config, &servers, is_tls)).await;
+    let kafka = made.map_err(|error| BusConfigError::Client(error.to_string()))??;
+    Ok(Arc::new(kafka))
+}
+
+#[cfg(not(feature = "kafka"))]
+#[allow(clippy::unused_async)] // As its other half.
+async fn kafka_of(_: &BusConfig, _: &str, _: bool) -> Result<Arc<dyn Bus>, BusConfigError> {
+    Err(BusConfigError::Missing("Kafka (the cargo feature kafka)"))
 }

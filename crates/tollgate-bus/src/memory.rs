@@ -5,7 +5,6 @@ use crate::{Bus, BusError, BusReport, Refusal};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::time::Instant;
 use tokio::sync::watch;
 use tollgate_core::bus::Message;
 
@@ -134,19 +133,11 @@ impl Bus for MemoryBus {
     }
 
     async fn publish(&self, messages: &[Message]) -> Result<(), BusError> {
-        let begun = Instant::now();
-        let done = match self.ready().await {
-            Ok(mood) => self.take(messages, &mood),
-            Err(error) => Err(error),
+        let call = async {
+            let mood = self.ready().await?;
+            self.take(messages, &mood)
         };
-        match &done {
-            Ok(()) => {
-                let bytes = messages.iter().map(|message| message.data.len()).sum();
-                self.counters.succeeded(messages.len(), bytes, begun.elapsed());
-            }
-            Err(error) => self.counters.failed(messages.len(), error),
-        }
-        done
+        self.counters.counted(messages, call).await
     }
 
     fn report(&self) -> BusReport {

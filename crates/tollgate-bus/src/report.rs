@@ -1,8 +1,10 @@
 //! What a bus tells operators about itself, and where it is counted.
 
+use crate::BusError;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tollgate_core::bus::Message;
 
 /// Most bytes kept of an error's text.
 const ERROR_MAX_BYTES: usize = 512;
@@ -41,8 +43,26 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Counts a call by its end.
+    pub(crate) async fn counted(
+        &self,
+        messages: &[Message],
+        call: impl Future<Output = Result<(), BusError>>,
+    ) -> Result<(), BusError> {
+        let begun = Instant::now();
+        let done = call.await;
+        match &done {
+            Ok(()) => {
+                let bytes = messages.iter().map(|message| message.data.len()).sum();
+                self.succeeded(messages.len(), bytes, begun.elapsed());
+            }
+            Err(error) => self.failed(messages.len(), error),
+        }
+        done
+    }
+
     /// A call has succeeded.
-    pub(crate) fn succeeded(&self, messages: usize, bytes: usize, took: Duration) {
+    fn succeeded(&self, messages: usize, bytes: usize, took: Duration) {
         let as_u64 = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         self.published.fetch_add(as_u64(messages), Ordering::Relaxed);
         self.bytes.fetch_add(as_u64(bytes), Ordering::Relaxed);
@@ -53,7 +73,7 @@ impl Counters {
     }
 
     /// A call has failed.
-    pub(crate) fn failed(&self, messages: usize, error: &crate::BusError) {
+    pub(crate) fn failed(&self, messages: usize, error: &BusError) {
         self.failed.fetch_add(u64::try_from(messages).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.error(error.to_string());
         // A refusal is an answer: the broker is there.
@@ -94,7 +114,6 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BusError;
 
     #[test]
     fn calls_are_counted() {
