@@ -18,7 +18,7 @@ use crate::report::Counters;
 use crate::{Bus, BusConfig, BusConfigError, BusError, BusReport, Refusal};
 use async_trait::async_trait;
 use delivery::{Call, Context, Ticket};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -50,14 +50,42 @@ pub(crate) struct Kafka {
     counters: Arc<Counters>,
 }
 
+type Record<'a> = BaseRecord<'a, str, [u8], Box<Ticket>>;
+
 /// A producer until something fails.
 struct Live {
     producer: Option<ThreadedProducer<Context>>,
+    /// Whether it has ended. A message is given to it under this lock: one that came after the purge would pass those before it.
+    has_ended: RwLock<bool>,
 }
 
 impl Live {
-    fn producer(&self) -> Option<&ThreadedProducer<Context>> {
-        self.producer.as_ref()
+    /// Gives it a message.
+    fn send<'a>(&self, record: Record<'a>) -> Result<(), (KafkaError, Record<'a>)> {
+        let has_ended = self.has_ended.read();
+        match &self.producer {
+            Some(producer) if !*has_ended => producer.send(record),
+            _ => Err((KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue), record)),
+        }
+    }
+
+    /// Ends it: what waits in it is given up. Calls that wait for it learn of it at once.
+    fn end(&self) {
+        let mut has_ended = self.has_ended.write();
+        if let (false, Some(producer)) = (*has_ended, &self.producer) {
+            producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
+        }
+        *has_ended = true;
+    }
+
+    /// The last trouble with brokers.
+    fn trouble(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.producer.as_ref().and_then(|producer| producer.context().trouble())
+    }
+
+    /// Why it cannot go on, if so.
+    fn fatal(&self) -> Option<String> {
+        self.producer.as_ref().and_then(|producer| producer.client().fatal_error()).map(|(_, reason)| reason)
     }
 }
 
@@ -104,7 +132,7 @@ impl Kafka {
         let context = Context::new(Arc::clone(&self.counters));
         let producer = ThreadedProducer::from_config_and_context(&self.settings, context)
             .map_err(|error| BusError::Away(error.to_string()))?;
-        let live = Arc::new(Live { producer: Some(producer) });
+        let live = Arc::new(Live { producer: Some(producer), has_ended: RwLock::new(false) });
         *place = Some(Arc::clone(&live));
         Ok(live)
     }
@@ -116,10 +144,7 @@ impl Kafka {
             *place = None;
         }
         drop(place);
-        if let Some(producer) = live.producer() {
-            // Other calls that wait for it learn of it at once.
-            producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
-        }
+        live.end();
     }
 
     fn check(&self, messages: &[Message]) -> Result<(), BusError> {
@@ -163,16 +188,11 @@ impl Kafka {
         }
         let live = self.live()?;
         let done = self.publish_through(&live, lot, deadline).await;
-        match &done {
-            // Nothing of it was given to the producer, or all of it is there.
-            Ok(()) => {}
-            Err(error) => {
-                self.retire(&live);
-                let is_missing = matches!(error, BusError::Refused { because: Refusal::TopicMissing, .. });
-                if is_missing {
-                    self.is_prepared.store(false, Ordering::Release);
-                }
-                if is_missing && self.topics.declare {
+        if let Err(error) = &done {
+            self.retire(&live);
+            if matches!(error, BusError::Refused { because: Refusal::TopicMissing, .. }) {
+                self.is_prepared.store(false, Ordering::Release);
+                if self.topics.declare {
                     return Err(BusError::Away(format!("{error}; it is made again")));
                 }
             }
@@ -181,29 +201,24 @@ impl Kafka {
     }
 
     async fn publish_through(&self, live: &Live, lot: &[Message], deadline: Instant) -> Result<(), BusError> {
-        let Some(producer) = live.producer() else {
-            return Err(BusError::Away("the producer has ended".to_owned()));
-        };
         let call = Arc::new(Call::new(lot.len()));
         for (index, message) in lot.iter().enumerate() {
             if index % BREATH == BREATH - 1 {
                 tokio::task::yield_now().await;
             }
             let key = message.key.to_string();
-            let mut record = BaseRecord::with_opaque_to(
-                message.topic.as_str(),
-                Box::new(Ticket { call: Arc::clone(&call), index }),
-            )
-            .key(&key)
-            .payload(&message.data)
-            .headers(headers(message, &self.source))
-            .timestamp(i64::try_from(message.time_ms).unwrap_or(i64::MAX));
+            let ticket = Box::new(Ticket { call: Arc::clone(&call), index });
+            let mut record = Record::with_opaque_to(message.topic.as_str(), ticket)
+                .key(key.as_str())
+                .payload(message.data.as_slice())
+                .headers(headers(message, &self.source))
+                .timestamp(i64::try_from(message.time_ms).unwrap_or(i64::MAX));
             loop {
-                match producer.send(record) {
+                match live.send(record) {
                     Ok(()) => break,
                     Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), unsent)) => {
                         if Instant::now() >= deadline {
-                            return Err(self.late(producer, "its queue is full"));
+                            return Err(self.late(live, "its queue is full"));
                         }
                         if call.has_failed() {
                             break;
@@ -222,23 +237,34 @@ impl Kafka {
         match tokio::time::timeout_at(deadline, call.done()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err((index, error))) => {
-                let fatal = producer.client().fatal_error().map(|(_, reason)| reason);
+                let fatal = live.fatal();
                 // Which message of several it is, the broker does not say.
                 let message = lot.get(index);
                 let error = errors::of_production(&error, message, fatal.as_deref());
                 Err(if lot.len() > 1 { errors::without_message(error) } else { error })
             }
-            Err(_) => Err(self.late(producer, "not every message was acknowledged")),
+            Err(_) => Err(self.late(live, "not every message was acknowledged")),
         }
     }
 
     /// The error of a call whose time is over.
-    fn late(&self, producer: &ThreadedProducer<Context>, what: &str) -> BusError {
-        match producer.context().trouble() {
+    fn late(&self, live: &Live, what: &str) -> BusError {
+        match live.trouble() {
             Some((code, reason)) => {
                 errors::of_late(code, format!("{what} within {:?}: {reason}", self.delivery_timeout))
             }
             None => BusError::TimedOut(format!("{what} within {:?}", self.delivery_timeout)),
+        }
+    }
+
+    /// A login that is refused is a broken connection to who asks for the topics; the producer has heard why.
+    fn with_login(&self, error: BusError) -> BusError {
+        let trouble = self.producer.lock().as_ref().and_then(|live| live.trouble());
+        match trouble {
+            Some((code, reason)) if error.passes() && errors::is_of_login(code) => {
+                errors::refused(Refusal::NotAuthorized, None, None, reason)
+            }
+            _ => error,
         }
     }
 
@@ -262,7 +288,8 @@ impl Kafka {
             return Err(errors::refused(Refusal::Closed, None, None, String::new()));
         }
         let context = Context::new(Arc::clone(&self.counters));
-        topics::prepare(self.settings.clone(), context, self.topics, deadline).await?;
+        let done = topics::prepare(self.settings.clone(), context, self.topics, deadline).await;
+        done.map_err(|error| self.with_login(error))?;
         self.is_prepared.store(true, Ordering::Release);
         Ok(())
     }
@@ -297,7 +324,9 @@ impl Bus for Kafka {
     async fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         let live = self.producer.lock().take();
-        drop(live);
+        if let Some(live) = live {
+            live.end();
+        }
         self.counters.connected(false);
     }
 }

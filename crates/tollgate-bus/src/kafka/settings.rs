@@ -34,6 +34,8 @@ pub(super) fn of(config: &BusConfig, servers: &str, is_tls: bool) -> Result<Clie
         ("enable.gapless.guarantee", "true".to_owned()),
         ("max.in.flight.requests.per.connection", "1".to_owned()),
         ("message.timeout.ms", "0".to_owned()),
+        // What a question about a topic would make has the broker's number of partitions, not ours.
+        ("allow.auto.create.topics", "false".to_owned()),
         ("partitioner", "murmur2_random".to_owned()),
         ("compression.codec", compression.to_owned()),
         ("linger.ms", config.linger_ms.to_string()),

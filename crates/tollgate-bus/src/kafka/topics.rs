@@ -35,11 +35,15 @@ enum Found {
 
 /// Makes the topics ready.
 pub(super) async fn prepare(
-    settings: ClientConfig,
+    mut settings: ClientConfig,
     context: Context,
     plan: Plan,
     deadline: Instant,
 ) -> Result<(), BusError> {
+    // It writes nothing, and needs no producer's id.
+    for name in ["enable.idempotence", "enable.gapless.guarantee", "max.in.flight.requests.per.connection"] {
+        settings.remove(name);
+    }
     let runtime = tokio::runtime::Handle::current();
     // librdkafka's look at the topics blocks, as does the end of its client.
     let work = tokio::task::spawn_blocking(move || {
@@ -91,12 +95,12 @@ impl Cluster {
     }
 
     fn find(&self, topic: Topic) -> Result<Found, BusError> {
-        // Asked for by its name, it is not made by the question: clients of this kind do not ask for that.
+        // It is not made by the question: the settings say so.
         let metadata = self
             .client
             .inner()
             .fetch_metadata(Some(topic.as_str()), self.time_left())
-            .map_err(|error| self.error(&error))?;
+            .map_err(|error| error_of(&error))?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic.as_str()) else {
             return Ok(Found::Missing);
         };
@@ -134,7 +138,7 @@ impl Cluster {
         let options = AdminOptions::new()
             .request_timeout(Some(self.time_left()))
             .operation_timeout(Some(self.time_left()));
-        let made = self.client.create_topics(&new, &options).await.map_err(|error| self.error(&error))?;
+        let made = self.client.create_topics(&new, &options).await.map_err(|error| error_of(&error))?;
         for (topic, result) in topics.iter().zip(made) {
             match result {
                 Ok(_) => tracing::info!(%topic, partitions = topic.partitions(), "topic made"),
@@ -177,17 +181,11 @@ impl Cluster {
         let left = self.deadline.saturating_duration_since(Instant::now());
         left.clamp(Duration::from_millis(100), REQUEST_TIME)
     }
+}
 
-    fn error(&self, error: &KafkaError) -> BusError {
-        // The login's refusal is heard on the side; to the question it is a broken connection.
-        if let Some((code, reason)) = self.client.inner().context().trouble() {
-            if errors::is_of_login(code) {
-                return refused(Refusal::NotAuthorized, None, None, reason);
-            }
-        }
-        match error.rdkafka_error_code() {
-            Some(code) => errors::of_late(code, error.to_string()),
-            None => BusError::Away(error.to_string()),
-        }
+fn error_of(error: &KafkaError) -> BusError {
+    match error.rdkafka_error_code() {
+        Some(code) => errors::of_late(code, error.to_string()),
+        None => BusError::Away(error.to_string()),
     }
 }

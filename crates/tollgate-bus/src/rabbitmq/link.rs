@@ -29,6 +29,8 @@ pub(super) struct Link {
     /// Whether the exchanges have been seen.
     is_prepared: bool,
     is_closed: bool,
+    /// Whether confirms are still to come: a call was given up while it waited, and its channels are of no use.
+    is_busy: bool,
     failures: u32,
     not_before: Option<Instant>,
     stage: &'static str,
@@ -78,7 +80,7 @@ impl Link {
             open.connection.status().connected()
                 && open.channels.iter().all(|channel| channel.status().connected())
         };
-        if self.open.as_ref().is_some_and(is_good) {
+        if !self.is_busy && self.open.as_ref().is_some_and(is_good) {
             return Ok(());
         }
         self.drop_connection();
@@ -92,6 +94,7 @@ impl Link {
         self.not_before = Some(Instant::now() + pause);
         let open = connected(plan).await.map_err(|error| Failure::broken(&error, None))?;
         self.open = Some(open);
+        self.is_busy = false;
         self.failures = 0;
         self.not_before = None;
         Ok(())
@@ -142,7 +145,9 @@ impl Link {
                 done => done?,
             }
         }
+        self.is_busy = true;
         let done = self.send(window).await;
+        self.is_busy = false;
         if let Err(Failure { error: BusError::Refused { because: Refusal::TopicMissing, .. }, .. }) = &done {
             self.is_prepared = false;
         }
