@@ -444,7 +444,7 @@ async fn a_call_that_was_given_up_leaves_no_gap() {
 
 #[tokio::test]
 async fn addresses_without_a_bus() {
-    for wrong in ["", "kafka", "nats://one", "kafka://", "kafka://one:x", "amqp://"] {
+    for wrong in ["", "kafka", "nats://one", "kafka://", "kafka://one:x", "amqp://", "amqp://user@/vhost"] {
         assert!(connect(config(wrong)).await.is_err(), "{wrong}");
     }
 }

@@ -126,11 +126,11 @@ impl Cluster {
     }
 
     async fn make(&self, topics: &[Topic], plan: Plan) -> Result<(), BusError> {
-        let replication = TopicReplication::Fixed(i32::from(plan.replication_factor));
         let new: Vec<NewTopic<'_>> = topics
             .iter()
             .map(|topic| {
-                let new = NewTopic::new(topic.as_str(), i32::from(topic.partitions()), replication);
+                let copies = TopicReplication::Fixed(i32::from(plan.replication_factor));
+                let new = NewTopic::new(topic.as_str(), i32::from(topic.partitions()), copies);
                 // With three copies or more an acknowledgement means two of them at least.
                 if plan.replication_factor >= 3 { new.set("min.insync.replicas", "2") } else { new }
             })

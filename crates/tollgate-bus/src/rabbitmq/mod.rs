@@ -56,10 +56,13 @@ pub(super) struct Plan {
 
 impl Rabbit {
     pub(crate) async fn new(config: &BusConfig) -> Result<Self, BusConfigError> {
-        let mut uri: AMQPUri = config.address.parse().map_err(|_| BusConfigError::Address)?;
-        if uri.authority.host.is_empty() {
+        // Without a host the parser means this machine; who left it out did not.
+        let after_scheme = config.address.split_once("://").map_or("", |(_, rest)| rest);
+        let host = after_scheme.rsplit_once('@').map_or(after_scheme, |(_, host)| host);
+        if host.is_empty() || host.starts_with([':', '/', '?']) {
             return Err(BusConfigError::Address);
         }
+        let mut uri: AMQPUri = config.address.parse().map_err(|_| BusConfigError::Address)?;
         if let Some(sasl) = &config.sasl {
             if sasl.mechanism != SaslMechanism::Plain {
                 let must = "plain for RabbitMQ";
