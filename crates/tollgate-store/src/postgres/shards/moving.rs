@@ -309,6 +309,10 @@ async fn unread(ends: &Ends) -> Result<Vec<(Id, Id, i32)>, StoreError> {
     for reader in LogReader::ALL {
         let query = Query::Fixed("SELECT record FROM log_readers WHERE key = $1");
         let row = ends.source.query_opt(query, &[&reader.as_str().as_bytes()]).await?;
+        if row.is_none() && reader.is_optional() {
+            // Nothing is kept for it.
+            continue;
+        }
         let upto: u64 = row.map_or(Ok(0), |row| decode(column(&row, 0, "log reader")?, "log reader"))?;
         read_upto = read_upto.min(upto);
     }
