@@ -12,10 +12,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tollgate_api::{ApiOptions, AppState, BatchOptions, Lifecycle, ServerOptions};
 use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
+use tollgate_engine::events::{Relay, status};
 use tollgate_engine::routing::BreakerShare;
 use tollgate_engine::webhooks::Webhooks;
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
+
+/// How long the stop waits for what is on its way to the bus.
+const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs it until it is told to stop.
 pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
@@ -101,6 +105,7 @@ pub(crate) async fn serve(
     if config.webhooks.enabled {
         webhooks.start();
     }
+    let relay = relay(config, &engine).await?;
     let lifecycle = Lifecycle::default();
     let load = config.overload.load(&engine);
     load.start();
@@ -121,6 +126,7 @@ pub(crate) async fn serve(
         rate_limits: config.rate_limits.options(),
         redis,
         webhooks: Some(Arc::clone(&webhooks)),
+        events: relay.clone(),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     state.start();
@@ -149,9 +155,28 @@ pub(crate) async fn serve(
         tracing::warn!(left, "stopped with payments under way; the next start settles them by enquiry");
     }
     webhooks.stop().await;
+    if let Some(relay) = relay {
+        relay.stop(RELAY_PATIENCE).await;
+    }
     state.finish().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Begins to tell the bus, where there is one. A broker that is away stops no start: events wait for it in the log.
+async fn relay(config: &Config, engine: &Arc<Engine>) -> Result<Option<Arc<Relay>>, Failure> {
+    let Some(bus) = config.events.connect().await? else {
+        for found in status(engine.store().as_ref()).await? {
+            if found.read.is_some() {
+                let log = found.line.name();
+                tracing::warn!(log, "events are kept for a bus that is not configured; `tollgate events give-up` ends that");
+            }
+        }
+        return Ok(None);
+    };
+    let relay = Relay::new(Arc::clone(engine), bus, config.events.options(), tollgate_api::event_bodies());
+    relay.start();
+    Ok(Some(relay))
 }
 
 /// Done when the process is asked to stop (Ctrl-C or SIGTERM).
