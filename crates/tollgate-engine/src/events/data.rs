@@ -104,7 +104,8 @@ pub struct Bodies {
 
 impl Bodies {
     /// The messages of an event, in their order.
-    pub(super) fn of_event(&self, record: &EventRecord, payment: &Payment) -> Vec<Message> {
+    #[must_use]
+    pub fn of_event(&self, record: &EventRecord, payment: &Payment) -> Vec<Message> {
         let message = |topic, id, kind: String, data| Message {
             topic,
             key: record.merchant_id,
@@ -126,7 +127,8 @@ impl Bodies {
     }
 
     /// The message of an outcome.
-    pub(super) fn of_outcome(&self, outcome: &WebhookOutcome) -> Message {
+    #[must_use]
+    pub fn of_outcome(&self, outcome: &WebhookOutcome) -> Message {
         let subject = match outcome.delivery() {
             Some(delivery) => delivery.delivery_id.to_string(),
             None => outcome.endpoint_id.to_string(),

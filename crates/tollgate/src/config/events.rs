@@ -40,7 +40,7 @@ pub(crate) struct Events {
     /// How the broker's own logs call this client.
     pub(crate) client_id: String,
     /// How a login is proved to Kafka; none: no login.
-    pub(crate) sasl: Option<Login>,
+    pub(crate) sasl: Login,
     /// Who logs in.
     pub(crate) user: String,
     /// With which password.
@@ -83,6 +83,8 @@ pub(crate) enum From {
 /// How a login is proved.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(crate) enum Login {
+    #[serde(rename = "")]
+    None,
     #[serde(rename = "plain")]
     Plain,
     #[serde(rename = "scram-sha-256")]
@@ -121,7 +123,7 @@ impl Default for Events {
             share_percent: options.share_percent,
             outcomes_without_bus: false,
             client_id: "tollgate".to_owned(),
-            sasl: None,
+            sasl: Login::None,
             user: String::new(),
             password: Secret::new(""),
             password_file: PathBuf::new(),
@@ -181,7 +183,7 @@ impl Events {
                 );
             }
         }
-        if self.sasl.is_some() && (self.user.is_empty() || !self.has_password()) {
+        if !matches!(self.sasl, Login::None) && (self.user.is_empty() || !self.has_password()) {
             return wrong("sasl needs user and password");
         }
         if !self.password.expose().is_empty() && !self.password_file.as_os_str().is_empty() {
@@ -217,16 +219,17 @@ impl Events {
             certificate_file: given(&self.certificate_file),
             key_file: given(&self.key_file),
         };
-        if let Some(login) = self.sasl {
+        let mechanism = match self.sasl {
+            Login::None => None,
+            Login::Plain => Some(SaslMechanism::Plain),
+            Login::Scram256 => Some(SaslMechanism::ScramSha256),
+            Login::Scram512 => Some(SaslMechanism::ScramSha512),
+        };
+        if let Some(mechanism) = mechanism {
             let password = match given(&self.password_file) {
                 Some(file) => BusSecret::of_file(&file)
                     .map_err(|error| format!("events.password_file: {}: {error}", file.display()))?,
                 None => BusSecret::new(self.password.expose().to_owned()),
-            };
-            let mechanism = match login {
-                Login::Plain => SaslMechanism::Plain,
-                Login::Scram256 => SaslMechanism::ScramSha256,
-                Login::Scram512 => SaslMechanism::ScramSha512,
             };
             config.sasl = Some(Sasl { mechanism, user: self.user.clone(), password });
         }
