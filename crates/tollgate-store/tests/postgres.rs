@@ -5,6 +5,8 @@
 
 #[path = "postgres_parts/outage.rs"]
 mod outage;
+#[path = "postgres_parts/outcomes.rs"]
+mod outcomes;
 #[path = "postgres_parts/replicas.rs"]
 mod replicas;
 mod support;

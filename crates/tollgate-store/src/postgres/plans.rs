@@ -31,6 +31,9 @@ const FILL: &str = "
     INSERT INTO events
     SELECT lpad(to_hex(amount_minor % 500 + 1), 32, '0')::uuid, id, 1, row_number() OVER (ORDER BY id), id, created_at_ms, 'payment.created', record
     FROM payments;
+    INSERT INTO webhook_outcomes
+    SELECT merchant_id, amount_minor, amount_minor, amount_minor % 3 > 0, created_at_ms, decode(repeat('00', 200), 'hex')
+    FROM payments;
     INSERT INTO audit
     SELECT n, lpad(to_hex(n % 500), 32, '0')::uuid, decode(repeat('00', 200), 'hex')
     FROM generate_series(1::bigint, 20000) AS n;
@@ -112,12 +115,13 @@ async fn listed_queries_use_their_indexes() {
     let ids = vec![one];
     let key = [1_u8; 41];
     let (key, end) = (key.as_slice(), [1_u8, 255].as_slice());
-    let others: [(&str, &[Param<'_>], &str); 9] = [
+    let others: [(&str, &[Param<'_>], &str); 10] = [
         (include_str!("sql/deadlines.sql"), &[&later, &50_i64], "payments_active"),
         (include_str!("sql/checkout_payments.sql"), &[&merchant, &one, &50_i64], "payments_checkout"),
         (include_str!("sql/attempts_get.sql"), &[&ids], "attempts_id"),
         (include_str!("sql/open_attempts.sql"), &[&one, &50_i64], "attempts_watched"),
         (include_str!("sql/outbox.sql"), &[&500_i64, &50_i64], "events_sequence"),
+        (include_str!("sql/outcomes.sql"), &[&500_i64, &50_i64], "webhook_outcomes_sequence"),
         (include_str!("sql/merchant_events.sql"), &[&merchant, &500_i64, &50_i64], "events_merchant"),
         (include_str!("sql/history.sql"), &[&merchant, &one], "events_pkey"),
         (include_str!("sql/merchant_audit.sql"), &[&merchant, &900_i64, &50_i64], "audit_merchant"),
@@ -132,5 +136,9 @@ async fn listed_queries_use_their_indexes() {
         assert_eq!(used, [index], "{statement}\n{text}");
         assert!(!text.lines().any(|line| line.contains("Seq Scan") && line.contains("_202609")), "{text}");
     }
+    // What is deleted is found by its time, and its row by its key.
+    let (text, used) = plan(&link, include_str!("sql/outcomes_forget.sql"), &[&later, &50_i64]).await;
+    assert_eq!(used, ["webhook_outcomes_pkey", "webhook_outcomes_time"], "{text}");
+    assert!(!text.contains("Seq Scan on webhook_outcomes"), "{text}");
     link.run("DROP SCHEMA plans CASCADE").await.unwrap();
 }
