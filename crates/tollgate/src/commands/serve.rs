@@ -14,7 +14,7 @@ use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
 use tollgate_engine::events::{Relay, status};
 use tollgate_engine::routing::BreakerShare;
-use tollgate_engine::webhooks::Webhooks;
+use tollgate_engine::webhooks::{WebhookOptions, Webhooks};
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
 
@@ -100,8 +100,9 @@ pub(crate) async fn serve(
             Err(error) => tracing::warn!(%error, "settings could not be read ahead"),
         }
     });
-    let webhooks =
-        Webhooks::new(Arc::clone(&engine), config.webhooks.options(), tollgate_api::webhook_payloads());
+    let options =
+        WebhookOptions { outcomes: config.events.tells_outcomes(), ..config.webhooks.options() };
+    let webhooks = Webhooks::new(Arc::clone(&engine), options, tollgate_api::webhook_payloads());
     if config.webhooks.enabled {
         webhooks.start();
     }
