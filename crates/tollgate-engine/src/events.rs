@@ -18,7 +18,7 @@ mod status;
 pub use data::{Alert, Bodies, alert_of};
 pub use replay::{Replay, ReplayError, ReplayOutcome, Sink, Until, replay};
 pub use report::{LineReport, LineState, RelayReport};
-pub use status::{LineStatus, give_up, status};
+pub use status::{LineStatus, PutAside, give_up, put_aside, status};
 
 use crate::flow::Engine;
 use parking_lot::Mutex;

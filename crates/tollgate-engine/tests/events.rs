@@ -17,11 +17,10 @@ use tollgate_core::bus::{Message, Topic};
 use tollgate_core::event::EventRecord;
 use tollgate_core::id::{EventId, IdParts, MerchantId};
 use tollgate_core::merchant::Merchant;
-use tollgate_core::notice::NoticeKind;
 use tollgate_core::payment::Payment;
 use tollgate_core::webhook::outcome::WebhookOutcome;
 use tollgate_engine::events::{
-    Alert, Begin, Bodies, LineState, Relay, RelayOptions, Replay, Until, give_up, replay, status,
+    Alert, Begin, Bodies, LineState, Relay, RelayOptions, Replay, Until, give_up, put_aside, replay, status,
 };
 use tollgate_store::commit::Admin;
 
@@ -99,7 +98,8 @@ async fn ids_of(bench: &Bench) -> Vec<String> {
 /// What arrived of a merchant, each when it was first seen.
 fn first_seen(messages: &[Message], bench: &Bench) -> Vec<String> {
     let mut seen = HashSet::new();
-    let of = messages.iter().filter(|message| message.key == bench.merchant.id);
+    let is_event = |message: &&Message| message.topic == Topic::PaymentEvents;
+    let of = messages.iter().filter(is_event).filter(|message| message.key == bench.merchant.id);
     of.filter(|message| seen.insert(message.id.clone())).map(|message| message.id.clone()).collect()
 }
 
@@ -193,8 +193,10 @@ async fn an_instance_that_dies_before_it_notes_is_taken_over_when_its_time_is_ov
     // It is gone, and nobody knows.
     let relay = relay(&bench, &bus);
     relay.start();
-    until("another waits", async || relay.report().lines.iter().any(|(_, it)| it.state == LineState::Standby))
-        .await;
+    until("another waits", async || {
+        relay.report().lines.iter().any(|(_, it)| it.state == LineState::Standby)
+    })
+    .await;
     assert_eq!(bus.messages().len(), 2, "it has its time still");
     bench.pay().await;
     bench.clock_ms.fetch_add(2_001, Ordering::SeqCst);
@@ -256,15 +258,19 @@ async fn payments_go_on_while_the_broker_is_away_and_it_is_caught_up_with_afterw
     for _ in 0..10 {
         bench.pay().await;
     }
-    let of_events = || relay.report().lines.into_iter().find(|(line, _)| line.name() == "events-0").unwrap().1;
+    let of_events =
+        || relay.report().lines.into_iter().find(|(line, _)| line.name() == "events-0").unwrap().1;
     until("it is seen", async || {
-        relay.report().lines.len() == 2 && of_events().state == LineState::Waiting && of_events().lag_events() == 20
+        relay.report().lines.len() == 2
+            && of_events().state == LineState::Waiting
+            && of_events().lag_events() == 20
     })
     .await;
     assert!(!relay.report().bus.is_connected);
     bus.set_mood(Mood::Well);
     until_told(&bus, &bench).await;
-    until("it is well", async || of_events().state == LineState::Relaying && of_events().lag_events() == 0).await;
+    until("it is well", async || of_events().state == LineState::Relaying && of_events().lag_events() == 0)
+        .await;
     relay.stop(PATIENCE).await;
 }
 
@@ -282,15 +288,10 @@ async fn what_is_refused_for_good_is_put_aside_in_sight_and_can_be_told_again() 
     until("the others are told", async || bus.messages().len() >= 5).await;
     let others: Vec<String> = all.iter().filter(|id| **id != all[1]).cloned().collect();
     assert_eq!(first_seen(&bus.messages(), &bench), others);
-    let notices = bench.engine.notices(None, 100).await.unwrap();
-    let refused = notices.iter().filter_map(|notice| match &notice.kind {
-        NoticeKind::EventRefused { message_id, because, .. } => Some((message_id.clone(), because.clone())),
-        _ => None,
-    });
-    let refused: Vec<_> = refused.collect();
-    assert_eq!(refused.len(), 1, "{notices:?}");
-    assert_eq!(refused[0].0, all[1]);
-    assert!(refused[0].1.contains("too large"), "{refused:?}");
+    let refused = put_aside(bench.engine.store().as_ref(), 10).await.unwrap();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!((&refused[0].message_id, refused[0].merchant_id), (&all[1], bench.merchant.id));
+    assert!(refused[0].because.contains("too large"), "{refused:?}");
     relay.stop(PATIENCE).await;
 
     // Once the broker takes it.
@@ -338,7 +339,7 @@ async fn a_replay_begins_and_ends_where_it_is_told() {
     let alone = Replay { merchant_id: Some(other.merchant.id), ..wish(Until::Sequence(0)) };
     assert_eq!(told(alone).await, [vec![], others.clone()]);
     let nothing = Replay { topic: Some(Topic::FraudAlerts), ..wish(Until::Sequence(0)) };
-    assert_eq!(told(nothing).await, [vec![], vec![]]);
+    assert_eq!(told(nothing).await, [Vec::<String>::new(), Vec::new()]);
     // The second and third ten minutes.
     let at = |round: u64| Until::Time(START_MS + round * 600_000);
     let middle = Replay { to: Some(at(3)), ..wish(at(1)) };

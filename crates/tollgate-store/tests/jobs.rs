@@ -12,7 +12,10 @@ use tollgate_core::webhook::filter::EventFilter;
 use tollgate_core::webhook::signing::{KeptSecret, SecretPair};
 use tollgate_core::webhook::{Delivery, DeliveryAttempt, DeliveryState, DisabledBecause, WebhookEndpoint};
 use tollgate_store::Store;
-use tollgate_store::jobs::{DELIVERIES_KEPT_MS, DeliveryFilter, DueLane, Hold, HoldStep, JOBS_KEPT_MS, JobFilter, JobStep, LeaseWish, Leased, LogPlace, LogReader, LogStep, Record, Settle, Work, Worked};
+use tollgate_store::jobs::{
+    DELIVERIES_KEPT_MS, DeliveryFilter, DueLane, Hold, HoldStep, JOBS_KEPT_MS, JobFilter, JobStep, LeaseWish,
+    Leased, LogPlace, LogReader, LogStep, Record, Settle, Work, Worked,
+};
 
 const NOW_MS: u64 = 1_790_000_000_000;
 const KIND: JobKind = JobKind::WebhookDelivery;
@@ -330,7 +333,11 @@ async fn a_log_s_reader_is_one_instance_s_for_a_while() {
     let give_up = |now_ms| Work { give_up: Some(reader), ..at(now_ms, None) };
     assert_eq!(store.work(give_up(299)).await.unwrap(), Worked::Stale);
     assert_eq!(store.work(at(250, hold(2, Hold::Release))).await.unwrap(), Worked::Done);
-    assert_eq!(store.work(at(251, take(3, 260))).await.unwrap(), Worked::Done, "given back, it is free at once");
+    assert_eq!(
+        store.work(at(251, take(3, 260))).await.unwrap(),
+        Worked::Done,
+        "given back, it is free at once"
+    );
     assert_eq!(store.work(give_up(260)).await.unwrap(), Worked::Done);
     assert_eq!(where_it_is().await, LogPlace { read: None, end: 0, hold: None });
     assert_eq!(store.work(at(261, keep(3, 400))).await.unwrap(), Worked::Stale);

@@ -66,7 +66,8 @@ fn alert_body(alert: Alert, record: &EventRecord, payment: &Payment) -> Vec<u8> 
         verdict: assessment.map(|it| it.verdict.as_str()),
         model: assessment.map(|it| it.model.as_str()).filter(|model| !model.is_empty()),
         rules: assessment.map_or(&[], |it| &it.rules),
-        reasons: assessment.map_or_else(Vec::new, |it| it.reasons.iter().filter_map(ReasonView::new).collect()),
+        reasons: assessment
+            .map_or_else(Vec::new, |it| it.reasons.iter().filter_map(ReasonView::new).collect()),
         fallback: assessment.and_then(|it| it.fallback).map(Fallback::as_str),
         holds_capture: screening.is_some_and(|screening| screening.holds_capture),
         review: payment.review.as_ref().map(|review| review.state.as_str()),

@@ -349,7 +349,9 @@ fn schema_of_payment_events_is_as_the_program_says() {
 fn every_message_fits_its_schema() {
     let validators: BTreeMap<Topic, _> = Topic::ALL
         .into_iter()
-        .map(|topic| (topic, jsonschema::options().should_validate_formats(true).build(&schema(topic)).unwrap()))
+        .map(|topic| {
+            (topic, jsonschema::options().should_validate_formats(true).build(&schema(topic)).unwrap())
+        })
         .collect();
     let mut seen = BTreeSet::new();
     for message in messages() {
@@ -373,7 +375,8 @@ fn no_message_has_a_member_that_its_schema_does_not_name() {
     let named = |schema: &Value| -> BTreeSet<String> {
         schema["properties"].as_object().unwrap().keys().cloned().collect()
     };
-    let members = |value: &Value| -> BTreeSet<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let members =
+        |value: &Value| -> BTreeSet<String> { value.as_object().unwrap().keys().cloned().collect() };
     for message in messages() {
         let schema = schema(message.topic);
         let body: Value = serde_json::from_slice(&message.data).unwrap();
@@ -382,7 +385,11 @@ fn no_message_has_a_member_that_its_schema_does_not_name() {
         assert!(members(data).is_subset(&named(&schema["properties"]["data"])), "{}", message.kind);
         if message.topic == Topic::PaymentEvents {
             for (name, definition) in [("event", "Event"), ("payment", "Payment")] {
-                assert!(members(&data[name]).is_subset(&named(&schema["$defs"][definition])), "{}", message.kind);
+                assert!(
+                    members(&data[name]).is_subset(&named(&schema["$defs"][definition])),
+                    "{}",
+                    message.kind
+                );
             }
         }
         if message.topic == Topic::WebhookEvents && data["delivery"].is_object() {

@@ -12,6 +12,7 @@ use super::report::LineState;
 use super::{Line, Relay};
 use crate::error::EngineError;
 use crate::ids;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate_bus::BusError;
@@ -56,6 +57,8 @@ struct Work {
     failing_since: Option<Instant>,
     is_prepared: bool,
     measured_at: Option<Instant>,
+    /// What was put aside and is not behind the place yet: it is told once.
+    aside: HashSet<String>,
 }
 
 impl Relay {
@@ -105,6 +108,7 @@ impl Relay {
             failing_since: None,
             is_prepared: false,
             measured_at: None,
+            aside: HashSet::new(),
         };
         let end = loop {
             match self.round(&mut work).await {
@@ -141,8 +145,10 @@ impl Relay {
         if !work.held.is_valid() {
             return Ok(Some(End::Lost));
         }
-        if !self.prepare(work).await {
-            return self.failed(work).await;
+        match self.prepare(work).await? {
+            None => return Ok(Some(End::Lost)),
+            Some(false) => return self.failed(work).await,
+            Some(true) => {}
         }
         // Whoever commits from here on is heard, though nobody waits yet.
         let news = self.engine.bus_news.notified();
@@ -170,11 +176,8 @@ impl Relay {
         }
         let sending = Instant::now();
         let Lot { messages, upto, is_full, lost, .. } = lot;
-        for record in &lost {
-            self.put_aside_lost(record).await?;
-        }
         let (published, ahead) = {
-            let Work { held, payments, .. } = &mut *work;
+            let Work { held, payments, aside, .. } = &mut *work;
             let ahead = async {
                 if !is_full {
                     return Ok(None);
@@ -183,7 +186,7 @@ impl Relay {
                 let lot = self.lot(line, upto, payments).await?;
                 Ok::<_, EngineError>(Some((lot, begun.elapsed())))
             };
-            tokio::join!(self.publish(held, messages), ahead)
+            tokio::join!(self.publish(held, aside, messages), ahead)
         };
         match published? {
             None => return Ok(Some(End::Lost)),
@@ -196,7 +199,11 @@ impl Relay {
             }
             Some(Ok(())) => {}
         }
+        for record in &lost {
+            self.put_aside_lost(record).await?;
+        }
         work.held.read = upto;
+        work.aside.clear();
         work.backoff.reset();
         work.failing_since = None;
         self.lines.set(line, |report| {
@@ -219,18 +226,19 @@ impl Relay {
         Ok(None)
     }
 
-    /// Makes the bus ready, once. Whether it is.
-    async fn prepare(&self, work: &mut Work) -> bool {
+    /// Makes the bus ready, once. Whether it is; none: the log is lost meanwhile.
+    async fn prepare(&self, work: &mut Work) -> Result<Option<bool>, EngineError> {
         if work.is_prepared {
-            return true;
+            return Ok(Some(true));
         }
-        match self.keeping(&mut work.held, self.bus.prepare()).await {
-            Ok(Some(Ok(()))) => work.is_prepared = true,
-            Ok(Some(Err(error))) => self.complain(work.held.line, &error),
-            // The next look finds out.
-            Ok(None) | Err(_) => {}
+        let Some(done) = self.keeping(&mut work.held, self.bus.prepare()).await? else {
+            return Ok(None);
+        };
+        match done {
+            Ok(()) => work.is_prepared = true,
+            Err(error) => self.complain(work.held.line, &error),
         }
-        work.is_prepared
+        Ok(Some(work.is_prepared))
     }
 
     /// Waits after a failure. Whether the log is to be given to others.
@@ -263,6 +271,7 @@ impl Relay {
     async fn publish(
         &self,
         held: &mut Held,
+        aside: &mut HashSet<String>,
         mut messages: Vec<Message>,
     ) -> Result<Option<Result<(), BusError>>, EngineError> {
         while !messages.is_empty() {
@@ -277,8 +286,10 @@ impl Relay {
                 return Ok(Some(Err(error)));
             };
             let message = messages.remove(place);
-            self.put_aside(message.topic, &message.id, message.key, &error.to_string()).await?;
-            self.lines.set(held.line, |report| report.refused += 1);
+            if aside.insert(message.id.clone()) {
+                self.put_aside(message.topic, &message.id, message.key, &error.to_string()).await?;
+                self.lines.set(held.line, |report| report.refused += 1);
+            }
         }
         let mut counts = [0_u64; Topic::ALL.len()];
         for message in &messages {

@@ -3,9 +3,9 @@
 //! Events are read merchant by merchant, not log by log: what moved to another shard with its merchant is in no log's order
 //! any more, and whose it is orders it. Outcomes of webhook deliveries are read log by log and are kept for seven days.
 
+use super::Line;
 use super::backoff::Backoff;
 use super::data::{Bodies, Payments};
-use super::Line;
 use crate::error::EngineError;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -334,10 +334,7 @@ impl Run<'_> {
     }
 }
 
-async fn merchants(
-    store: &dyn Store,
-    wanted: Option<MerchantId>,
-) -> Result<Vec<MerchantId>, ReplayError> {
+async fn merchants(store: &dyn Store, wanted: Option<MerchantId>) -> Result<Vec<MerchantId>, ReplayError> {
     match wanted {
         Some(merchant_id) => Ok(vec![merchant_id]),
         None => Ok(store.merchants().await?.into_iter().map(|merchant| merchant.id).collect()),
@@ -358,8 +355,7 @@ async fn place_of(
     };
     let merchants = merchants(store, wanted).await?;
     for merchant_id in merchants.into_iter().filter(|merchant_id| merchant_id.bucket() == id.bucket()) {
-        let mut after =
-            before_event(store, merchant_id, id.unix_ms().saturating_sub(SKEW_MS), end).await?;
+        let mut after = before_event(store, merchant_id, id.unix_ms().saturating_sub(SKEW_MS), end).await?;
         'pages: loop {
             let page = store.events(merchant_id, after, PAGE).await?;
             let is_last = page.len() < PAGE;

@@ -2,10 +2,14 @@
 
 use super::Line;
 use crate::error::EngineError;
+use std::collections::VecDeque;
 use tollgate_core::audit::By;
+use tollgate_core::id::MerchantId;
+use tollgate_core::notice::{Notice, NoticeKind};
 use tollgate_store::Store;
 use tollgate_store::commit::Told;
 use tollgate_store::jobs::{LogHold, LogPlace, LogReader, Work, Worked};
+use tollgate_store::query::LIMIT_MAX;
 
 /// One log.
 #[derive(Debug, Clone)]
@@ -40,6 +44,45 @@ pub async fn status(store: &dyn Store) -> Result<Vec<LineStatus>, EngineError> {
         found.push(LineStatus { line, read, end, since_ms, hold });
     }
     Ok(found)
+}
+
+/// A message that was put aside.
+#[derive(Debug, Clone)]
+pub struct PutAside {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Its topic.
+    pub topic: String,
+    /// Its id.
+    pub message_id: String,
+    /// Whose it is.
+    pub merchant_id: MerchantId,
+    /// What was said.
+    pub because: String,
+}
+
+/// The latest messages that were put aside, oldest first, as far as notices are kept.
+///
+/// # Errors
+/// A store's fault.
+pub async fn put_aside(store: &dyn Store, count_max: usize) -> Result<Vec<PutAside>, EngineError> {
+    let (mut found, mut after) = (VecDeque::new(), None);
+    loop {
+        let page = store.notices(after, LIMIT_MAX).await?;
+        let is_last = page.len() < LIMIT_MAX;
+        after = page.last().map(|notice| notice.id).or(after);
+        for Notice { at_ms, kind, .. } in page {
+            if let NoticeKind::EventRefused { topic, message_id, merchant_id, because } = kind {
+                found.push_back(PutAside { at_ms, topic, message_id, merchant_id, because });
+                if found.len() > count_max {
+                    found.pop_front();
+                }
+            }
+        }
+        if is_last {
+            return Ok(found.into());
+        }
+    }
 }
 
 /// Gives the bus up: nothing is kept for it any more, and should there be one again it begins anew. The first log that an

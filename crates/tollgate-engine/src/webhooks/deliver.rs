@@ -136,8 +136,7 @@ impl Webhooks {
             _ => u64::MAX,
         };
         steps.insert(0, JobStep::Settle { merchant_id: job.merchant_id, id: job.id, owner: self.owner, how });
-        let work =
-            Work { steps, records: record.into_iter().collect(), ..self.told_work(self.now_ms()) };
+        let work = Work { steps, records: record.into_iter().collect(), ..self.told_work(self.now_ms()) };
         if self.engine.store.work(work).await? == Worked::Stale {
             tracing::debug!(job = %job.id, "a lease was lost; somebody else sends it too");
         }

@@ -10,8 +10,8 @@ use crate::batch::overlay::Overlay;
 use crate::batch::{Base, Table};
 use crate::error::StoreError;
 use crate::jobs::{
-    DELIVERIES_KEPT_MS, HOLDER_BYTES_MAX, Hold, HoldStep, JOBS_KEPT_MS, JobStep, LEASES_MAX, LeaseWish, Leased,
-    LogHold, LogReader, LogStep, Record, Settle, Work, Worked,
+    DELIVERIES_KEPT_MS, HOLDER_BYTES_MAX, Hold, HoldStep, JOBS_KEPT_MS, JobStep, LEASES_MAX, LeaseWish,
+    Leased, LogHold, LogReader, LogStep, Record, Settle, Work, Worked,
 };
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -166,7 +166,10 @@ impl<'a, B: Base> Desk<'a, B> {
             }
         }
         if let Some(reader) = work.give_up
-            && self.readers.get::<LogHold>(&reader.hold_key())?.is_some_and(|hold| hold.until_ms > work.now_ms)
+            && self
+                .readers
+                .get::<LogHold>(&reader.hold_key())?
+                .is_some_and(|hold| hold.until_ms > work.now_ms)
         {
             return Ok(false);
         }

@@ -10,7 +10,8 @@ use crate::embedded::tables::{AUDIT_HEAD, Tables};
 use crate::embedded::{EmbeddedStore, backlog, people, risk};
 use crate::error::StoreError;
 use crate::jobs::{
-    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, Log, LogPlace, LogReader, Work, Worked,
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, Log, LogPlace, LogReader, Work,
+    Worked,
 };
 use crate::outcomes::OutcomeRecord;
 use crate::query::{

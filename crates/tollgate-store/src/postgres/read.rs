@@ -10,7 +10,8 @@ use crate::commit::{
 use crate::connections::PoolReport;
 use crate::error::StoreError;
 use crate::jobs::{
-    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, Log, LogPlace, LogReader, Work, Worked,
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, Log, LogPlace, LogReader, Work,
+    Worked,
 };
 use crate::outcomes::OutcomeRecord;
 use crate::postgres::PostgresStore;

@@ -14,8 +14,13 @@ use tollgate_bus::Bus;
 use tollgate_core::bus::{Message, Source, Topic};
 use tollgate_core::id::{EventId, MerchantId};
 use tollgate_engine::clock::Clock;
-use tollgate_engine::events::{Replay, ReplayError, Sink, Until, give_up, replay, status};
+use tollgate_engine::events::{
+    PutAside, Replay, ReplayError, Sink, Until, give_up, put_aside, replay, status,
+};
 use tollgate_store::Store;
+
+/// Most messages that were put aside which are listed: the latest.
+const ASIDE_MAX: usize = 100;
 
 /// What to do.
 #[derive(Debug, clap::Args)]
@@ -106,8 +111,24 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
                     None => println!("{log}: never told; the log ends at {end}"),
                     Some(read) => {
                         let holder = holder.unwrap_or("nobody");
-                        println!("{log}: {read} of {end} told, {lag} wait, the first for {lag_ms} ms; held by {holder}");
+                        println!(
+                            "{log}: {read} of {end} told, {lag} wait, the first for {lag_ms} ms; held by {holder}"
+                        );
                     }
+                }
+            }
+            for found in put_aside(store, ASIDE_MAX).await? {
+                let PutAside { at_ms, topic, message_id, merchant_id, because } = found;
+                let at = i64::try_from(at_ms).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+                let at = at.unwrap_or(Timestamp::MAX);
+                if json {
+                    let line = serde_json::json!({
+                        "refused": message_id, "topic": topic, "merchant_id": merchant_id.to_string(),
+                        "at": format!("{at:.3}"), "because": because,
+                    });
+                    println!("{line}");
+                } else {
+                    println!("refused {at:.3}: {message_id} of {topic}, {merchant_id}: {because}");
                 }
             }
             Ok(ExitCode::SUCCESS)
@@ -118,7 +139,10 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
                 Ok(ExitCode::SUCCESS)
             }
             Err(hold) => {
-                let text = format!("{} tells the bus still: take events.bus from its configuration first", hold.name);
+                let text = format!(
+                    "{} tells the bus still: take events.bus from its configuration first",
+                    hold.name
+                );
                 Err(text.into())
             }
         },

@@ -100,8 +100,7 @@ pub(crate) async fn serve(
             Err(error) => tracing::warn!(%error, "settings could not be read ahead"),
         }
     });
-    let options =
-        WebhookOptions { outcomes: config.events.tells_outcomes(), ..config.webhooks.options() };
+    let options = WebhookOptions { outcomes: config.events.tells_outcomes(), ..config.webhooks.options() };
     let webhooks = Webhooks::new(Arc::clone(&engine), options, tollgate_api::webhook_payloads());
     if config.webhooks.enabled {
         webhooks.start();
@@ -167,11 +166,14 @@ pub(crate) async fn serve(
 /// Begins to tell the bus, where there is one. A broker that is away stops no start: events wait for it in the log.
 async fn relay(config: &Config, engine: &Arc<Engine>) -> Result<Option<Arc<Relay>>, Failure> {
     let Some(bus) = config.events.connect().await? else {
-        for found in status(engine.store().as_ref()).await? {
-            if found.read.is_some() {
-                let log = found.line.name();
-                tracing::warn!(log, "events are kept for a bus that is not configured; `tollgate events give-up` ends that");
+        match status(engine.store().as_ref()).await {
+            Ok(lines) if lines.iter().any(|line| line.read.is_some()) => {
+                tracing::warn!(
+                    "events are kept for a bus that is not configured here; `tollgate events give-up` ends that"
+                );
             }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "it could not be asked whether events are kept for a bus"),
         }
         return Ok(None);
     };

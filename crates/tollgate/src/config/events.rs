@@ -26,7 +26,7 @@ pub(crate) struct Events {
     /// This installation's name in what it tells.
     pub(crate) source: String,
     /// Where the bus begins that was never told.
-    pub(crate) from: From,
+    pub(crate) from: FromWhere,
     /// How long an instance has a log to itself without saying that it still does.
     pub(crate) lease_ms: u64,
     /// Most events read and published at once.
@@ -73,7 +73,7 @@ pub(crate) struct Events {
 /// Where the bus begins that was never told.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum From {
+pub(crate) enum FromWhere {
     /// With what happens next.
     Now,
     /// With the first event that is kept.
@@ -116,7 +116,7 @@ impl Default for Events {
         Self {
             bus: Secret::new(""),
             source: "tollgate".to_owned(),
-            from: From::Now,
+            from: FromWhere::Now,
             lease_ms: u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX),
             batch_events: options.batch_events,
             batch_kib: options.batch_bytes >> 10,
@@ -256,8 +256,8 @@ impl Events {
     pub(crate) fn options(&self) -> RelayOptions {
         RelayOptions {
             begin: match self.from {
-                From::Now => Begin::Now,
-                From::Beginning => Begin::Beginning,
+                FromWhere::Now => Begin::Now,
+                FromWhere::Beginning => Begin::Beginning,
             },
             lease: Duration::from_millis(self.lease_ms),
             batch_events: self.batch_events,

@@ -31,7 +31,8 @@ fn health(rig: &Rig) -> Reply {
 
 #[test]
 fn the_log_is_printed_as_cloud_events_without_a_broker() {
-    let mut rig = Rig::start_with("[webhooks]\nallow_private = true\n[events]\noutcomes_without_bus = true\n");
+    let mut rig =
+        Rig::start_with("[webhooks]\nallow_private = true\n[events]\noutcomes_without_bus = true\n");
     let hook = json!({"url": "http://127.0.0.1:1/hook", "events": ["payment.completed"]});
     assert_eq!(rig.call("POST", "/api/v1/webhook_endpoints", Some(&hook)).status, 201);
     let first = rig.pay_upi("5.00", "success@upi");
