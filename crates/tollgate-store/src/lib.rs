@@ -27,7 +27,9 @@ use async_trait::async_trait;
 use commit::{AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep};
 use connections::PoolReport;
 use error::StoreError;
-use jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked};
+use jobs::{
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogPlace, LogReader, Work, Worked,
+};
 use outcomes::OutcomeRecord;
 use query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
@@ -137,6 +139,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// The last sequence number that a reader of one of the event logs has read.
     async fn log_read_of(&self, log: u16, reader: LogReader) -> Result<u64, StoreError>;
+
+    /// How a reader of one of the logs stands.
+    async fn log_place_of(&self, log: u16, reader: LogReader) -> Result<LogPlace, StoreError>;
 
     /// A log's events after a sequence number, in commit order.
     async fn outbox_of(

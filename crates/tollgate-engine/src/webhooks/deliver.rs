@@ -136,8 +136,7 @@ impl Webhooks {
             _ => u64::MAX,
         };
         steps.insert(0, JobStep::Settle { merchant_id: job.merchant_id, id: job.id, owner: self.owner, how });
-        let work =
-            Work { now_ms: self.now_ms(), steps, records: record.into_iter().collect(), ..Work::default() };
+        let work = Work { steps, records: record.into_iter().collect(), ..self.told_work(self.now_ms()) };
         if self.engine.store.work(work).await? == Worked::Stale {
             tracing::debug!(job = %job.id, "a lease was lost; somebody else sends it too");
         }
@@ -170,7 +169,7 @@ impl Webhooks {
         };
         let (merchant_id, id) = (endpoint.merchant_id, endpoint.id);
         let record = Record::EndpointHealth { merchant_id, id, failing_since_ms, disable };
-        let work = Work { now_ms, records: vec![record], ..Work::default() };
+        let work = Work { records: vec![record], ..self.told_work(now_ms) };
         self.engine.store.work(work).await?;
         self.endpoints.forget(merchant_id);
         if let (Some(because), None) = (disable, endpoint.disabled) {

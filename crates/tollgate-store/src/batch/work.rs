@@ -10,8 +10,8 @@ use crate::batch::overlay::Overlay;
 use crate::batch::{Base, Table};
 use crate::error::StoreError;
 use crate::jobs::{
-    DELIVERIES_KEPT_MS, JOBS_KEPT_MS, JobStep, LEASES_MAX, LeaseWish, Leased, LogStep, Record, Settle, Work,
-    Worked,
+    DELIVERIES_KEPT_MS, HOLDER_BYTES_MAX, Hold, HoldStep, JOBS_KEPT_MS, JobStep, LEASES_MAX, LeaseWish,
+    Leased, LogHold, LogReader, LogStep, Record, Settle, Work, Worked,
 };
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -129,6 +129,13 @@ impl<'a, B: Base> Desk<'a, B> {
         if let Some(LogStep { reader, to, .. }) = work.log {
             self.readers.put(reader.as_str().as_bytes(), &to)?;
         }
+        if let Some(step) = &work.hold {
+            self.hold(step)?;
+        }
+        if let Some(reader) = work.give_up {
+            self.readers.remove(reader.as_str().as_bytes());
+            self.readers.remove(&reader.hold_key());
+        }
         for step in work.steps {
             self.step(step, work.now_ms)?;
         }
@@ -142,6 +149,27 @@ impl<'a, B: Base> Desk<'a, B> {
     fn holds(&self, work: &Work) -> Result<bool, StoreError> {
         if let Some(LogStep { reader, from, .. }) = work.log
             && self.readers.get::<u64>(reader.as_str().as_bytes())?.unwrap_or(0) != from
+        {
+            return Ok(false);
+        }
+        if let Some(step) = &work.hold {
+            let held = self.readers.get::<LogHold>(&step.reader.hold_key())?;
+            let is_own = held.as_ref().is_some_and(|hold| hold.owner == step.owner);
+            let is_free = held.is_none_or(|hold| hold.until_ms <= work.now_ms);
+            let holds = match step.how {
+                Hold::Take { .. } => is_own || is_free,
+                Hold::Keep { .. } => is_own,
+                Hold::Release => true,
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        if let Some(reader) = work.give_up
+            && self
+                .readers
+                .get::<LogHold>(&reader.hold_key())?
+                .is_some_and(|hold| hold.until_ms > work.now_ms)
         {
             return Ok(false);
         }
@@ -163,6 +191,39 @@ impl<'a, B: Base> Desk<'a, B> {
             }
         }
         Ok(true)
+    }
+
+    /// Nobody has a log's reader to itself; tells of how many.
+    pub(crate) fn reclaim_readers(&mut self) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for reader in LogReader::ALL {
+            let key = reader.hold_key();
+            if self.readers.get::<LogHold>(&key)?.is_some() {
+                self.readers.remove(&key);
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Who has a reader to itself from here on.
+    fn hold(&mut self, step: &HoldStep) -> Result<(), StoreError> {
+        let key = step.reader.hold_key();
+        let held = self.readers.get::<LogHold>(&key)?;
+        match (&step.how, held) {
+            (Hold::Take { name, until_ms }, _) => {
+                let name = cut(name.clone(), HOLDER_BYTES_MAX);
+                self.readers.put(&key, &LogHold { owner: step.owner, name, until_ms: *until_ms })
+            }
+            (Hold::Keep { until_ms }, Some(hold)) => {
+                self.readers.put(&key, &LogHold { until_ms: *until_ms, ..hold })
+            }
+            (Hold::Release, Some(hold)) if hold.owner == step.owner => {
+                self.readers.remove(&key);
+                Ok(())
+            }
+            (Hold::Keep { .. } | Hold::Release, _) => Ok(()),
+        }
     }
 
     /// Leases what is due. A job whose lease is over is leased anew.

@@ -7,7 +7,7 @@ use crate::commit::{
 use crate::connections::PoolReport;
 use crate::error::StoreError;
 use crate::jobs::{
-    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogPlace, LogReader, Work, Worked,
 };
 use crate::outcomes::OutcomeRecord;
 use crate::query::{
@@ -152,6 +152,10 @@ impl Store for CachedStore {
 
     async fn log_read_of(&self, log: u16, reader: LogReader) -> Result<u64, StoreError> {
         self.0.inner.log_read_of(log, reader).await
+    }
+
+    async fn log_place_of(&self, log: u16, reader: LogReader) -> Result<LogPlace, StoreError> {
+        self.0.inner.log_place_of(log, reader).await
     }
 
     async fn outbox_of(

@@ -103,10 +103,7 @@ impl EmbeddedStore {
         schema::migrate(&database, &meta, schema::MIGRATIONS, schema::VERSION)?;
         let tables = Arc::new(Tables::open(database, options.idempotency_ms)?);
         reclaim_leases(&tables)?;
-        let sequence = match tables.events.last_key_value() {
-            None => 0,
-            Some(last) => keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?,
-        };
+        let sequence = last_event(&tables)?;
         let outcomes = outcome_log(&tables)?;
         let head = match tables.meta.get(tables::AUDIT_HEAD)? {
             None => Head::default(),
@@ -157,6 +154,14 @@ impl EmbeddedStore {
     }
 }
 
+/// The last event's number; 0: there is none.
+fn last_event(tables: &Tables) -> Result<u64, StoreError> {
+    match tables.events.last_key_value() {
+        None => Ok(0),
+        Some(last) => keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence")),
+    }
+}
+
 /// How the log of outcomes stands: behind the last that is there, or that was.
 fn outcome_log(tables: &Tables) -> Result<OutcomeLog, StoreError> {
     let number = |key: &[u8]| keys::number(key, 0).ok_or(StoreError::Corrupt("number of an outcome"));
@@ -168,11 +173,11 @@ fn outcome_log(tables: &Tables) -> Result<OutcomeLog, StoreError> {
     Ok(OutcomeLog { last, first: gone, forgotten_at_ms: 0 })
 }
 
-/// Jobs that were leased when the store was last open are due again: only this process has it open, so whoever
+/// Jobs that were leased when the store was last open are due again, and nobody has a log's reader to itself: only this process has it open, so whoever
 /// leased them is gone.
 fn reclaim_leases(tables: &Tables) -> Result<(), StoreError> {
     let mut desk = work::Desk::new(tables, work::Hints::default());
-    let count = desk.reclaim(None)?;
+    let count = desk.reclaim(None)? + desk.reclaim_readers()?;
     if count > 0 {
         let mut batch = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));
         desk.drain(&mut batch);

@@ -10,7 +10,8 @@ use crate::embedded::tables::{AUDIT_HEAD, Tables};
 use crate::embedded::{EmbeddedStore, backlog, people, risk};
 use crate::error::StoreError;
 use crate::jobs::{
-    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, Log, LogPlace, LogReader, Work,
+    Worked,
 };
 use crate::outcomes::OutcomeRecord;
 use crate::query::{
@@ -180,6 +181,16 @@ impl Store for EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<EventRecord>, StoreError> {
         self.outbox(after_sequence, limit).await
+    }
+
+    async fn log_place_of(&self, _log: u16, reader: LogReader) -> Result<LogPlace, StoreError> {
+        let read = row(&self.tables.log_readers, reader.as_str().as_bytes(), "log reader")?;
+        let hold = row(&self.tables.log_readers, &reader.hold_key(), "log reader")?;
+        let end = match reader.log() {
+            Log::Events => super::last_event(&self.tables)?,
+            Log::Outcomes => super::outcome_log(&self.tables)?.last,
+        };
+        Ok(LogPlace { read, end, hold })
     }
 
     async fn webhook_endpoint(

@@ -198,6 +198,10 @@ impl Wanted {
         if let Some(log) = &work.log {
             self.want(Table::LogReaders, log.reader.as_str().as_bytes());
         }
+        let held = work.hold.iter().map(|step| step.reader).chain(work.give_up);
+        for reader in held {
+            self.want(Table::LogReaders, reader.hold_key());
+        }
         for step in &work.steps {
             match step {
                 JobStep::Enqueue { job, delivery } => {

@@ -10,7 +10,8 @@ use crate::commit::{
 use crate::connections::PoolReport;
 use crate::error::StoreError;
 use crate::jobs::{
-    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, Log, LogPlace, LogReader, Work,
+    Worked,
 };
 use crate::outcomes::OutcomeRecord;
 use crate::postgres::PostgresStore;
@@ -323,6 +324,23 @@ impl Store for PostgresStore {
         limit: usize,
     ) -> Result<Vec<EventRecord>, StoreError> {
         self.outbox(after_sequence, limit).await
+    }
+
+    async fn log_place_of(&self, _log: u16, reader: LogReader) -> Result<LogPlace, StoreError> {
+        let query = match reader.log() {
+            Log::Events => Query::Fixed(include_str!("sql/events_place.sql")),
+            Log::Outcomes => Query::Fixed(include_str!("sql/outcomes_place.sql")),
+        };
+        let (read_key, hold_key) = (reader.as_str().as_bytes(), reader.hold_key());
+        let rows = self.query(query, &[&read_key, &hold_key.as_slice()]).await?;
+        let what = "log reader";
+        let row = rows.first().ok_or(StoreError::Corrupt(what))?;
+        let (read, hold): (Option<&[u8]>, Option<&[u8]>) = (column(row, 1, what)?, column(row, 2, what)?);
+        Ok(LogPlace {
+            read: read.map(|row| decode(row, what)).transpose()?,
+            end: natural(column(row, 0, what)?),
+            hold: hold.map(|row| decode(row, what)).transpose()?,
+        })
     }
 
     async fn webhook_endpoint(

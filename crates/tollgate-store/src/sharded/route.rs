@@ -7,7 +7,7 @@ use crate::commit::{
 use crate::connections::PoolReport;
 use crate::error::StoreError;
 use crate::jobs::{
-    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogPlace, LogReader, Work, Worked,
 };
 use crate::outcomes::OutcomeRecord;
 use crate::query::{
@@ -150,6 +150,10 @@ impl Store for ShardedStore {
 
     async fn log_read_of(&self, log: u16, reader: LogReader) -> Result<u64, StoreError> {
         self.shard(log)?.log_read(reader).await
+    }
+
+    async fn log_place_of(&self, log: u16, reader: LogReader) -> Result<LogPlace, StoreError> {
+        self.shard(log)?.log_place_of(0, reader).await
     }
 
     async fn outbox_of(

@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod chaos;
 pub(crate) mod data_subject;
 pub(crate) mod dev;
+pub(crate) mod events;
 pub(crate) mod fraud;
 pub(crate) mod jobs;
 pub(crate) mod keys;

@@ -14,6 +14,7 @@ mod chaos;
 mod crash;
 mod crossing;
 mod data_subjects;
+mod events;
 mod fraud;
 mod jobs;
 mod leaks;

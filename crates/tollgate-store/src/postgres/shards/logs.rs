@@ -3,10 +3,10 @@
 //! Rows of a log are copied as all rows are, but are in no log of the target's. Those that were not read get new numbers at
 //! the end of the target's log, and are taken out of the source's. So each is worked off at one of the two places.
 
-use crate::batch::codec::decode;
+use crate::batch::codec::{decode, encode};
 use crate::error::StoreError;
 use crate::jobs::{Log, LogReader};
-use crate::postgres::link::{Id, Query, big, column};
+use crate::postgres::link::{Id, Query, big, column, natural};
 use crate::postgres::shards::copying::Ends;
 use crate::postgres::shards::tables::{Moved, merchants, small};
 
@@ -37,12 +37,14 @@ impl MovedLog {
 
     /// The keys of the bucket's rows that are in the source's log and that not every reader has read, in their order.
     async fn unread(self, ends: &Ends) -> Result<Vec<String>, StoreError> {
-        let mut read_upto = u64::MAX;
+        let mut read_upto = i64::MAX;
         for reader in LogReader::ALL.into_iter().filter(|reader| reader.log() == self.log) {
-            let query = Query::Fixed("SELECT record FROM log_readers WHERE key = $1");
-            let row = ends.source.query_opt(query, &[&reader.as_str().as_bytes()]).await?;
-            let upto: u64 = row.map_or(Ok(0), |row| decode(column(&row, 0, "log reader")?, "log reader"))?;
-            read_upto = read_upto.min(upto);
+            match read_by(ends, reader).await? {
+                Some(upto) => read_upto = read_upto.min(big(upto)),
+                // Nothing is kept for it.
+                None if reader.is_optional() => {}
+                None => read_upto = 0,
+            }
         }
         let text = format!(
             "SELECT {} FROM {} AS t
@@ -50,7 +52,7 @@ impl MovedLog {
             self.moved()?.key_text(),
             self.table
         );
-        let rows = ends.source.query(Query::Text(text), &[&big(read_upto), &small(ends.bucket)]).await?;
+        let rows = ends.source.query(Query::Text(text), &[&read_upto, &small(ends.bucket)]).await?;
         rows.iter().map(|row| column(row, 0, "row of a log")).collect()
     }
 
@@ -80,6 +82,7 @@ impl MovedLog {
         ));
         let row = ends.target.query_opt(query, &[&end, &count]).await?.ok_or_else(corrupt)?;
         let base: i64 = column(&row, 0, "the log's head")?;
+        self.begin_readers(ends, natural(base)).await?;
         let text = format!(
             "UPDATE {} AS t SET sequence = $1 + k.place, in_log = true
              FROM unnest($2::text[]) WITH ORDINALITY AS k (key, place) WHERE {}",
@@ -92,6 +95,21 @@ impl MovedLog {
             return Err(StoreError::Differs("the copy of a log"));
         }
         Ok(taken)
+    }
+
+    /// Readers that have begun at the source begin at the target too, if they have not, before what is taken over: or that
+    /// would lie before their beginning.
+    async fn begin_readers(self, ends: &Ends, upto: u64) -> Result<(), StoreError> {
+        for reader in LogReader::ALL.into_iter().filter(|reader| reader.log() == self.log) {
+            if reader.is_optional() && read_by(ends, reader).await?.is_some() {
+                let query = Query::Fixed(
+                    "INSERT INTO log_readers (key, record) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
+                );
+                let key = reader.as_str().as_bytes();
+                ends.target.execute(query, &[&key, &encode(&upto)?]).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The switch did not come about: what was numbered anew in the target's copy is to be copied once more.
@@ -124,4 +142,11 @@ impl MovedLog {
         ends.source.execute(Query::Text(text), &[&unread]).await?;
         Ok(())
     }
+}
+
+/// How far a reader of one of the source's logs is; none: it has not begun.
+async fn read_by(ends: &Ends, reader: LogReader) -> Result<Option<u64>, StoreError> {
+    let query = Query::Fixed("SELECT record FROM log_readers WHERE key = $1");
+    let row = ends.source.query_opt(query, &[&reader.as_str().as_bytes()]).await?;
+    row.map(|row| decode(column(&row, 0, "log reader")?, "log reader")).transpose()
 }
