@@ -4,9 +4,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
 
+#[path = "sharded_parts/movers.rs"]
+mod movers;
 #[path = "sharded_parts/outcomes.rs"]
 mod outcomes;
 mod support;
+#[path = "sharded_parts/told.rs"]
+mod told;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;

@@ -16,6 +16,16 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// What the server has not acknowledged by then is lost with the connection.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
+/// What holds on each connection, whatever the server's, the database's or the role's own setting is.
+///
+/// A commit is on disk when it is answered. What is read after a lock was waited for is read as it is then: the gate of a
+/// shard, and all that a batch decides by, rest on that. A session that is idle is not ended: locks are held by it. A client
+/// whose machine vanished without a word is noticed after 25 s, and its locks are free. Digests of both ends of a move are
+/// of the same text.
+const SESSION: &str = "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed \
+    -c idle_session_timeout=0 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 \
+    -c tcp_user_timeout=25000 -c bytea_output=hex";
+
 /// A connection on which nothing happens is asked after this time whether it is there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
@@ -111,11 +121,10 @@ impl Address {
             config.password(password);
         }
         let given = config.get_options().unwrap_or_default().to_owned();
-        // Whoever hangs in a transaction holds its locks: it is ended. A commit is on disk when it is answered,
-        // whatever the server's own setting is.
+        // Whoever hangs in a transaction holds its locks: it is ended.
         config.options(format!(
             "{given} -c statement_timeout={statement_ms} -c idle_in_transaction_session_timeout={statement_ms} \
-             -c synchronous_commit=on"
+             {SESSION}"
         ));
         config.application_name("tollgate");
         config.keepalives_idle(KEEPALIVE);
@@ -231,5 +240,29 @@ mod tests {
         };
         assert_eq!(target("postgres://u@localhost/d").config.get_password(), Some(b"from a file".as_slice()));
         assert_eq!(target("postgres://u:own@localhost/d").config.get_password(), Some(b"own".as_slice()));
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a PostgreSQL: scripts/postgres"]
+    async fn what_must_hold_on_a_connection_is_set_by_it() {
+        use crate::postgres::link::{Link, Query, column};
+        let url = std::env::var("TOLLGATE_TEST_POSTGRES").unwrap();
+        let own = "options=-c%20default_transaction_isolation%3Dserializable%20-c%20application_name%3Dx";
+        let target = Address::read(&format!("{url}?{own}")).unwrap().target(None, None, (5_000, 0)).unwrap();
+        let link = Link::connect(&target).await.unwrap();
+        for (name, value) in [
+            ("default_transaction_isolation", "read committed"),
+            ("synchronous_commit", "on"),
+            ("idle_session_timeout", "0"),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+            ("tcp_user_timeout", "25s"),
+            ("bytea_output", "hex"),
+        ] {
+            let row = link.query_opt(Query::Fixed("SELECT current_setting($1)"), &[&name]).await.unwrap();
+            let found: String = column(&row.unwrap(), 0, "setting").unwrap();
+            assert_eq!(found, value, "{name}");
+        }
     }
 }

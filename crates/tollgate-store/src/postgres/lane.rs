@@ -23,13 +23,14 @@ use crate::postgres::base::Ground;
 use crate::postgres::changes::Changes;
 use crate::postgres::gate::Gate;
 use crate::postgres::link::{Id, Link, Param, Query};
-use crate::postgres::written::{self, Written};
+use crate::postgres::written::{self, Lsn, Written};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tollgate_core::audit::key::LogKey;
 use tollgate_core::command::Policy;
+use tollgate_core::id::MerchantId;
 
 /// How often a batch is tried that provably was not committed.
 const TRIES_MAX: u32 = 3;
@@ -206,8 +207,7 @@ impl Lane {
         let mut pause = PAUSE_FIRST;
         loop {
             match self.look_for(units, trace) {
-                Ok(true) => return Found::Committed,
-                Ok(false) => return Found::Absent,
+                Ok(found) => return found,
                 Err(error) => {
                     self.link = None;
                     if begun.elapsed() >= self.options.patience {
@@ -222,7 +222,7 @@ impl Lane {
         }
     }
 
-    fn look_for(&mut self, units: &[Unit], trace: &Trace) -> Result<bool, StoreError> {
+    fn look_for(&mut self, units: &[Unit], trace: &Trace) -> Result<Found, StoreError> {
         self.connect()?;
         let (runtime, Some(link)) = (&self.runtime, &self.link) else {
             return Err(StoreError::Unavailable("no connection".to_owned()));
@@ -231,15 +231,31 @@ impl Lane {
             // The locks of the batch: once they are ours, its transaction has ended in one way or the other.
             begin(link, self.options.subject, units).await?;
             // Without an event it only remembered replies: making it once more makes no difference.
-            let mut is_there = false;
-            if let Some((merchant, payment, version, id)) = &trace.event {
-                let query = Query::Fixed(
-                    "SELECT 1 FROM events WHERE merchant_id = $1 AND payment_id = $2 AND version = $3 AND id = $4",
-                );
-                is_there = !link.query(query, &[merchant, payment, version, id]).await?.is_empty();
+            let Some((merchant, payment, version, id)) = &trace.event else {
+                link.run("ROLLBACK").await?;
+                return Ok(Found::Absent);
+            };
+            let gate = Gate::read(link).await?;
+            let query = Query::Fixed(
+                "SELECT 1 FROM events WHERE merchant_id = $1 AND payment_id = $2 AND version = $3 AND id = $4",
+            );
+            let is_there = !link.query(query, &[merchant, payment, version, id]).await?.is_empty();
+            match &self.options.written {
+                Some(written) if is_there => {
+                    // The log goes on behind the commit by now: who asks a replica is to see it.
+                    let told = link.run_for("ROLLBACK; SELECT pg_current_wal_lsn()").await?;
+                    if let Some(lsn) = told.as_deref().and_then(Lsn::read) {
+                        written.note(units.iter().filter_map(bucket), lsn);
+                    }
+                }
+                _ => link.run("ROLLBACK").await?,
             }
-            link.run("ROLLBACK").await?;
-            Ok(is_there)
+            Ok(match is_there {
+                true => Found::Committed,
+                // Its bucket has left, and its rows with it: that they are not here says nothing.
+                false if !gate.is_here(MerchantId::from_bytes(merchant.0)) => Found::Unknown,
+                false => Found::Absent,
+            })
         })
     }
 

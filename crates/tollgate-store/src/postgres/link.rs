@@ -196,6 +196,11 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
+/// Whether others held what a statement needed, for longer than it was to wait, or waited in a circle with it.
+pub(super) fn is_busy(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(text) if text.ends_with("(55P03)") || text.ends_with("(40P01)"))
+}
+
 /// A column of a row; `what` names it in an error.
 pub(super) fn column<'a, T: FromSql<'a>>(
     row: &'a Row,

@@ -6,6 +6,7 @@
 
 use crate::error::StoreError;
 use crate::postgres::link::{Link, Query, column};
+use crate::postgres::shards;
 
 /// Held while migrations are applied: two who start at once do not both apply them.
 const LOCK: i64 = 0x746f_6c6c_6761_7465;
@@ -89,6 +90,8 @@ async fn apply(link: &Link) -> Result<usize, StoreError> {
         tracing::info!(version, name, "store schema brought up to date");
         count += 1;
     }
+    // What is no table and was made when shards were set up: by this program or by one before it.
+    shards::renew(link).await?;
     Ok(count)
 }
 

@@ -37,6 +37,10 @@ const OPEN_AGAIN: Duration = Duration::from_secs(2);
 /// How long an errand may take.
 const ERRAND: Duration = Duration::from_secs(10);
 
+/// Longest time for which what ends something under way is held: a bucket's rows stay at its old shard for longer than
+/// somebody looks there for a commit that was not answered.
+pub const PATIENCE_MAX_MS: u64 = 30_000;
+
 /// How a sharded store is opened.
 #[derive(Debug, Clone)]
 pub struct ShardedOptions {
@@ -99,10 +103,15 @@ impl ShardedStore {
     /// as it does, and until then its merchants' calls fail.
     ///
     /// # Errors
-    /// The directory does not answer or is none, fewer shards are configured than there are, or a database is another
+    /// The directory does not answer or is none, an option is out of its bounds, fewer shards are configured than there are, or a database is another
     /// shard than it is configured as.
     pub async fn open(options: ShardedOptions) -> Result<Self, StoreError> {
         let ShardedOptions { shards, refresh_ms, answer_ms, redirect_ms } = options;
+        if let Some(options) = shards.iter().find(|options| options.patience_ms > PATIENCE_MAX_MS) {
+            let (patience_ms, most) = (options.patience_ms, PATIENCE_MAX_MS);
+            let text = format!("a patience of {patience_ms} ms is too long with shards; the most is {most}");
+            return Err(StoreError::Unavailable(text));
+        }
         let errands = Errands::new(shards.clone());
         let news = errands.news().await?;
         if usize::from(news.map.shards()) > shards.len() {
@@ -215,7 +224,7 @@ impl Shared {
         }
         self.errands.check_place(number).await?;
         // What it missed of partners while nobody could tell it.
-        self.errands.run_to(number).await?;
+        self.errands.tell(number).await?;
         let store =
             Arc::new(PostgresStore::open_with(slot.options.clone(), Arc::clone(&self.weights)).await?);
         if !self.is_closed.load(Ordering::Acquire) {

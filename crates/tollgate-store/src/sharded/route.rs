@@ -123,9 +123,13 @@ impl Store for ShardedStore {
     ) -> Result<Vec<DueLane>, StoreError> {
         let gathered = self.gather(|shard| async move { shard.job_lanes(kind, after, limit).await }).await;
         let mut found: BTreeMap<Lane, DueLane> = BTreeMap::new();
+        let map = self.map();
         for (number, lanes) in gathered.partial("lanes of jobs")? {
             for due in lanes {
-                self.shared.learn(due.lane, number);
+                // One that is on its way is listed at both ends, and done where it belongs.
+                if map.of(due.merchant_id) == number {
+                    self.shared.learn(due.lane, number);
+                }
                 let known = found.entry(due.lane).or_insert(due);
                 if due.at_ms < known.at_ms {
                     *known = due;

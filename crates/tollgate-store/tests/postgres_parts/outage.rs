@@ -72,7 +72,7 @@ async fn nobody_waits_for_ever() {
 
 /// Makes every commit wait for a replica that never comes, and cuts off who waits: such a commit is made, and its
 /// answer lost.
-async fn lose_the_answer<T: Send + 'static>(
+pub(crate) async fn lose_the_answer<T: Send + 'static>(
     cluster: &Cluster,
     asked: impl Future<Output = T> + Send + 'static,
 ) -> T {

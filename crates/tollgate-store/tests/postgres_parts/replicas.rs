@@ -1,5 +1,6 @@
 //! Reads from streaming replicas: by lag, by what was written, and not from one that fails.
 
+use crate::outage::lose_the_answer;
 use crate::support::cluster::Cluster;
 use crate::{NOW_MS, create, merchant, small};
 use std::sync::Arc;
@@ -27,8 +28,13 @@ impl Servers {
     }
 
     async fn open(&self, run: u64) -> Arc<PostgresStore> {
+        self.open_with_lag(run, 100).await
+    }
+
+    async fn open_with_lag(&self, run: u64, replica_lag_max_ms: u64) -> Arc<PostgresStore> {
         let mut options = small(&self.primary.url(), run);
         options.replicas = vec![self.replica.url()];
+        options.replica_lag_max_ms = replica_lag_max_ms;
         Arc::new(PostgresStore::open(options).await.unwrap())
     }
 
@@ -96,6 +102,27 @@ async fn reads_go_to_a_replica_that_shows_what_they_must_see() {
     servers.on_replica("SELECT pg_wal_replay_resume()").await;
     until("it has caught up", || status(&other).is_serving && status(&store).is_serving).await;
     assert_eq!(listed(&other, mer, token).await, (2, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn a_commit_that_was_found_after_its_answer_was_lost_is_seen_too() {
+    let servers = Servers::start().await;
+    // A bound within which a replica that stands still serves on.
+    let store = servers.open_with_lag(1, 60_000).await;
+    let mer = merchant(store.as_ref(), 1).await;
+    store.commit(create(mer, 500, NOW_MS)).await.unwrap();
+    let begun = Instant::now();
+    while listed(&store, mer, None).await != (1, true) {
+        assert!(begun.elapsed() < Duration::from_secs(15), "the replica is never asked");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    servers.on_replica("SELECT pg_wal_replay_pause()").await;
+    let asked = Arc::clone(&store);
+    let commit = async move { asked.commit(create(mer, 500, NOW_MS)).await };
+    lose_the_answer(&servers.primary, commit).await.unwrap();
+    assert_eq!(listed(&store, mer, None).await, (2, false), "its own writes");
+    servers.on_replica("SELECT pg_wal_replay_resume()").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use tollgate_core::command::Policy;
 use tollgate_store::anchor::AnchorOptions;
 use tollgate_store::embedded::EmbeddedOptions;
 use tollgate_store::postgres::{PoolOptions, PostgresOptions};
+use tollgate_store::sharded::PATIENCE_MAX_MS;
 
 /// Most bytes of a password's file.
 const PASSWORD_BYTES_MAX: u64 = 4_096;
@@ -162,6 +163,13 @@ impl Store {
                 "store.replicas are of one database; leave them out with store.shards".to_owned(),
             ));
         }
+        if !self.shards.is_empty() && self.patience_ms > PATIENCE_MAX_MS {
+            return Err(ConfigError(format!(
+                "store.patience_ms is {}; with store.shards it must be from 0 to {PATIENCE_MAX_MS}: for longer than \
+                 that nothing is looked for where a merchant's rows have left",
+                self.patience_ms
+            )));
+        }
         for shard in &self.shards {
             let options = self.at(self.postgres_without_password(policy), shard);
             options.validate().map_err(|error| ConfigError(format!("store.shards: {error}")))?;
@@ -297,6 +305,21 @@ mod tests {
             assert!(refusal.contains(why), "{refusal}");
             assert!(!refusal.contains("hush"), "{refusal}");
         }
+    }
+
+    #[test]
+    fn with_shards_nobody_is_more_patient_than_old_rows_are_kept() {
+        let environment = |patience: &'static str, shards: &'static str| {
+            [
+                ("TOLLGATE_STORE", "postgres://localhost/a"),
+                ("TOLLGATE_STORE_SHARDS", shards),
+                ("TOLLGATE_STORE__PATIENCE_MS", patience),
+            ]
+        };
+        let refusal = load(&environment("30001", "postgres://localhost/b")).unwrap_err().to_string();
+        assert!(refusal.contains("store.patience_ms is 30001") && refusal.contains("30000"), "{refusal}");
+        load(&environment("30000", "postgres://localhost/b")).unwrap();
+        load(&environment("600000", "")).unwrap();
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! copied. So a change that is copied twice, or a note that is read again after a crash, does no harm.
 
 use crate::error::StoreError;
-use crate::postgres::link::{Id, Link, Query, column};
+use crate::postgres::link::{Id, Link, Query, column, is_busy};
+use crate::postgres::shards::ends::{End, Ends};
 use crate::postgres::shards::tables::{MOVED, Moved, small};
 use futures_util::{SinkExt, TryStreamExt};
 use std::collections::BTreeSet;
@@ -18,18 +19,10 @@ pub(super) type Changed = (String, String);
 /// How often a trigger is tried to be made or removed while others hold its table.
 const TRIES_MAX: u32 = 30;
 
-/// Both ends of a move.
-pub(super) struct Ends {
-    pub(super) source: Link,
-    pub(super) target: Link,
-    pub(super) bucket: u16,
-}
-
 impl Ends {
     /// The source begins to note what changes.
     pub(super) async fn watch(&self) -> Result<(), StoreError> {
-        let query = Query::Fixed("INSERT INTO leaving (bucket) VALUES ($1) ON CONFLICT DO NOTHING");
-        self.source.execute(query, &[&small(self.bucket)]).await?;
+        self.change_source(&["INSERT INTO leaving (bucket) VALUES ($1) ON CONFLICT DO NOTHING"]).await?;
         for table in MOVED {
             let (name, key) = (table.name, table.key_text().replace('\'', "''"));
             let trigger = |event: &str, rows: &str| {
@@ -44,17 +37,25 @@ impl Ends {
             between_writers(&self.source, &text).await?;
         }
         // What was noted in an earlier try: everything is copied anew.
-        let query = Query::Fixed("DELETE FROM bucket_changes WHERE bucket = $1");
-        self.source.execute(query, &[&small(self.bucket)]).await?;
-        Ok(())
+        self.change_source(&["DELETE FROM bucket_changes WHERE bucket = $1"]).await
+    }
+
+    /// Changes what the source notes of the bucket.
+    async fn change_source(&self, statements: &[&'static str]) -> Result<(), StoreError> {
+        self.source.begin().await?;
+        for &text in statements {
+            self.source.execute(Query::Fixed(text), &[&small(self.bucket)]).await?;
+        }
+        self.source.run("COMMIT").await
     }
 
     /// The source ceases to note.
     pub(super) async fn unwatch(&self) -> Result<(), StoreError> {
-        for query in ["DELETE FROM leaving WHERE bucket = $1", "DELETE FROM bucket_changes WHERE bucket = $1"]
-        {
-            self.source.execute(Query::Fixed(query), &[&small(self.bucket)]).await?;
-        }
+        self.change_source(&[
+            "DELETE FROM leaving WHERE bucket = $1",
+            "DELETE FROM bucket_changes WHERE bucket = $1",
+        ])
+        .await?;
         for table in MOVED {
             let drop =
                 |event: &str| format!("DROP TRIGGER IF EXISTS tollgate_noted_{event} ON {};", table.name);
@@ -72,7 +73,7 @@ impl Ends {
         let columns = table.columns(&self.source, &self.target).await?;
         let ids: Vec<Id> = merchants.iter().copied().collect();
         let (name, written) = (table.name, columns.written());
-        self.target.run("BEGIN").await?;
+        self.target.begin().await?;
         self.target.execute(Query::Of(REMOVE, name), &[&ids]).await?;
         let out = format!(
             "COPY (SELECT {} FROM {name} AS t WHERE t.merchant_id = ANY ({})) TO STDOUT (FORMAT binary)",
@@ -106,7 +107,7 @@ impl Ends {
             source.run("COMMIT").await?;
             return Ok(changed);
         }
-        target.run("BEGIN").await?;
+        target.begin().await?;
         for table in MOVED {
             let keys: Vec<&str> =
                 changed.iter().filter(|(name, _)| name == table.name).map(|(_, key)| key.as_str()).collect();
@@ -147,7 +148,7 @@ const REMOVE: &str = "DELETE FROM {table} WHERE merchant_id = ANY ($1::uuid[])";
 const REMOVED_AT_ONCE: i64 = 5_000;
 
 /// Removes all rows of merchants, a part at a time.
-pub(super) async fn remove(link: &Link, merchants: &BTreeSet<Id>) -> Result<u64, StoreError> {
+pub(super) async fn remove(end: &End, merchants: &BTreeSet<Id>) -> Result<u64, StoreError> {
     let ids: Vec<Id> = merchants.iter().copied().collect();
     let mut count = 0;
     if ids.is_empty() {
@@ -162,7 +163,9 @@ pub(super) async fn remove(link: &Link, merchants: &BTreeSet<Id>) -> Result<u64,
              )"
         );
         loop {
-            let removed = link.execute(Query::Text(text.clone()), &[&ids, &REMOVED_AT_ONCE]).await?;
+            end.begin().await?;
+            let removed = end.execute(Query::Text(text.clone()), &[&ids, &REMOVED_AT_ONCE]).await?;
+            end.run("COMMIT").await?;
             count += removed;
             if removed == 0 {
                 break;
@@ -184,17 +187,17 @@ async fn pipe(source: &Link, out: &str, target: &Link, into: &str) -> Result<u64
 }
 
 /// Changes a table's triggers: not while somebody writes to it, and without having many wait for that.
-async fn between_writers(link: &Link, text: &str) -> Result<(), StoreError> {
+async fn between_writers(end: &End, text: &str) -> Result<(), StoreError> {
+    let text = format!("BEGIN; SET LOCAL lock_timeout = '500ms'; {} {text} COMMIT", end.fence());
     let mut tries = 0;
     loop {
         tries += 1;
-        let changed = link.run(&format!("BEGIN; SET LOCAL lock_timeout = '500ms'; {text} COMMIT")).await;
-        match changed {
+        match end.run(&text).await {
             Ok(()) => return Ok(()),
-            Err(error) if tries == TRIES_MAX || link.is_closed() => return Err(error),
+            Err(error) if tries == TRIES_MAX || !is_busy(&error) => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, tries, "a table is busy");
-                link.run("ROLLBACK").await?;
+                end.run("ROLLBACK").await?;
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
         }

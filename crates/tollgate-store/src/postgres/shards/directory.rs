@@ -103,6 +103,9 @@ pub struct Move {
 /// Held by whoever changes the map or moves a bucket: one at a time. It ends with the session.
 const LOCK: i64 = 0x7467_7368_6172_6473;
 
+/// What tells shards of partners: function and triggers. Made by `shards init`, and made anew by each `migrate`.
+const TELLS: &str = include_str!("../sql/directory.sql");
+
 /// The directory's own connection.
 pub(super) struct Directory<'a>(pub(super) &'a Link);
 
@@ -156,10 +159,12 @@ impl Directory<'_> {
         Ok(())
     }
 
-    /// Notes a move that begins.
+    /// Notes a move that begins; nothing changes if it has begun.
     pub(super) async fn begin_move(&self, wish: &Move) -> Result<(), StoreError> {
-        let query =
-            Query::Fixed("INSERT INTO shard_moves (bucket, source, target, stage) VALUES ($1, $2, $3, $4)");
+        let query = Query::Fixed(
+            "INSERT INTO shard_moves (bucket, source, target, stage) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (bucket) DO NOTHING",
+        );
         let (bucket, source, target) = (small(wish.bucket), small(wish.source), small(wish.target));
         self.0.execute(query, &[&bucket, &source, &target, &wish.stage.as_str()]).await?;
         Ok(())
@@ -228,9 +233,18 @@ impl Directory<'_> {
             "INSERT INTO directory (id, installation, version, shards, owners) VALUES (1, $1, 1, $2, $3)",
         );
         self.0.execute(query, &[&installation, &small(shards), &owners]).await?;
-        self.0.run(include_str!("../sql/directory.sql")).await?;
+        self.0.run(TELLS).await?;
+        self.0.run(include_str!("../sql/directory_log.sql")).await?;
         self.count_shards(shards).await?;
         self.0.run("COMMIT").await
+    }
+
+    /// Brings what tells shards of partners up to date, where that is a directory.
+    pub(super) async fn renew(&self) -> Result<(), StoreError> {
+        match self.map().await? {
+            Some(_) => self.0.run(TELLS).await,
+            None => Ok(()),
+        }
     }
 
     /// There are so many shards now.

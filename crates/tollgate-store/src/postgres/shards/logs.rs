@@ -7,11 +7,15 @@ use crate::batch::codec::{decode, encode};
 use crate::error::StoreError;
 use crate::jobs::{Log, LogReader};
 use crate::postgres::link::{Id, Query, big, column, natural};
-use crate::postgres::shards::copying::Ends;
+use crate::postgres::shards::ends::Ends;
 use crate::postgres::shards::tables::{Moved, merchants, small};
 
-/// Rows that no reader has read, at most: they are numbered anew while the bucket is closed.
-const UNREAD_MAX: usize = 20_000;
+/// Rows of a log that no reader has read, at most: they are numbered anew while the bucket is closed, and all that adds to
+/// the target's log waits for that.
+const UNREAD_MAX: usize = 2_000;
+
+/// How long nothing may be heard of a mover that has the end of the target's log: as PostgreSQL writes it.
+const LOG_SILENCE: &str = "2s";
 
 /// A log and its head.
 #[derive(Clone, Copy)]
@@ -76,7 +80,7 @@ impl MovedLog {
         let row = ends.source.query_opt(end, &[]).await?.ok_or_else(corrupt)?;
         let end: i64 = column(&row, 0, "the log's head")?;
         let count = i64::try_from(unread.len()).unwrap_or(i64::MAX);
-        ends.target.run("BEGIN").await?;
+        ends.target.begin_for(LOG_SILENCE).await?;
         let query = Query::Text(format!(
             "UPDATE {head} SET {number} = greatest({number}, $1) + $2 WHERE id = 1 RETURNING {number} - $2"
         ));

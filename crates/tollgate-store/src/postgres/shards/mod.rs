@@ -1,10 +1,11 @@
 //! Several databases as one installation: which bucket of merchants is on which, adding one, and moving a bucket.
 //!
 //! What a bucket's rows are is in `tables`, where they are in `directory`, how they are taken elsewhere in `moving`,
-//! `copying` and `verify`, and what goes between directory and shards without a caller in `spread`.
+//! `copying` and `verify`, by whom in `ends`, and what goes between directory and shards without a caller in `spread`.
 
 mod copying;
 mod directory;
+mod ends;
 mod logs;
 mod moving;
 mod spread;
@@ -16,7 +17,7 @@ pub use moving::{MoveOptions, MoveReport, Watch};
 
 use crate::error::StoreError;
 use crate::postgres::gate::Gate;
-use crate::postgres::link::{Id, Link, Query, column};
+use crate::postgres::link::{Id, Link, Query, column, natural};
 use crate::postgres::{PostgresOptions, schema};
 use directory::Directory;
 use std::ops::ControlFlow;
@@ -223,6 +224,7 @@ async fn look(
     let link = errand_link(options).await?;
     schema::check(&link).await?;
     check_place(&link, directory, number).await?;
+    spread::check_audit(directory.0, &link, number).await?;
     let gate = Gate::read(&link).await?;
     let moving = directory.present_move().await?.map(|step| step.bucket);
     for bucket in (0..BUCKET_COUNT).filter(|bucket| Some(*bucket) != moving) {
@@ -244,6 +246,11 @@ pub(super) async fn check_alone(link: &Link) -> Result<(), StoreError> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Brings a directory's own functions up to date.
+pub(super) async fn renew(link: &Link) -> Result<(), StoreError> {
+    Directory(link).renew().await
 }
 
 /// Whether a database is the shard it is configured as.
@@ -295,19 +302,11 @@ pub async fn move_bucket(
                     "an instance at work does not know shard {to}; restart it first"
                 )));
             }
-            let step = Move {
-                bucket,
-                source: map.of_bucket(bucket),
-                target: to,
-                stage: Stage::Preparing,
-                copied: vec![],
-            };
-            directory.begin_move(&step).await?;
-            step
+            let source = map.of_bucket(bucket);
+            Move { bucket, source, target: to, stage: Stage::Preparing, copied: vec![] }
         }
     };
-    let mover = moving::Mover { shards, options, watch, directory: &link, step };
-    mover.run().await
+    moving::Mover { shards, options, watch, directory: &link, step }.run().await
 }
 
 /// Gives up the move under way, if it is not switched: the bucket stays where it was.
@@ -327,8 +326,8 @@ pub(crate) struct Errands {
     reader: Mutex<Option<Link>>,
     /// A connection to each. One that was left in the middle of something is not used again: it is not put back.
     links: Vec<Mutex<Option<Link>>>,
-    /// How far each shard's partners and audit log were when they were looked at last.
-    known: parking_lot::Mutex<Vec<(u64, u64)>>,
+    /// How much of each shard's audit log was taken when it was looked at last.
+    taken: parking_lot::Mutex<Vec<u64>>,
 }
 
 /// What the directory says.
@@ -343,8 +342,8 @@ pub(crate) struct News {
 impl Errands {
     pub(crate) fn new(shards: Vec<PostgresOptions>) -> Self {
         let links = shards.iter().map(|_| Mutex::new(None)).collect();
-        let known = parking_lot::Mutex::new(vec![(0, 0); shards.len()]);
-        Self { shards, reader: Mutex::new(None), links, known }
+        let taken = parking_lot::Mutex::new(vec![0; shards.len()]);
+        Self { shards, reader: Mutex::new(None), links, taken }
     }
 
     async fn link(&self, shard: u16) -> Result<(MutexGuard<'_, Option<Link>>, Link), StoreError> {
@@ -402,6 +401,18 @@ impl Errands {
         }
     }
 
+    /// Tells a shard what has changed of partners.
+    pub(crate) async fn tell(&self, shard: u16) -> Result<(), StoreError> {
+        if shard == 0 {
+            return Ok(());
+        }
+        let (mut slot, link) = self.link(shard).await?;
+        let (mut directory_slot, directory) = self.link(0).await?;
+        spread::tell_partners(&directory, &link).await?;
+        (*slot, *directory_slot) = (Some(link), Some(directory));
+        Ok(())
+    }
+
     /// Tells a shard what has changed of partners, and takes its entries of the audit log.
     pub(crate) async fn run_to(&self, shard: u16) -> Result<(), StoreError> {
         if shard == 0 {
@@ -410,27 +421,34 @@ impl Errands {
         // The shard first: one that does not answer keeps nobody from the directory.
         let (mut slot, link) = self.link(shard).await?;
         let (mut directory_slot, directory) = self.link(0).await?;
-        let partners = spread::tell_partners(&directory, &link).await?;
+        spread::tell_partners(&directory, &link).await?;
         let audit = spread::take_audit(&directory, &link, shard).await?;
-        if let Some(known) = self.known.lock().get_mut(usize::from(shard)) {
-            *known = (partners, audit);
+        if let Some(taken) = self.taken.lock().get_mut(usize::from(shard)) {
+            *taken = audit;
         }
         *slot = Some(link);
         *directory_slot = Some(directory);
         Ok(())
     }
 
-    /// The same, where there is something to be told or taken.
+    /// The same, where there is something to be told or taken. Other numbers than expected are news, greater or not:
+    /// either database may have been restored to an earlier state.
     pub(crate) async fn run_to_if_new(&self, shard: u16, news: &News) -> Result<(), StoreError> {
-        let known = self.known.lock().get(usize::from(shard)).copied().unwrap_or_default();
-        let written = {
+        if shard == 0 {
+            return Ok(());
+        }
+        let taken = self.taken.lock().get(usize::from(shard)).copied().unwrap_or_default();
+        let (told, written) = {
             let (mut slot, link) = self.link(shard).await?;
-            let row =
-                link.query_opt(Query::Fixed("SELECT audit_count FROM log_head WHERE id = 1"), &[]).await?;
+            let query = Query::Fixed(
+                "SELECT partners_upto, audit_count FROM shard JOIN log_head ON log_head.id = shard.id
+                 WHERE shard.id = 1",
+            );
+            let row = link.query_opt(query, &[]).await?.ok_or(StoreError::Corrupt("shard"))?;
             *slot = Some(link);
-            row.map_or(Ok(0), |row| column::<i64>(&row, 0, "audit log"))?
+            (natural(column(&row, 0, "shard")?), natural(column(&row, 1, "shard")?))
         };
-        if news.log_end > known.0 || crate::postgres::link::natural(written) > known.1 {
+        if told != news.log_end || written != taken {
             self.run_to(shard).await?;
         }
         Ok(())

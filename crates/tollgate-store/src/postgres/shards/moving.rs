@@ -3,16 +3,16 @@
 //! Each stage is noted in the directory before it is begun and can be done again, so whoever comes after a mover that
 //! died goes on from there. The one step that counts is a transaction of the directory ([`Directory::switch`]), on the
 //! connection that has the movers' lock: before it the bucket is the source's, after it the target's, and nobody who
-//! lost the lock can make it. Whether a shard takes writes of a bucket is its own gate's say (`gate`): the source's is
+//! lost the lock can make it; what it still does at the ends is refused there (`ends`). Whether a shard takes writes of a bucket is its own gate's say (`gate`): the source's is
 //! closed before that step and the target's is opened after it, so the two are never open at once.
 
 use crate::error::StoreError;
 use crate::postgres::PostgresOptions;
-use crate::postgres::lane::{BUCKETS, ONCE};
 use crate::postgres::link::{Id, Link, Query};
 use crate::postgres::partitions;
-use crate::postgres::shards::copying::{Changed, Ends, merchant_of, remove};
+use crate::postgres::shards::copying::{Changed, merchant_of, remove};
 use crate::postgres::shards::directory::{Directory, Move, Stage};
+use crate::postgres::shards::ends::{End, Ends};
 use crate::postgres::shards::logs::{EVENTS, OUTCOMES};
 use crate::postgres::shards::spread::tell_partners;
 use crate::postgres::shards::tables::{MOVED, merchants, small};
@@ -95,7 +95,9 @@ impl Mover<'_> {
     /// Goes on to the end from wherever the move is.
     pub(super) async fn run(mut self) -> Result<MoveReport, StoreError> {
         let mut report = MoveReport::default();
-        let mut ends = self.connect().await?;
+        let mut ends = self.take().await?;
+        // Now that both ends have answered as what they should be.
+        Directory(self.directory).begin_move(&self.step).await?;
         self.keep_partitions(&ends).await?;
         loop {
             let done = self.stage(&mut ends, &mut report).await;
@@ -160,15 +162,33 @@ impl Mover<'_> {
         Ok(false)
     }
 
-    /// Connects to both ends. Their statements may take as long as they take.
-    async fn connect(&self) -> Result<Ends, StoreError> {
-        let options = |shard: u16| {
-            let none = || StoreError::Unavailable(format!("shard {shard} is not configured"));
-            self.shards.get(usize::from(shard)).ok_or_else(none)
+    /// Takes both ends. If the bucket was left closed it is opened where it belongs before the other end is asked: that
+    /// may be away for long.
+    async fn take(&self) -> Result<Ends, StoreError> {
+        let Move { bucket, source, target, stage, .. } = self.step;
+        let take = |number| End::take(self.shards, number, self.directory);
+        let (source, target) = match stage {
+            Stage::Paused => {
+                let source = take(source).await?;
+                source.open(bucket).await?;
+                (source, take(target).await?)
+            }
+            Stage::Switched => {
+                let target = take(target).await?;
+                target.open(bucket).await?;
+                (take(source).await?, target)
+            }
+            _ => tokio::try_join!(take(source), take(target))?,
         };
-        let (source, target) = (options(self.step.source)?, options(self.step.target)?);
-        let (source, target) = tokio::try_join!(source.patient_link(), target.patient_link())?;
-        Ok(Ends { source, target, bucket: self.step.bucket })
+        Ok(Ends { source, target, bucket })
+    }
+
+    /// What commits at the target must know of partners. The directory's own database does already.
+    async fn tell_partners(&self, ends: &Ends) -> Result<(), StoreError> {
+        match self.step.target {
+            0 => Ok(()),
+            _ => tell_partners(self.directory, &ends.target).await,
+        }
     }
 
     /// Nobody makes or drops partitions at either end meanwhile: days that are dropped are no changes of rows, and would
@@ -179,7 +199,8 @@ impl Mover<'_> {
             while !partitions::take(link).await? {
                 tries += 1;
                 if tries >= PARTITION_TRIES {
-                    let text = "partitions are being made at one of the shards; try again when that is over";
+                    let text = "partitions are being made at one of the shards, or a mover that hangs is connected; \
+                                try again when that is over";
                     return Err(StoreError::Unavailable(text.to_owned()));
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
@@ -210,17 +231,17 @@ impl Mover<'_> {
             if compared.changed.len() > COMPARED_LATE_MAX {
                 compared = ends.compare_all().await?;
             }
-            tell_partners(self.directory, &ends.target).await?;
+            self.tell_partners(ends).await?;
             self.note(Stage::Paused).await?;
+            let within = Duration::from_millis(self.options.pause_max_ms);
             if (self.watch)(Stage::Paused).is_break() {
                 // As if it had died with the bucket closed.
-                close(&ends.source, self.step.bucket, self.options.pause_max_ms).await?;
+                ends.source.close(self.step.bucket, within).await?;
                 return Err(StoreError::Unavailable(
                     "the move was stopped; it can be gone on with".to_owned(),
                 ));
             }
-            let within = Duration::from_millis(self.options.pause_max_ms);
-            let closed = close(&ends.source, self.step.bucket, self.options.pause_max_ms).await;
+            let closed = ends.source.close(self.step.bucket, within).await;
             let begun = Instant::now();
             let ready = match closed {
                 Ok(()) => tokio::time::timeout(within, self.last_rows(ends, &mut compared)).await,
@@ -236,15 +257,18 @@ impl Mover<'_> {
                             "the move was stopped; it can be gone on with".to_owned(),
                         ));
                     }
-                    open(&ends.target, self.step.bucket).await?;
+                    ends.target.open(self.step.bucket).await?;
                     report.paused_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                     (report.events_taken, report.outcomes_taken) = (taken.events, taken.outcomes);
                     return Ok(());
                 }
                 failed => {
                     report.pauses_in_vain += 1;
-                    // Whatever was under way on the connections ends with them.
-                    *ends = self.connect().await?;
+                    // Whatever was under way on the connections ends with them. The source's comes first: its bucket
+                    // waits.
+                    ends.source = ends.source.again(self.shards, self.directory).await?;
+                    ends.source.open(self.step.bucket).await?;
+                    ends.target = ends.target.again(self.shards, self.directory).await?;
                     reopen(ends).await?;
                     self.note(Stage::CatchingUp).await?;
                     let why = match failed {
@@ -303,32 +327,10 @@ impl Mover<'_> {
         let new = compared.changed.iter().filter_map(|(_, key)| merchant_of(key));
         compared.merchants.extend(new);
         ends.compare_books(&compared.merchants).await?;
-        tell_partners(self.directory, &ends.target).await?;
+        self.tell_partners(ends).await?;
         let outcomes = OUTCOMES.take(ends).await?;
         Ok(Taken { events: EVENTS.take(ends).await?, outcomes })
     }
-}
-
-/// The source takes no writes of the bucket from here on: everybody who was deciding about it has ended.
-async fn close(source: &Link, bucket: u16, within_ms: u64) -> Result<(), StoreError> {
-    // In the order in which the lanes take them.
-    let text = format!(
-        "BEGIN;
-         SET LOCAL lock_timeout = '{within_ms}ms';
-         SELECT pg_advisory_xact_lock({ONCE}, 1);
-         SELECT pg_advisory_xact_lock({ONCE}, 2);
-         SELECT pg_advisory_xact_lock({BUCKETS}, {bucket});
-         UPDATE shard SET open = set_bit(open, {bucket}, 0), epoch = epoch + 1 WHERE id = 1;
-         COMMIT"
-    );
-    source.run(&text).await
-}
-
-/// A shard takes writes of the bucket.
-async fn open(shard: &Link, bucket: u16) -> Result<(), StoreError> {
-    let query = Query::Fixed("UPDATE shard SET open = set_bit(open, $1, 1), epoch = epoch + 1 WHERE id = 1");
-    shard.execute(query, &[&i64::from(bucket)]).await?;
-    Ok(())
 }
 
 /// What reports read is not copied but made anew: until then the target has none.
@@ -339,7 +341,7 @@ async fn forget_reports(target: &Link) -> Result<(), StoreError> {
 /// The source takes the bucket's writes again. What is numbered anew in the target's copy is copied once more: nobody
 /// waits for that.
 async fn reopen(ends: &Ends) -> Result<(), StoreError> {
-    open(&ends.source, ends.bucket).await?;
+    ends.source.open(ends.bucket).await?;
     for log in [EVENTS, OUTCOMES] {
         log.give_back(ends).await?;
     }
@@ -348,9 +350,9 @@ async fn reopen(ends: &Ends) -> Result<(), StoreError> {
 
 /// What follows from the switch: the target takes writes, and the source's rows are no work for anybody any more.
 pub(super) async fn finish_switch(ends: &Ends) -> Result<(), StoreError> {
-    open(&ends.target, ends.bucket).await?;
+    ends.target.open(ends.bucket).await?;
     let ids: Vec<Id> = merchants(&ends.source, ends.bucket).await?.into_iter().collect();
-    ends.source.run("BEGIN").await?;
+    ends.source.begin().await?;
     ends.source
         .execute(Query::Fixed("DELETE FROM leaving WHERE bucket = $1"), &[&small(ends.bucket)])
         .await?;
@@ -384,7 +386,7 @@ pub(super) async fn rescue(
     let watch = |_| ControlFlow::Continue(());
     let mover =
         Mover { shards, options: MoveOptions::default(), watch: &watch, directory, step: step.clone() };
-    let ends = mover.connect().await?;
+    let ends = mover.take().await?;
     if step.stage == Stage::Paused {
         reopen(&ends).await?;
         step.stage = Stage::CatchingUp;
@@ -407,8 +409,8 @@ pub(super) async fn abort(
     let watch = |_| ControlFlow::Continue(());
     let bucket = step.bucket;
     let mover = Mover { shards, options: MoveOptions::default(), watch: &watch, directory, step };
-    let ends = mover.connect().await?;
-    open(&ends.source, bucket).await?;
+    let ends = mover.take().await?;
+    ends.source.open(bucket).await?;
     ends.unwatch().await?;
     remove(&ends.target, &merchants(&ends.target, bucket).await?).await?;
     Directory(directory).end_move(bucket).await

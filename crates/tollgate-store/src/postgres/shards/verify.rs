@@ -3,7 +3,8 @@
 use crate::batch::codec::decode;
 use crate::error::StoreError;
 use crate::postgres::link::{Id, Link, Param, Query, column};
-use crate::postgres::shards::copying::{Changed, Ends};
+use crate::postgres::shards::copying::Changed;
+use crate::postgres::shards::ends::Ends;
 use crate::postgres::shards::tables::{MOVED, Moved, merchants, small};
 use std::collections::{BTreeMap, BTreeSet};
 use tollgate_core::ledger::{Account, Balance};
