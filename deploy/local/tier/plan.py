@@ -36,6 +36,9 @@ class Plan:
     SIMULATORS = 50
     PRIMARIES, REPLICAS = 100, 150
 
+    # More of the gateways' configuration (TOML), of those who know what they do: drills.
+    extra: str = ""
+
     @staticmethod
     def load(folder):
         """The plan of a tier that is there; None: there is none."""
@@ -97,9 +100,9 @@ class Plan:
     def path(self, *parts):
         return str(Path(self.folder, *parts))
 
-    def postgres(self, shard, port=PRIMARIES):
-        """The address of a shard's primary (or of its replicas), by way of HAProxy."""
-        place = f"{self.address('proxy')}:{self.base + port + shard}"
+    def postgres(self, machine, shard, port=PRIMARIES):
+        """The address of a shard's primary (or of its replicas), by way of a machine's HAProxy."""
+        place = f"{self.address(machine)}:{self.base + port + shard}"
         return f"postgres://tollgate:{self.secret}@{place}/{DATABASE}?sslmode=disable"
 
 

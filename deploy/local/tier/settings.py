@@ -70,9 +70,24 @@ def patroni(plan, machine, programs):
                 "replication": {"username": "replicator", "password": secret},
                 "rewind": {"username": "rewinder", "password": secret},
             },
+            # A copy begins at once, not when the next checkpoint is due.
+            "basebackup": {"checkpoint": "fast"},
             "parameters": {"unix_socket_directories": "", "password_encryption": "scram-sha-256"},
         },
     }, indent=1)
+
+
+def balancer(plan, machine):
+    return f"""
+global
+    maxconn 4000
+    stats socket {plan.path("proxy", machine)} mode 600 level admin
+defaults
+    timeout connect 2s
+    timeout check 2s
+    timeout queue 5s
+    maxconn 4000
+"""
 
 
 def haproxy(plan):
@@ -81,15 +96,7 @@ def haproxy(plan):
         "type": "about:blank", "title": "No gateway is ready", "status": 503, "code": "unavailable",
         "detail": "No gateway is ready to take requests. Send it again, with the same Idempotency-Key, in a moment."})
     write(plan.path("proxy", "503.json"), problem, 0o644)
-    lines = f"""
-global
-    maxconn 4000
-    stats socket {plan.path("proxy", "socket")} mode 600 level admin
-defaults
-    timeout connect 2s
-    timeout check 2s
-    timeout queue 5s
-    maxconn 4000
+    lines = balancer(plan, "proxy") + f"""
 frontend statistics
     mode http
     bind {plan.address("proxy")}:{plan.base + Plan.STATISTICS}
@@ -134,12 +141,19 @@ backend vault
     timeout server 30s
     server vault {plan.at("vault", Plan.CARDS)}
 """
+    return lines + databases(plan, "proxy")
+
+
+def databases(plan, machine):
+    """The way to every shard's primary, and to its replicas, as a machine has it. Each gateway has its own, so that
+    there is no balancer whose end would be the end of all databases."""
+    lines = ""
     for shard in range(plan.shards):
         for role, port in (("primary", Plan.PRIMARIES), ("replica", Plan.REPLICAS)):
             lines += f"""
 listen shard{shard}-{role}
     mode tcp
-    bind {plan.address("proxy")}:{plan.base + port + shard}
+    bind {plan.address(machine)}:{plan.base + port + shard}
     timeout client 2h
     timeout server 2h
     option tcpka
@@ -148,8 +162,8 @@ listen shard{shard}-{role}
     default-server check port {plan.base + Plan.PATRONI} inter 1s fastinter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
 """
             for half in "ab":
-                machine = f"db{shard}{half}"
-                lines += f"    server {machine} {plan.at(machine, Plan.POSTGRES)}\n"
+                database = f"db{shard}{half}"
+                lines += f"    server {database} {plan.at(database, Plan.POSTGRES)}\n"
     return lines
 
 
@@ -161,6 +175,7 @@ dir {plan.path("redis", machine)}
 protected-mode no
 save ""
 appendonly no
+shutdown-timeout 0
 maxmemory 256mb
 maxmemory-policy allkeys-lru
 repl-diskless-sync-delay 0
@@ -185,9 +200,6 @@ def accounts(plan):
 def gateway(plan):
     """One file for all gateways: what differs is in their environment."""
     sentinels = ",".join(plan.at(f"redis{n}", Plan.SENTINEL) for n in (1, 2, 3))
-    shards = ", ".join(f'"{plan.postgres(shard)}"' for shard in range(1, plan.shards))
-    # Replicas of several shards are there to take over, not to be read from.
-    replicas = f'replicas = ["{plan.postgres(0, Plan.REPLICAS)}"]' if plan.shards == 1 else f"shards = [{shards}]"
     return f"""
 [server]
 public_url = "{plan.url()}"
@@ -195,8 +207,6 @@ client_address = "forwarded"
 [auth]
 folder = "{plan.path("auth")}"
 [store]
-url = "{plan.postgres(0)}"
-{replicas}
 pool = {{ min = 4, max = 32 }}
 [redis]
 url = "redis+sentinel://{sentinels}/tollgate"
@@ -211,7 +221,19 @@ enabled = false
 [log]
 filter = "info"
 {accounts(plan)}
+{plan.extra}
 """
+
+
+def store(plan, machine):
+    """Where the databases are, as a machine finds them, in the environment of what runs there."""
+    found = {"TOLLGATE_STORE": plan.postgres(machine, 0)}
+    if plan.shards == 1:
+        found["TOLLGATE_STORE_REPLICAS"] = plan.postgres(machine, 0, Plan.REPLICAS)
+    else:
+        # Replicas of several shards are there to take over, not to be read from.
+        found["TOLLGATE_STORE_SHARDS"] = ",".join(plan.postgres(machine, shard) for shard in range(1, plan.shards))
+    return found
 
 
 def vault(plan):

@@ -77,8 +77,11 @@ class Tier:
             "--accounts", plan.path("accounts.toml"), "--books", plan.path("books")])
         yield Process(plan, "vault", [plan.binary, "--config", plan.path("vault.toml"), "vault", "serve"])
         for name in plan.gates():
+            yield Process(plan, f"{name}-way", ["haproxy", "-W", "-db", "-f", plan.path("proxy", f"{name}.cfg")],
+                          machine=name)
             yield Process(plan, name, [plan.binary, "--config", plan.path("tollgate.toml"), "serve"],
-                          environment={"TOLLGATE_SERVER__LISTEN": plan.at(name, Plan.GATEWAY),
+                          environment={**settings.store(plan, name),
+                                       "TOLLGATE_SERVER__LISTEN": plan.at(name, Plan.GATEWAY),
                                        "TOLLGATE_VAULT__FOLDER": plan.path("vault", name)})
 
     def start(self, *names):
@@ -126,7 +129,7 @@ class Tier:
         self.wait("the simulators answer", lambda: Path(plan.path("accounts.toml")).exists(), 30, "processors")
         settings.write(plan.path("vault.toml"), settings.vault(plan))
         settings.write(plan.path("tollgate.toml"), settings.gateway(plan))
-        self.start("vault", "proxy")
+        self.start("vault", "proxy", *(f"{name}-way" for name in plan.gates()))
         say("waiting for PostgreSQL's primaries and their replicas")
         self.wait("every shard has a primary with a synchronous replica", self.replicated, 60 + 30 * plan.shards,
                   *plan.patronis(), *etcds)
@@ -181,6 +184,9 @@ class Tier:
             if self.account:
                 os.chown(file, self.account.pw_uid, self.account.pw_gid)
         settings.write(plan.path("proxy", "haproxy.cfg"), settings.haproxy(plan))
+        for name in plan.gates():
+            way = settings.balancer(plan, name) + settings.databases(plan, name)
+            settings.write(plan.path("proxy", f"{name}.cfg"), way)
         for machine in ("redis1", "redis2"):
             file = plan.path("redis", f"{machine}.conf")
             # Redis and its sentinels write into their files who is master now.
@@ -221,10 +227,8 @@ class Tier:
     def tollgate(self, *words, check=True):
         """A command of the program, beside the servers."""
         command = [self.plan.binary, "--config", self.plan.path("tollgate.toml"), *words]
-        if self.plan.netns:
-            # The databases can be reached from the bridge too.
-            pass
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TOLLGATE_LOG__FILTER": "error"})
+        environment = {**os.environ, **settings.store(self.plan, "proxy"), "TOLLGATE_LOG__FILTER": "error"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if check and done.returncode != 0:
             raise Fault(f"tollgate {' '.join(words)}: {done.stdout}{done.stderr}".strip())
         return done
@@ -331,7 +335,7 @@ class Tier:
 
     def down(self):
         """Whatever of it is there. Gateways first: they give their leases back."""
-        order = [*self.plan.gates(), "proxy", "vault", "processors", "broker", "sentinel1", "sentinel2", "sentinel3",
+        order = [*self.plan.gates(), *(f"{name}-way" for name in self.plan.gates()), "proxy", "vault", "processors", "broker", "sentinel1", "sentinel2", "sentinel3",
                  "redis1", "redis2", *self.plan.patronis(), *(f"etcd{n}" for n in (1, 2, 3))]
         for names, patience in ((self.plan.gates(), 15), (order, 20)):
             there = [self.processes[name] for name in names if name in self.processes]
