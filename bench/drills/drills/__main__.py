@@ -17,7 +17,7 @@ from tier.__main__ import find_binary
 from tier.plan import Fault, Plan
 from tier.tier import Tier, remove
 
-from .audit import booked, looked_up, sent_again, verify
+from .audit import UNDER_WAY, booked, looked_up, sent_again, verify
 from .breaks import DRILLS, patch, ready
 from .callers import Callers, Client
 
@@ -143,13 +143,13 @@ class Session:
         taken = [payment for payment in callers.payments if payment.was_taken()]
         refused = [payment for payment in callers.payments if payment.answer and not payment.was_taken()]
         if callers.unfinished:
-            wrong.append(f"{callers.unfinished} requests were not answered")
+            wrong.append(f"{callers.unfinished} requests were not answered: {', '.join(callers.waiting[:5])}")
         for payment in refused[:3]:
             wrong.append(f"{payment.key} was refused for good: {payment.answer.status} {payment.answer.code}")
         until = time.monotonic() + SETTLED_WITHIN
         while True:
             lost, statuses = await looked_up(client, self.keys, taken)
-            open_still = sum(status == "processing" for status in statuses.values())
+            open_still = sum(status in UNDER_WAY for status in statuses.values())
             if not open_still or time.monotonic() > until:
                 break
             await asyncio.sleep(1)
@@ -169,8 +169,7 @@ class Session:
         alone = 0
         if drill.strict:
             # Only the primary had these when they were acknowledged.
-            alone = sum(self.shards[p.partner] == 0 and p.status() != "processing"
-                        and p.sent > really_broken + 0.5 and p.end < mended_at for p in taken)
+            alone = sum(self.shards[p.partner] == 0 and p.sent > really_broken + 0.5 and p.end < mended_at for p in taken)
             if alone:
                 wrong.append(f"{alone} payments were acknowledged that no replica had")
         standstill = callers.standstill(broken_at)
@@ -221,6 +220,17 @@ def table(rows):
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
+def report(plan, given, rows):
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release().split('-')[0]}"
+    shards = "1 shard with a replica" if plan.shards == 1 else f"{plan.shards} shards with a replica each"
+    text = (f"{machine}; {shards}, {plan.gateways} gateways, {given.partners} partners, {given.rate:g} payments a second, "
+            f"open loop\n\n{table(rows)}\n")
+    if given.report:
+        Path(given.report).write_text(text)
+    return text
+
+
 async def session(tier, drills, given):
     rows, failures = [], []
     it = Session(tier, given)
@@ -230,6 +240,7 @@ async def session(tier, drills, given):
         try:
             row, wrong = await it.run(drill)
             rows.append(row)
+            report(tier.plan, given, rows)
         except Fault as fault:
             wrong = [str(fault)]
         for what in wrong:
@@ -262,6 +273,10 @@ def main():
             left_out = [drill.name for drill in drills if drill.needs_network]
             print(f"left out, because network namespaces cannot be had here ({why_not}): {', '.join(left_out)}")
             drills = [drill for drill in drills if not drill.needs_network]
+    if any(drill.needs_netem for drill in drills) and (why_not := netns.netem()):
+        print(f"left out, because packets cannot be delayed here ({why_not}): "
+              f"{', '.join(drill.name for drill in drills if drill.needs_netem)}")
+        drills = [drill for drill in drills if not drill.needs_netem]
     if not drills:
         return 0
     folder = tempfile.mkdtemp(prefix="tollgate-drills.")
@@ -281,13 +296,7 @@ def main():
         tier.up()
         print(f"the tier is up after {time.monotonic() - begun:.0f} s; {given.rate:g} payments a second", flush=True)
         rows, failures = asyncio.run(session(tier, drills, given))
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-        machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release().split('-')[0]}"
-        text = (f"{machine}; {plan.shards} shards with a replica each, {plan.gateways} gateways, {given.partners} partners, "
-                f"{given.rate:g} payments a second, open loop\n\n{table(rows)}\n")
-        print("\n" + text)
-        if given.report:
-            Path(given.report).write_text(text)
+        print("\n" + report(plan, given, rows))
         failed = bool(failures)
         print("all well: nothing acknowledged was lost, nobody was charged twice" if not failed
               else f"WRONG: {', '.join(dict.fromkeys(failures))}")

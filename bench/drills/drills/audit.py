@@ -9,6 +9,8 @@ from tier.plan import Plan
 from tier.tier import ask
 
 KEPT = {"completed": {"completed", "partially_refunded", "refunded"}}
+# These were not the end, and may have become anything since.
+UNDER_WAY = {"pending", "processing", "requires_action"}
 
 
 async def sent_again(client, keys, payments):
@@ -50,7 +52,7 @@ async def looked_up(client, keys, payments):
         status = answer.body["status"]
         statuses[payment.id()] = status
         told = payment.status()
-        if told != "processing" and status not in KEPT.get(told, {told}):
+        if told not in UNDER_WAY and status not in KEPT.get(told, {told}):
             wrong.append(f"{payment.id()}: acknowledged as {told}, now {status}")
         refund = payment.refund
         if refund and refund.status == 201 and refund.body.get("status") == "succeeded" and status != "refunded":

@@ -20,6 +20,7 @@ class Drill:
     after: float = 12.0  # seconds from mending to the end of the load
     standstill_max: float = 30.0  # seconds that any partner may be without an acknowledged payment
     needs_network: bool = False
+    needs_netem: bool = False
     needs_broker: bool = False
     strict: bool = False  # whether nothing may be acknowledged meanwhile that only the primary has
     short: bool = False
@@ -50,19 +51,11 @@ def patch(tier, shard, change):
     time.sleep(5)
 
 
-def both_ways(tier, machine, others):
+def cut(tier, machine, others):
     """Cuts a machine from others, both ways."""
-    netns.trouble(tier.plan, machine, others, "loss", "100%")
     for other in others:
-        if other != "callers":
-            netns.trouble(tier.plan, other, [machine], "loss", "100%")
-
-    def mend():
-        for name in (machine, *others):
-            if name != "callers":
-                netns.mend(tier.plan, name)
-
-    return mend
+        netns.cut(tier.plan, machine, other)
+    return lambda: netns.mend(tier.plan, machine, *others)
 
 
 # PostgreSQL.
@@ -146,18 +139,18 @@ def gateway(tier):
 
 @drill("net-gateway-primary", "the cable between one gateway and a primary", needs_network=True, lasts=20)
 def net_gateway_primary(tier):
-    return both_ways(tier, "gate1", [tier.primary(0)])
+    return cut(tier, "gate1", [tier.primary(0)])
 
 
 @drill("net-primary-replica", "the cable between a primary and its replica", needs_network=True)
 def net_primary_replica(tier):
-    return both_ways(tier, tier.primary(0), [tier.replica(0)])
+    return cut(tier, tier.primary(0), [tier.replica(0)])
 
 
 @drill("net-one-way", "what a replica sends to its primary", needs_network=True)
 def net_one_way(tier):
-    machine = tier.replica(0)
-    netns.trouble(tier.plan, machine, [tier.primary(0)], "loss", "100%")
+    machine = tier.primary(0)
+    netns.deafen(tier.plan, machine, tier.replica(0))
     return lambda: netns.mend(tier.plan, machine)
 
 
@@ -165,13 +158,13 @@ def net_one_way(tier):
        needs_network=True, lasts=35)
 def net_primary_apart(tier):
     etcds = [f"etcd{n}" for n in range(1, tier.plan.etcd + 1)]
-    return both_ways(tier, tier.primary(0), [tier.replica(0), *etcds])
+    return cut(tier, tier.primary(0), [tier.replica(0), *etcds])
 
 
 @drill("net-primary-alone", "all cables of a primary", needs_network=True, lasts=35)
 def net_primary_alone(tier):
     machine = tier.primary(0)
-    netns.everybody(tier.plan, machine, "loss", "100%")
+    netns.cut_off(tier.plan, machine)
     return lambda: netns.mend(tier.plan, machine)
 
 
@@ -181,7 +174,7 @@ def net_then_primary(tier):
     # The default of PostgreSQL: only after a minute is a silent replica given up.
     patch(tier, 0, {"postgresql": {"parameters": {"wal_sender_timeout": "60s"}}})
     machine, other = tier.primary(0), tier.replica(0)
-    mend = both_ways(tier, machine, [other])
+    mend = cut(tier, machine, [other])
     time.sleep(14)
     tier.kill_machine(machine)
 
@@ -194,35 +187,35 @@ def net_then_primary(tier):
     return back
 
 
-@drill("net-delay", "60 ms, give or take 20, on all that a primary sends", needs_network=True, lasts=20)
+@drill("net-delay", "60 ms, give or take 20, on all that a primary sends", needs_network=True, needs_netem=True, lasts=20)
 def net_delay(tier):
     machine = tier.primary(0)
-    netns.everybody(tier.plan, machine, "delay", "60ms", "20ms")
+    netns.delay(tier.plan, machine, 60, 20)
     return lambda: netns.mend(tier.plan, machine)
 
 
-@drill("net-loss", "every tenth packet that a primary sends is lost", needs_network=True, lasts=20)
+@drill("net-loss", "every tenth packet that reaches a primary is lost", needs_network=True, lasts=20)
 def net_loss(tier):
     machine = tier.primary(0)
-    netns.everybody(tier.plan, machine, "loss", "10%")
+    netns.lose(tier.plan, machine, 10)
     return lambda: netns.mend(tier.plan, machine)
 
 
 @drill("net-gateway-alone", "all cables of one gateway", needs_network=True, lasts=20)
 def net_gateway_alone(tier):
-    netns.everybody(tier.plan, "gate1", "loss", "100%")
+    netns.cut_off(tier.plan, "gate1")
     return lambda: netns.mend(tier.plan, "gate1")
 
 
 @drill("net-processors", "the cables between gateways and processors", needs_network=True, lasts=12, after=20,
        standstill_max=60)
 def net_processors(tier):
-    return both_ways(tier, "processors", tier.plan.gates())
+    return cut(tier, "processors", tier.plan.gates())
 
 
 @drill("net-redis", "the cables between gateways and Redis", needs_network=True, lasts=15)
 def net_redis(tier):
-    mends = [both_ways(tier, machine, tier.plan.gates()) for machine in ("redis1", "redis2", "redis3")]
+    mends = [cut(tier, machine, tier.plan.gates()) for machine in ("redis1", "redis2", "redis3")]
     return lambda: [mend() for mend in mends]
 
 

@@ -127,6 +127,7 @@ class Payment:
     sendings: int = 0
     sent: float = 0.0  # the sending that was answered
     refund: Answer | None = None
+    last: str = ""  # what the latest request was told instead of an answer
 
     def was_taken(self):
         return self.answer is not None and 200 <= self.answer.status < 300
@@ -150,6 +151,7 @@ class Callers:
         self.tasks = set()
         self.completed = 0
         self.unfinished = 0
+        self.waiting = []
 
     async def run(self):
         """Until it is stopped; then what is under way has its time to be answered."""
@@ -178,17 +180,20 @@ class Callers:
                 "metadata": {"drill": self.name}}
         return Payment(number % len(self.keys), f"{self.name}-{number}", body, due)
 
-    async def until_answered(self, path, partner, key, body, note):
+    async def until_answered(self, path, payment, key, body, note):
         """Sends the same until it is answered for good."""
         pause = 0.1
         while True:
             note(time.monotonic())
-            answer = await self.client.call("POST", path, self.keys[partner], key, body)
+            answer = await self.client.call("POST", path, self.keys[payment.partner], key, body)
             if 200 <= answer.status < 300:
+                payment.last = ""
                 return answer
-            self.errors.append((time.monotonic(), f"{answer.status or ''} {answer.code}".strip()))
+            payment.last = f"{answer.status or ''} {answer.code}".strip()
+            self.errors.append((time.monotonic(), payment.last))
             # Only what says that waiting helps is sent again; an answer that was not given is no answer.
             if answer.status and answer.status not in (408, 409, 425, 429) and answer.status < 500:
+                payment.last = ""
                 return answer
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 1.0)
@@ -198,7 +203,7 @@ class Callers:
             payment.sendings += 1
             payment.sent = now
 
-        answer = await self.until_answered("/api/v1/payments", payment.partner, payment.key, payment.body, note)
+        answer = await self.until_answered("/api/v1/payments", payment, payment.key, payment.body, note)
         payment.end, payment.answer = time.monotonic(), answer
         if not payment.was_taken():
             return
@@ -209,7 +214,7 @@ class Callers:
             self.completed += 1
             if self.completed % REFUNDED == 0:
                 path = f"/api/v1/payments/{payment.id()}/refunds"
-                payment.refund = await self.until_answered(path, payment.partner, payment.key + "-back", {}, lambda _: None)
+                payment.refund = await self.until_answered(path, payment, payment.key + "-back", {}, lambda _: None)
 
     async def end(self, patience):
         """Nothing new; what is under way is waited for. What is not answered by then never will be."""
@@ -218,6 +223,8 @@ class Callers:
         if self.tasks:
             await asyncio.wait(set(self.tasks), timeout=patience)
         self.unfinished = len(self.tasks)
+        self.waiting = [f"{payment.key} ({payment.sendings} sendings, at last: {payment.last or 'no answer yet'})"
+                        for payment in self.payments if payment.answer is None or payment.last]
         for task in list(self.tasks):
             task.cancel()
 

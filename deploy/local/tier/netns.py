@@ -15,20 +15,27 @@ def run(*words, check=True):
     return done.stdout
 
 
-def allowed():
-    """Whether namespaces, bridges and netem can be had here; if not, why."""
+def allowed(*more):
+    """Whether namespaces and what drills do with them can be had here; if not, why."""
     name = "tg-probe"
     try:
         run("ip", "netns", "add", name)
         try:
             run("ip", "-n", name, "link", "add", "probe0", "type", "veth", "peer", "name", "probe1")
             run("ip", "-n", name, "link", "add", "probe2", "type", "bridge")
-            run("ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", "probe0", "root", "netem", "loss", "100%")
+            run("ip", "netns", "exec", name, "nft", "add", "table", "ip", "drill")
+            for words in more:
+                run("ip", "netns", "exec", name, *words)
         finally:
             run("ip", "netns", "del", name, check=False)
     except (Fault, OSError) as error:
         return str(error)
     return None
+
+
+def netem():
+    """Why packets cannot be delayed here; None: they can."""
+    return allowed(("tc", "qdisc", "add", "dev", "probe0", "root", "netem", "delay", "1ms"))
 
 
 def bridge(plan):
@@ -69,27 +76,46 @@ def down(plan):
     run("ip", "link", "del", bridge(plan), check=False)
 
 
-def tc(plan, machine, *words, check=True):
-    return run("ip", "netns", "exec", namespace(plan, machine), "tc", *words, check=check)
+def inside(plan, machine, *words, check=True):
+    return run("ip", "netns", "exec", namespace(plan, machine), *words, check=check)
 
 
-def trouble(plan, machine, others, *netem):
-    """What `machine` sends to `others` suffers `netem` (such as loss 100%): one way only. What it sends to anybody
-    else goes as before."""
-    mend(plan, machine)
-    tc(plan, machine, "qdisc", "add", "dev", "eth0", "root", "handle", "1:", "prio", "bands", "4")
-    tc(plan, machine, "qdisc", "add", "dev", "eth0", "parent", "1:4", "handle", "40:", "netem", *netem, "limit", "10000")
-    for other in others:
-        address = HOST if other == "callers" else plan.address(other)
-        tc(plan, machine, "filter", "add", "dev", "eth0", "parent", "1:", "protocol", "ip", "prio", "1", "u32",
-           "match", "ip", "dst", f"{address}/32", "flowid", "1:4")
+def rule(plan, machine, *words):
+    """What a machine does with what arrives, before anybody there sees it: nobody is told of what is dropped."""
+    inside(plan, machine, "nft", "add", "table", "ip", "drill")
+    inside(plan, machine, "nft", "add", "chain", "ip", "drill", "arriving", "{ type filter hook input priority 0 ; }")
+    inside(plan, machine, "nft", "add", "rule", "ip", "drill", "arriving", *words, "drop")
 
 
-def everybody(plan, machine, *netem):
-    """All that a machine sends suffers."""
-    mend(plan, machine)
-    tc(plan, machine, "qdisc", "add", "dev", "eth0", "root", "netem", *netem, "limit", "10000")
+def deafen(plan, machine, other):
+    """What `other` sends to `machine` is lost, one way: not what `machine` sends."""
+    rule(plan, machine, "ip", "saddr", HOST if other == "callers" else plan.address(other))
 
 
-def mend(plan, machine):
-    tc(plan, machine, "qdisc", "del", "dev", "eth0", "root", check=False)
+def cut(plan, machine, other):
+    """Both ways."""
+    deafen(plan, machine, other)
+    deafen(plan, other, machine)
+
+
+def cut_off(plan, machine):
+    """All cables of a machine, its own inside left alone."""
+    run("ip", "link", "set", port(plan, machine), "down")
+
+
+def lose(plan, machine, percent):
+    """So many of the packets that arrive at a machine are lost, by chance."""
+    rule(plan, machine, "iifname", "eth0", "numgen", "random", "mod", "100", "<", str(percent))
+
+
+def delay(plan, machine, middle_ms, more_or_less_ms):
+    """What a machine sends arrives later."""
+    inside(plan, machine, "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", f"{middle_ms}ms",
+           f"{more_or_less_ms}ms", "limit", "10000")
+
+
+def mend(plan, *machines):
+    for machine in machines:
+        inside(plan, machine, "nft", "delete", "table", "ip", "drill", check=False)
+        inside(plan, machine, "tc", "qdisc", "del", "dev", "eth0", "root", check=False)
+        run("ip", "link", "set", port(plan, machine), "up")
