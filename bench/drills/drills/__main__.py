@@ -48,6 +48,8 @@ def read(words):
     options.add_argument("--binary")
     options.add_argument("--report", help="write the table to this file, too")
     options.add_argument("--broker", action="store_true", help="with a broker, and its drill")
+    options.add_argument("--asynchronous", action="store_true",
+                         help="without synchronous replication: to see net-then-primary find what was lost")
     options.add_argument("--no-netns", action="store_true", help="no namespaces, and no drills of the network")
     options.add_argument("--keep", action="store_true", help="leave the tier behind if something was wrong")
     return options.parse_args(words)
@@ -107,7 +109,7 @@ class Session:
         def holds():
             for name in tier.processes:
                 tier.start(name)
-            return tier.replicated() and all(tier.is_ready(name) for name in tier.plan.gates()) and ready(tier)
+            return tier.replicated(self.given.asynchronous) and all(tier.is_ready(name) for name in tier.plan.gates()) and ready(tier)
 
         await asyncio.to_thread(tier.wait, "the tier is whole again", holds, seconds)
 
@@ -117,12 +119,14 @@ class Session:
         await self.well()
         if drill.strict:
             await asyncio.to_thread(patch, tier, 0, {"synchronous_mode_strict": True})
+        if self.given.asynchronous:
+            await asyncio.to_thread(patch, tier, 0, {"synchronous_mode": False, "maximum_lag_on_failover": 1 << 30})
         known = set().union(*await asyncio.to_thread(booked, tier.plan, set()))
         client = self.client()
         callers = Callers(client, self.keys, f"{drill.name}-{os.getpid()}", self.given.rate, self.ack_log)
         load = asyncio.create_task(callers.run())
         begun = time.monotonic()
-        await asyncio.sleep(BEFORE)
+        await asyncio.sleep(BEFORE - 3 * self.given.short)
         broken_at = time.monotonic()
         mend = await asyncio.to_thread(drill.broken, tier)
         really_broken = time.monotonic()
@@ -154,18 +158,17 @@ class Session:
                 break
             await asyncio.sleep(1)
         repeated = [p for p in taken if broken_at - 3 <= (p.end or 0) <= mended_at + 5][:4000]
-        lost += await sent_again(client, self.keys, repeated)
-        lost = list(dict.fromkeys(lost))
+        lost |= await sent_again(client, self.keys, repeated)
         ids = {}
         for payment in taken:
             ids.setdefault(payment.id(), set()).add(payment.key)
-        lost += [f"{found}: one payment for {sorted(keys)}" for found, keys in ids.items() if len(keys) > 1]
+        lost |= {found: f"{found}: one payment for {sorted(keys)}" for found, keys in ids.items() if len(keys) > 1}
         kept, _ = await asyncio.to_thread(booked, tier.plan, known)
         completed = sum(status == "completed" for status in statuses.values())
         doubles = len(kept) - completed
         if doubles and not open_still:
             wrong.append(f"processors have kept money of {len(kept)} charges, callers know of {completed} payments")
-        wrong += lost[:5]
+        wrong += list(lost.values())[:5]
         alone = 0
         if drill.strict:
             # Only the primary had these when they were acknowledged.

@@ -15,7 +15,7 @@ UNDER_WAY = {"pending", "processing", "requires_action"}
 
 async def sent_again(client, keys, payments):
     """Every acknowledged payment's request once more: its key must bring the same payment."""
-    wrong = []
+    wrong = {}
     places = asyncio.Semaphore(32)
 
     async def again(payment):
@@ -27,7 +27,7 @@ async def sent_again(client, keys, payments):
                 await asyncio.sleep(0.3)
         if answer.status >= 300 or answer.status == 0 or answer.body["id"] != payment.id():
             found = answer.body["id"] if answer.status in range(200, 300) else f"{answer.status} {answer.code}"
-            wrong.append(f"{payment.key}: acknowledged as {payment.id()}, now {found}")
+            wrong[payment.id()] = f"{payment.key}: acknowledged as {payment.id()}, now {found}"
 
     await asyncio.gather(*(again(payment) for payment in payments))
     return wrong
@@ -36,7 +36,7 @@ async def sent_again(client, keys, payments):
 async def looked_up(client, keys, payments):
     """Every acknowledged payment as it stands now; what is not there or has gone back; how many are completed, how many
     paid back, and how many nobody knows yet."""
-    wrong, statuses = [], {}
+    wrong, statuses = {}, {}
     places = asyncio.Semaphore(32)
 
     async def look(payment):
@@ -47,16 +47,16 @@ async def looked_up(client, keys, payments):
                     break
                 await asyncio.sleep(0.3)
         if answer.status != 200:
-            wrong.append(f"{payment.id()}: acknowledged as {payment.status()}, now {answer.status} {answer.code}")
+            wrong[payment.id()] = f"{payment.id()}: acknowledged as {payment.status()}, now {answer.status} {answer.code}"
             return
         status = answer.body["status"]
         statuses[payment.id()] = status
         told = payment.status()
         if told not in UNDER_WAY and status not in KEPT.get(told, {told}):
-            wrong.append(f"{payment.id()}: acknowledged as {told}, now {status}")
+            wrong[payment.id()] = f"{payment.id()}: acknowledged as {told}, now {status}"
         refund = payment.refund
         if refund and refund.status == 201 and refund.body.get("status") == "succeeded" and status != "refunded":
-            wrong.append(f"{payment.id()}: a refund was acknowledged, and the payment is {status}")
+            wrong[payment.id()] = f"{payment.id()}: a refund was acknowledged, and the payment is {status}"
 
     await asyncio.gather(*(look(payment) for payment in payments))
     return wrong, statuses

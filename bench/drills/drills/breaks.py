@@ -173,7 +173,7 @@ def net_primary_alone(tier):
 def net_then_primary(tier):
     # The default of PostgreSQL: only after a minute is a silent replica given up.
     patch(tier, 0, {"postgresql": {"parameters": {"wal_sender_timeout": "60s"}}})
-    machine, other = tier.primary(0), tier.replica(0)
+    machine, other = tier.primary(0), tier.replica(0, "replica")
     mend = cut(tier, machine, [other])
     time.sleep(14)
     tier.kill_machine(machine)
@@ -181,7 +181,7 @@ def net_then_primary(tier):
     def back():
         mend()
         tier.start(machine)
-        tier.wait("the shard has two halves again", tier.replicated, 90)
+        tier.wait("the shard has two halves again", lambda: tier.replicated(True), 90)
         patch(tier, 0, {"postgresql": {"parameters": {"wal_sender_timeout": "6s"}}})
 
     return back

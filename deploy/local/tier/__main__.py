@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -63,7 +64,7 @@ card port      http://{plan.front()}:{plan.base + Plan.CARDS}
 balancer       http://{plan.at('proxy', Plan.STATISTICS)}
 PostgreSQL     {', '.join(f"shard {shard}: {plan.address('proxy')}:{plan.base + Plan.PRIMARIES + shard}" for shard in range(plan.shards))}
 Redis          sentinels {', '.join(plan.at(f'redis{n}', Plan.SENTINEL) for n in (1, 2, 3))}
-simulators     {plan.path('log', 'processors.log')}
+{f"broker         amqp://tollgate:{plan.secret}@{plan.at('broker', Plan.BROKER)}" + chr(10) if plan.broker else ""}simulators     {plan.path('log', 'processors.log')}
 logs           {plan.path('log')}
 API key        {key}
 
@@ -75,6 +76,8 @@ Stop with deploy/local/down{'' if given.base == 17000 else f' --base {given.base
 
 
 def main():
+    # Whoever reads only the first lines has read enough.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     given = read(sys.argv[1:])
     folder = os.path.abspath(given.folder or default_folder(given.base))
     try:

@@ -233,6 +233,8 @@ def store(plan, machine):
     else:
         # Replicas of several shards are there to take over, not to be read from.
         found["TOLLGATE_STORE_SHARDS"] = ",".join(plan.postgres(machine, shard) for shard in range(1, plan.shards))
+    if plan.broker:
+        found["TOLLGATE_KAFKA"] = f"amqp://tollgate:{plan.secret}@{plan.at('broker', Plan.BROKER)}"
     return found
 
 

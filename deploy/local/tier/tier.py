@@ -266,15 +266,16 @@ class Tier:
                 return f"db{shard}{half}"
         return None
 
-    def replica(self, shard):
-        """The machine of its synchronous replica; None: there is none."""
+    def replica(self, shard, kind="sync"):
+        """The machine of its synchronous replica, or of one of any `kind`; None: there is none."""
         for half in "ab":
-            if ask(f"http://{self.plan.at(f'db{shard}{half}', Plan.PATRONI)}/sync")[0] == 200:
+            if ask(f"http://{self.plan.at(f'db{shard}{half}', Plan.PATRONI)}/{kind}")[0] == 200:
                 return f"db{shard}{half}"
         return None
 
-    def replicated(self):
-        return all(self.primary(shard) and self.replica(shard) for shard in range(self.plan.shards))
+    def replicated(self, is_asynchronous=False):
+        kind = "replica" if is_asynchronous else "sync"
+        return all(self.primary(shard) and self.replica(shard, kind) for shard in range(self.plan.shards))
 
     def is_ready(self, name):
         return ask(f"http://{self.plan.at(name, Plan.GATEWAY)}/ready")[0] == 200
