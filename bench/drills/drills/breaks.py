@@ -20,7 +20,6 @@ class Drill:
     after: float = 12.0  # seconds from mending to the end of the load
     standstill_max: float = 30.0  # seconds that any partner may be without an acknowledged payment
     needs_network: bool = False
-    needs_netem: bool = False
     needs_broker: bool = False
     strict: bool = False  # whether nothing may be acknowledged meanwhile that only the primary has
     short: bool = False
@@ -187,7 +186,7 @@ def net_then_primary(tier):
     return back
 
 
-@drill("net-delay", "60 ms, give or take 20, on all that a primary sends", needs_network=True, needs_netem=True, lasts=20)
+@drill("net-delay", "60 ms, give or take 20, on all that a primary sends", needs_network=True, lasts=20)
 def net_delay(tier):
     machine = tier.primary(0)
     netns.delay(tier.plan, machine, 60, 20)

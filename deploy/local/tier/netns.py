@@ -1,11 +1,17 @@
 """A network namespace for each machine, on one bridge, so that drills can cut one machine from another."""
 
+import os
 import subprocess
+import sys
+from pathlib import Path
 
 from .plan import Fault
-from .process import namespace, program
+from .process import MARK, namespace, program
 
-HOST = "10.77.0.1"
+
+def host(plan):
+    """This machine's own address on the bridge: where callers are."""
+    return plan.inside(1)
 
 
 def run(*words, check=True):
@@ -34,7 +40,7 @@ def allowed(*more):
 
 
 def netem():
-    """Why packets cannot be delayed here; None: they can."""
+    """Why the kernel cannot delay packets here; None: it can."""
     return allowed(("tc", "qdisc", "add", "dev", "probe0", "root", "netem", "delay", "1ms"))
 
 
@@ -50,10 +56,10 @@ def port(plan, machine):
 def up(plan):
     there = run("ip", "-o", "link", "show")
     if f" {bridge(plan)}:" not in there:
-        if "10.77.0.1/16" in run("ip", "-o", "address", "show"):
-            raise Fault("10.77.0.0/16 is in use here: another tier with namespaces?")
+        if f" {host(plan)}/" in run("ip", "-o", "address", "show"):
+            raise Fault(f"{host(plan)} is in use here: another tier with namespaces?")
         run("ip", "link", "add", bridge(plan), "type", "bridge")
-        run("ip", "address", "add", f"{HOST}/16", "dev", bridge(plan))
+        run("ip", "address", "add", f"{host(plan)}/24", "dev", bridge(plan))
         run("ip", "link", "set", bridge(plan), "up")
     known = run("ip", "netns", "list").split()
     for machine in plan.machines():
@@ -63,7 +69,7 @@ def up(plan):
         run("ip", "netns", "add", name)
         run("ip", "link", "add", port(plan, machine), "type", "veth", "peer", "name", "eth0", "netns", name)
         run("ip", "link", "set", port(plan, machine), "master", bridge(plan), "up")
-        run("ip", "-n", name, "address", "add", f"{plan.address(machine)}/16", "dev", "eth0")
+        run("ip", "-n", name, "address", "add", f"{plan.address(machine)}/24", "dev", "eth0")
         run("ip", "-n", name, "link", "set", "eth0", "up")
         run("ip", "-n", name, "link", "set", "lo", "up")
 
@@ -89,7 +95,7 @@ def rule(plan, machine, *words):
 
 def deafen(plan, machine, other):
     """What `other` sends to `machine` is lost, one way: not what `machine` sends."""
-    rule(plan, machine, "ip", "saddr", HOST if other == "callers" else plan.address(other))
+    rule(plan, machine, "ip", "saddr", host(plan) if other == "callers" else plan.address(other))
 
 
 def cut(plan, machine, other):
@@ -108,14 +114,32 @@ def lose(plan, machine, percent):
     rule(plan, machine, "iifname", "eth0", "numgen", "random", "mod", "100", "<", str(percent))
 
 
+CABLES = {}  # slow ones, by machine
+
+
 def delay(plan, machine, middle_ms, more_or_less_ms):
-    """What a machine sends arrives later."""
-    inside(plan, machine, "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", f"{middle_ms}ms",
-           f"{more_or_less_ms}ms", "limit", "10000")
+    """What a machine sends arrives later: by netem, or where the kernel has none by a program in between."""
+    if netem() is None:
+        inside(plan, machine, "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "delay", f"{middle_ms}ms",
+               f"{more_or_less_ms}ms", "limit", "10000")
+        return
+    # Packets must be whole, as on a real cable: no sums left to the card, no bundles.
+    inside(plan, machine, "ethtool", "-K", "eth0", "tx", "off")
+    words = [port(plan, machine), bridge(plan), f"s{plan.base}-{plan.machines().index(machine)}", middle_ms, more_or_less_ms]
+    environment = {**os.environ, MARK: plan.folder, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    child = subprocess.Popen([sys.executable, "-B", "-m", "tier.cable", *map(str, words)], env=environment,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+    CABLES[machine] = child
+    if not child.stdout.readline():
+        raise Fault("the slow cable did not come into place")
 
 
 def mend(plan, *machines):
     for machine in machines:
+        slow = CABLES.pop(machine, None)
+        if slow:
+            slow.terminate()
+            slow.wait(10)
         inside(plan, machine, "nft", "delete", "table", "ip", "drill", check=False)
         inside(plan, machine, "tc", "qdisc", "del", "dev", "eth0", "root", check=False)
         run("ip", "link", "set", port(plan, machine), "up")

@@ -1,5 +1,5 @@
 """What runs where. Each machine of a production is an address here: one of 127.0.0.0/8, or, where each has a
-network namespace, one of 10.77.0.0/16. Ports follow from a base and are the same on every machine."""
+network namespace, one of 10.77.0.0/16 (a /24 of it a tier). Ports follow from a base and are the same on every machine."""
 
 import dataclasses
 import json
@@ -76,7 +76,11 @@ class Plan:
 
     def address(self, machine):
         last = FIRST + self.machines().index(machine)
-        return f"10.77.0.{last}" if self.netns else f"127.0.0.{last}"
+        return self.inside(last) if self.netns else f"127.0.0.{last}"
+
+    def inside(self, last):
+        """An address of the network that this tier's namespaces have."""
+        return f"10.77.{self.base // 200 % 250}.{last}"
 
     def front(self):
         """Where callers find the tier."""
@@ -95,7 +99,7 @@ class Plan:
         return [name for name in self.machines() if name.startswith("gate")]
 
     def network(self):
-        return "10.77.0.0/16" if self.netns else "127.0.0.0/8"
+        return self.inside(0) + "/24" if self.netns else "127.0.0.0/8"
 
     def path(self, *parts):
         return str(Path(self.folder, *parts))
