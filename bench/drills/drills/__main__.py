@@ -178,7 +178,12 @@ class Session:
             alone = sum(self.shards[p.partner] == 0 and p.sent > really_broken + 0.5 and p.end < mended_at for p in taken)
             if alone:
                 wrong.append(f"{alone} payments were acknowledged that no replica had")
-        standstill = callers.standstill(broken_at)
+        standstill = callers.standstill(broken_at, range(len(self.keys)))
+        others = [partner for partner, shard in enumerate(self.shards) if shard != drill.shard]
+        if drill.others_max is not None:
+            stood = callers.standstill(broken_at, others)
+            if not others or stood > drill.others_max:
+                wrong.append(f"partners of other shards ({len(others)}) stood still for {stood:.1f} s")
         if standstill > drill.standstill_max:
             wrong.append(f"a partner's payments stood still for {standstill:.1f} s")
         client.close()
@@ -272,6 +277,8 @@ def main():
         return 2
     drills = [drill for drill in DRILLS if (drill.name in given.names if given.names else drill.short or not given.short)]
     drills = [drill for drill in drills if given.broker or not drill.needs_broker]
+    plan_shards = given.shards or (1 if given.short else 2)
+    drills = [drill for drill in drills if drill.shard < plan_shards]
     why_not = None
     if any(drill.needs_network for drill in drills):
         why_not = "--no-netns was given" if given.no_netns else netns.allowed()
@@ -282,7 +289,7 @@ def main():
     if not drills:
         return 0
     folder = tempfile.mkdtemp(prefix="tollgate-drills.")
-    plan = Plan(folder=folder, binary="", shards=given.shards or (1 if given.short else 2), extra=QUICK,
+    plan = Plan(folder=folder, binary="", shards=plan_shards, extra=QUICK,
                 gateways=2 if given.short else 3, broker=given.broker,
                 netns=any(drill.needs_network for drill in drills))
     # A signal ends it as an error does: by what is below.

@@ -19,6 +19,8 @@ class Drill:
     lasts: float = 25.0  # seconds from breaking to mending
     after: float = 12.0  # seconds from mending to the end of the load
     standstill_max: float = 30.0  # seconds that any partner may be without an acknowledged payment
+    shard: int = 0  # whose partners it is about
+    others_max: float | None = None  # seconds that partners of other shards may be without one
     needs_network: bool = False
     needs_broker: bool = False
     strict: bool = False  # whether nothing may be acknowledged meanwhile that only the primary has
@@ -163,6 +165,14 @@ def net_primary_apart(tier):
 @drill("net-primary-alone", "all cables of a primary", needs_network=True, lasts=35)
 def net_primary_alone(tier):
     machine = tier.primary(0)
+    netns.cut_off(tier.plan, machine)
+    return lambda: netns.mend(tier.plan, machine)
+
+
+@drill("net-other-shard", "all cables of the second shard's primary: who is on the first must not notice",
+       needs_network=True, shard=1, others_max=4, lasts=15, after=20, standstill_max=45)
+def net_other_shard(tier):
+    machine = tier.primary(1)
     netns.cut_off(tier.plan, machine)
     return lambda: netns.mend(tier.plan, machine)
 

@@ -230,10 +230,10 @@ class Callers:
 
     # What it was like.
 
-    def standstill(self, since):
-        """The longest time, from then on, that any one partner went without an acknowledged payment."""
+    def standstill(self, since, partners):
+        """The longest time, from then on, that any one of these partners went without an acknowledged payment."""
         longest = 0.0
-        for partner in range(len(self.keys)):
+        for partner in partners:
             ends = sorted(p.end for p in self.payments if p.partner == partner and p.was_taken() and p.end >= since)
             times = [since, *ends]
             longest = max([longest, *(b - a for a, b in zip(times, times[1:]))])
