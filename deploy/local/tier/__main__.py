@@ -72,7 +72,7 @@ Take a payment:
 
 {CURL.format(url=plan.url(), key=key)}
 
-Stop with deploy/local/down{'' if given.base == 17000 else f' --base {given.base}'}.""")
+Stop with deploy/local/down{f' --folder {folder}' if given.folder else '' if given.base == 17000 else f' --base {given.base}'}.""")
 
 
 def main():
