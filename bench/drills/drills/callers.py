@@ -30,9 +30,14 @@ class Connection:
     def __init__(self, host, port):
         self.host, self.port = host, port
         self.reader = self.writer = None
+        self.used = 0.0
 
     async def call(self, verb, path, headers, body):
         """One request. Raises what the connection raises; then it may have arrived."""
+        if self.writer is not None and (self.reader.at_eof() or time.monotonic() - self.used > 30):
+            # The other side has ended it, or may be about to.
+            self.close()
+        self.used = time.monotonic()
         if self.writer is None:
             self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
         lines = [f"{verb} {path} HTTP/1.1", f"Host: {self.host}", *(f"{name}: {text}" for name, text in headers.items())]

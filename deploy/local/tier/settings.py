@@ -112,6 +112,7 @@ frontend api
     bind {front}:{plan.base + Plan.API}
     timeout client 75s
     timeout http-request 10s
+    timeout http-keep-alive 60s
     option forwardfor
     http-request set-header X-Forwarded-Proto http
     default_backend gateways
