@@ -51,6 +51,7 @@ pub use routes::data_subjects::{export_page, forgotten_json};
 pub use security_headers::SecurityHeaders;
 pub use server::{ServerOptions, serve};
 pub use state::{ApiOptions, AppState, Lifecycle};
+pub use views::bus::bodies as event_bodies;
 pub use views::webhook_endpoints::payloads as webhook_payloads;
 
 use axum::Router;

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tollgate_core::card::Secret;
 use tollgate_core::id::MerchantId;
 use tollgate_engine::Engine;
+use tollgate_engine::events::Relay;
 use tollgate_engine::webhooks::{WebhookOptions, Webhooks};
 use tollgate_store::redis::Redis;
 use tollgate_vault::CardSession;
@@ -94,6 +95,8 @@ pub struct ApiOptions {
     pub redis: Option<Redis>,
     /// Sends webhooks; none: endpoints can be kept, but nothing is sent.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// Tells the event bus; none: there is none, and health says nothing of it.
+    pub events: Option<Arc<Relay>>,
 }
 
 impl Default for ApiOptions {
@@ -113,6 +116,7 @@ impl Default for ApiOptions {
             rate_limits: None,
             redis: None,
             webhooks: None,
+            events: None,
         }
     }
 }
@@ -202,6 +206,11 @@ impl AppState {
 
     pub(crate) fn downgrade(&self) -> WeakState {
         WeakState(Arc::downgrade(&self.0))
+    }
+
+    /// What tells the event bus, where there is one.
+    pub(crate) fn events(&self) -> Option<&Arc<Relay>> {
+        self.0.options.events.as_ref()
     }
 
     /// The engine.

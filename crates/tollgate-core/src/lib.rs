@@ -13,6 +13,7 @@ pub mod attempt;
 pub mod audit;
 pub mod base62;
 pub mod bnpl;
+pub mod bus;
 pub mod card;
 pub mod certificate;
 pub mod checkout;

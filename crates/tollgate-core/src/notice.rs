@@ -43,4 +43,15 @@ pub enum NoticeKind {
         /// Why.
         because: DisabledBecause,
     },
+    /// A message was refused by the event bus for good: it was put aside, and those behind it went on.
+    EventRefused {
+        /// Its topic.
+        topic: String,
+        /// Its id.
+        message_id: String,
+        /// Whose it is.
+        merchant_id: MerchantId,
+        /// What was said.
+        because: String,
+    },
 }

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod filter;
 pub mod health;
+pub mod outcome;
 pub mod retry;
 pub mod signing;
 

@@ -103,11 +103,18 @@ impl Engine {
         let Some(generation) = payment.own_account_at(processor) else {
             return Ok(None);
         };
-        let all = self.own_accounts(payment.merchant_id).await?;
-        let own = all.iter().find(|own| own.processor == *processor);
+        let find = |all: OwnAccounts| {
+            let own = all.iter().find(|own| own.processor == *processor && own.generation >= generation);
+            own.map(Arc::clone)
+        };
+        let mut own = find(self.own_accounts(payment.merchant_id).await?);
+        if own.is_none() {
+            // Another gateway has set it since this one looked.
+            self.accounts.forget(payment.merchant_id);
+            own = find(self.own_accounts(payment.merchant_id).await?);
+        }
         // The gateway's account is never taken instead.
-        let own = own.ok_or(EngineError::AccountUnavailable)?;
-        Ok(Some((Arc::clone(own), generation)))
+        Ok(Some((own.ok_or(EngineError::AccountUnavailable)?, generation)))
     }
 
     /// The own accounts that a payment begins with.

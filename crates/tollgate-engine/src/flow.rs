@@ -103,6 +103,8 @@ pub struct Engine {
     pub(crate) pressure: Arc<Pressure>,
     /// Rings with every event that was committed.
     pub(crate) news: Arc<Notify>,
+    /// Wakes who tells the bus.
+    pub(crate) bus_news: Notify,
     flows: Mutex<Places>,
 }
 
@@ -155,6 +157,7 @@ impl Engine {
             risk: Screener::new(options.fraud),
             pressure: Arc::default(),
             news: Arc::default(),
+            bus_news: Notify::new(),
             flows: Mutex::new(Places::new(options.flows_max, options.routing.merchant_flows_max)),
         })
     }
@@ -597,6 +600,7 @@ impl Engine {
         }
         // Also for one that does not wait yet.
         self.news.notify_one();
+        self.bus_news.notify_waiters();
     }
 
     /// Every commit goes through here: whoever watches the payment hears of what changed.

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod desk;
 pub mod enquiry;
 pub mod error;
+pub mod events;
 pub mod exchange;
 pub mod flow;
 mod heed;

@@ -86,7 +86,8 @@ impl<P: Kept> Policies<P> {
                 _ => ready.changes,
             }
         };
-        let policy = Arc::new(match store.policy_view(merchant_id, P::KIND).await? {
+        // No view: who is blocked and where money goes is decided by it.
+        let policy = Arc::new(match store.policy(merchant_id, P::KIND).await? {
             None => P::default(),
             Some(text) => P::from_stored(&text).map_err(|error| {
                 tracing::error!(merchant = %merchant_id, kind = ?P::KIND, %error, "the stored policy cannot be read");

@@ -33,6 +33,7 @@ use tokio::sync::Notify;
 use tollgate_core::event::EventRecord;
 use tollgate_core::payment::Payment;
 use tollgate_core::webhook::{Delivery, WebhookEndpoint, retry};
+use tollgate_store::jobs::Work;
 
 /// How webhooks are sent.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ pub struct WebhookOptions {
     pub pauses_ms: Vec<u64>,
     /// How often the store's jobs are gone through for what was not heard of.
     pub sweep: Duration,
+    /// Whether the log of outcomes says what became of deliveries: where somebody reads it.
+    pub outcomes: bool,
 }
 
 impl Default for WebhookOptions {
@@ -63,6 +66,7 @@ impl Default for WebhookOptions {
             merchant_concurrency: 64,
             pauses_ms: retry::PAUSES_MS.to_vec(),
             sweep: Duration::from_secs(15),
+            outcomes: false,
         }
     }
 }
@@ -170,6 +174,11 @@ impl Webhooks {
 
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Work of which the log of outcomes tells, if anybody reads it.
+    fn told_work(&self, now_ms: u64) -> Work {
+        Work { now_ms, outcomes: self.options.outcomes, ..Work::default() }
     }
 
     fn now_ms(&self) -> u64 {

@@ -298,6 +298,17 @@ async fn audit_totals(
     if kept != counted {
         report.problem(|| format!("{merchant_id}: the running totals are not the payments' sums"));
     }
+    let days = |totals: &mut dyn Iterator<Item = (TotalsKey, Totals)>| {
+        let mut days: HashMap<TotalsKey, Totals> = HashMap::new();
+        for (key, totals) in totals {
+            days.entry(TotalsKey { hour: key.hour / 24, ..key }).or_default().add(&totals);
+        }
+        days
+    };
+    let by_day = store.totals_by_day(merchant_id, 0, u32::MAX).await?;
+    if days(&mut by_day.into_iter()) != days(&mut kept.into_iter()) {
+        report.problem(|| format!("{merchant_id}: the totals of days are not the sums of their hours"));
+    }
     Ok(())
 }
 

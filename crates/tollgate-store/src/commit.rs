@@ -250,6 +250,13 @@ pub enum Upkeep {
         /// What was counted.
         accounts: Vec<AccountCalls>,
     },
+    /// Adds up a merchant's totals by days, where the store keeps such.
+    AddUpDays {
+        /// Whose.
+        merchant_id: MerchantId,
+        /// Days that have ended by this hour, counted from 1970.
+        upto_hour: u32,
+    },
 }
 
 /// How many days the numbers of calls are kept.

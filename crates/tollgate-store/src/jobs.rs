@@ -5,9 +5,11 @@
 //! dies in between.
 
 use crate::commit::Told;
+use serde::{Deserialize, Serialize};
 use tollgate_core::audit::By;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId, WebhookEndpointId};
 use tollgate_core::job::{Job, JobKind, JobState, Lane};
+use tollgate_core::webhook::outcome::DeliveryFault;
 use tollgate_core::webhook::{Delivery, DeliveryAttempt, DeliveryState, DisabledBecause, WebhookEndpoint};
 
 /// How long the rows of ended jobs are kept, where they are.
@@ -19,24 +21,116 @@ pub const DELIVERIES_KEPT_MS: u64 = 30 * 86_400_000;
 /// Most jobs leased at once.
 pub const LEASES_MAX: usize = 1_024;
 
-/// Who reads the event log, and how far it came.
+/// The logs that each shard has and that are read on from where one was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Log {
+    /// What happened to payments ([`crate::Store::outbox_of`]).
+    Events,
+    /// What became of webhook deliveries ([`crate::Store::outcomes_of`]).
+    Outcomes,
+}
+
+/// Who reads a log, and how far it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LogReader {
     /// What makes webhook deliveries of events.
     Webhooks,
+    /// What tells others of the outcomes of webhook deliveries.
+    Outcomes,
+    /// What tells others of events.
+    Bus,
 }
 
 impl LogReader {
     /// All there are. A bucket of merchants is taken to another shard with what one of them has not read yet.
-    pub const ALL: [Self; 1] = [Self::Webhooks];
+    pub const ALL: [Self; 3] = [Self::Webhooks, Self::Outcomes, Self::Bus];
+
+    /// Which log it reads.
+    #[must_use]
+    pub const fn log(self) -> Log {
+        match self {
+            Self::Webhooks | Self::Bus => Log::Events,
+            Self::Outcomes => Log::Outcomes,
+        }
+    }
 
     /// Its name in storage.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Webhooks => "webhooks",
+            Self::Outcomes => "outcomes",
+            Self::Bus => "bus",
         }
     }
+
+    /// Whether nothing is kept for it until it has begun: there may be no bus. Webhooks begin with the first event.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::Outcomes | Self::Bus)
+    }
+
+    /// Where it is told who has it to itself.
+    #[must_use]
+    pub(crate) fn hold_key(self) -> Vec<u8> {
+        format!("hold:{}", self.as_str()).into_bytes()
+    }
+}
+
+/// Most bytes of the name of whoever has a reader to itself.
+pub const HOLDER_BYTES_MAX: usize = 80;
+
+/// How a log's reader stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPlace {
+    /// The last sequence number that it has read; none: it has not begun, or was given up.
+    pub read: Option<u64>,
+    /// The last of the log.
+    pub end: u64,
+    /// Who has it to itself, or last had.
+    pub hold: Option<LogHold>,
+}
+
+/// One instance has a reader to itself for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogHold {
+    /// Which run of the program.
+    pub owner: u64,
+    /// How it is shown.
+    pub name: String,
+    /// Until when, in milliseconds since the Unix epoch.
+    pub until_ms: u64,
+}
+
+/// A change of who has a reader to itself.
+#[derive(Debug, Clone)]
+pub struct HoldStep {
+    /// Which reader.
+    pub reader: LogReader,
+    /// Which run of the program.
+    pub owner: u64,
+    /// What changes.
+    pub how: Hold,
+}
+
+/// What changes.
+#[derive(Debug, Clone)]
+pub enum Hold {
+    /// It is taken. The work is refused if another has it still.
+    Take {
+        /// How the holder is shown, at most [`HOLDER_BYTES_MAX`].
+        name: String,
+        /// Until when.
+        until_ms: u64,
+    },
+    /// It is kept for longer. The work is refused if another has taken it meanwhile: so whatever is committed with this is
+    /// committed by the one that has it.
+    Keep {
+        /// Until when.
+        until_ms: u64,
+    },
+    /// It is given back. Nothing happens if another has taken it meanwhile.
+    Release,
 }
 
 /// A step of a log's reader. It is refused if the reader is not where the step begins.
@@ -182,6 +276,8 @@ pub enum Record {
         state: DeliveryState,
         /// When it is sent next.
         next_at_ms: Option<u64>,
+        /// Why it was not delivered, for the log of outcomes.
+        fault: Option<DeliveryFault>,
     },
 }
 
@@ -194,12 +290,20 @@ pub struct Work {
     pub log: Option<LogStep>,
     /// Which log that is ([`crate::Store::logs`]).
     pub log_of: u16,
+    /// Who has a reader of that log to itself.
+    pub hold: Option<HoldStep>,
+    /// A reader of that log that is given up: nothing is kept for it any more, and should it come back, it begins anew. The
+    /// work is refused while somebody has it.
+    pub give_up: Option<LogReader>,
     /// Changes of jobs.
     pub steps: Vec<JobStep>,
     /// Changes of records.
     pub records: Vec<Record>,
     /// What the audit log says of it, where somebody has decided it.
     pub told: Vec<(Told, By)>,
+    /// Whether the log of outcomes says what became of deliveries and endpoints ([`crate::outcomes`]). Where nobody
+    /// reads it, it is not to be written.
+    pub outcomes: bool,
 }
 
 /// What came of a [`Work`].

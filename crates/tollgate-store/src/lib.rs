@@ -12,10 +12,12 @@ pub mod connections;
 pub mod embedded;
 pub mod error;
 pub mod jobs;
+pub mod outcomes;
 pub mod postgres;
 pub mod query;
 pub mod reads;
 pub mod redis;
+pub mod report;
 pub mod sharded;
 
 mod batch;
@@ -25,10 +27,14 @@ use async_trait::async_trait;
 use commit::{AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep};
 use connections::PoolReport;
 use error::StoreError;
-use jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked};
+use jobs::{
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogPlace, LogReader, Work, Worked,
+};
+use outcomes::OutcomeRecord;
 use query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
+use report::{Report, ReportWish};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use tollgate_core::api_key::{ApiKey, KeyOwner};
@@ -129,24 +135,30 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// How many event logs there are: one a shard, counted from 0. Each numbers its own events; a merchant's events
     /// are in one, from wherever its rows are taken to the next.
-    fn logs(&self) -> u16 {
-        1
-    }
+    fn logs(&self) -> u16;
 
     /// The last sequence number that a reader of one of the event logs has read.
-    async fn log_read_of(&self, _log: u16, reader: LogReader) -> Result<u64, StoreError> {
-        self.log_read(reader).await
-    }
+    async fn log_read_of(&self, log: u16, reader: LogReader) -> Result<u64, StoreError>;
+
+    /// How a reader of one of the logs stands.
+    async fn log_place_of(&self, log: u16, reader: LogReader) -> Result<LogPlace, StoreError>;
 
     /// A log's events after a sequence number, in commit order.
     async fn outbox_of(
         &self,
-        _log: u16,
+        log: u16,
         after_sequence: u64,
         limit: usize,
-    ) -> Result<Vec<EventRecord>, StoreError> {
-        self.outbox(after_sequence, limit).await
-    }
+    ) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// What became of webhook deliveries, in one of the logs' order, after a sequence number: as many as there are event
+    /// logs, counted alike. Of what is older than [`outcomes::OUTCOMES_KEPT_MS`] the beginning may be missing.
+    async fn outcomes_of(
+        &self,
+        log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError>;
 
     /// A webhook endpoint.
     async fn webhook_endpoint(
@@ -279,6 +291,21 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         from_hour: u32,
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError>;
+
+    /// The same totals, with those of whole days added up where that is quicker: a day's key is its first hour's.
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        self.totals(merchant_id, from_hour, to_hour).await
+    }
+
+    /// The payments of some merchants, added up. May be behind: the report says as of when it is.
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        report::of_store(self, wish).await
+    }
 
     /// Attempts the processor may still do something with, by id, after `after`.
     async fn open_attempts(&self, after: Option<AttemptId>, limit: usize)

@@ -13,8 +13,8 @@ use tollgate_core::webhook::signing::{KeptSecret, SecretPair};
 use tollgate_core::webhook::{Delivery, DeliveryAttempt, DeliveryState, DisabledBecause, WebhookEndpoint};
 use tollgate_store::Store;
 use tollgate_store::jobs::{
-    DELIVERIES_KEPT_MS, DeliveryFilter, DueLane, JOBS_KEPT_MS, JobFilter, JobStep, LeaseWish, Leased,
-    LogReader, LogStep, Record, Settle, Work, Worked,
+    DELIVERIES_KEPT_MS, DeliveryFilter, DueLane, Hold, HoldStep, JOBS_KEPT_MS, JobFilter, JobStep, LeaseWish,
+    Leased, LogPlace, LogReader, LogStep, Record, Settle, Work, Worked,
 };
 
 const NOW_MS: u64 = 1_790_000_000_000;
@@ -275,6 +275,7 @@ async fn the_log_s_reader_goes_on_with_what_it_made_or_not_at_all() {
         }),
         state: DeliveryState::Delivered,
         next_at_ms: None,
+        fault: None,
     };
     let done = Work {
         now_ms: NOW_MS,
@@ -301,6 +302,50 @@ async fn the_log_s_reader_goes_on_with_what_it_made_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_log_s_reader_is_one_instance_s_for_a_while() {
+    let place = Place::new().await;
+    let store = place.open(OWNER).await;
+    let reader = LogReader::Bus;
+    let hold = |owner, how| Some(HoldStep { reader, owner, how });
+    let take = |owner, until_ms| hold(owner, Hold::Take { name: format!("i{owner}"), until_ms });
+    let at = |now_ms, hold| Work { now_ms, hold, ..Work::default() };
+    let where_it_is = async || store.log_place_of(0, reader).await.unwrap();
+    assert_eq!(where_it_is().await, LogPlace { read: None, end: 0, hold: None });
+
+    assert_eq!(store.work(at(100, take(1, 200))).await.unwrap(), Worked::Done);
+    assert_eq!(store.work(at(199, take(2, 300))).await.unwrap(), Worked::Stale);
+    assert_eq!(store.work(at(199, take(1, 210))).await.unwrap(), Worked::Done, "its own");
+    // Beginning at the log's beginning is beginning.
+    let step = |from, to| Some(LogStep { reader, from, to });
+    let keep = |owner, until_ms| hold(owner, Hold::Keep { until_ms });
+    assert_eq!(store.work(Work { log: step(0, 0), ..at(200, keep(1, 220)) }).await.unwrap(), Worked::Done);
+    assert_eq!(where_it_is().await.read, Some(0));
+    assert_eq!(store.work(Work { log: step(0, 7), ..at(205, keep(1, 230)) }).await.unwrap(), Worked::Done);
+
+    // It is taken for dead: it moves nothing any more, though the place is where it left it.
+    assert_eq!(store.work(at(230, take(2, 300))).await.unwrap(), Worked::Done);
+    assert_eq!(store.work(Work { log: step(7, 9), ..at(231, keep(1, 400)) }).await.unwrap(), Worked::Stale);
+    assert_eq!(store.work(at(231, hold(1, Hold::Release))).await.unwrap(), Worked::Done);
+    let present = where_it_is().await;
+    assert_eq!((present.read, present.hold.map(|hold| hold.name)), (Some(7), Some("i2".to_owned())));
+
+    // Nobody gives up what somebody has.
+    let give_up = |now_ms| Work { give_up: Some(reader), ..at(now_ms, None) };
+    assert_eq!(store.work(give_up(299)).await.unwrap(), Worked::Stale);
+    assert_eq!(store.work(at(250, hold(2, Hold::Release))).await.unwrap(), Worked::Done);
+    assert_eq!(
+        store.work(at(251, take(3, 260))).await.unwrap(),
+        Worked::Done,
+        "given back, it is free at once"
+    );
+    assert_eq!(store.work(give_up(260)).await.unwrap(), Worked::Done);
+    assert_eq!(where_it_is().await, LogPlace { read: None, end: 0, hold: None });
+    assert_eq!(store.work(at(261, keep(3, 400))).await.unwrap(), Worked::Stale);
+    // Another reader of the same log, and of another, is none of it.
+    assert_eq!(store.log_place_of(0, LogReader::Outcomes).await.unwrap().hold, None);
+}
+
+#[tokio::test]
 async fn deliveries_are_listed_and_forgotten() {
     let place = Place::new().await;
     let store = place.open(OWNER).await;
@@ -316,6 +361,7 @@ async fn deliveries_are_listed_and_forgotten() {
         attempt: None,
         state: DeliveryState::Dead,
         next_at_ms: None,
+        fault: None,
     };
     let records = vec![bury(deliveries[1].id), bury(deliveries[3].id)];
     store.work(Work { now_ms: NOW_MS, records, ..Work::default() }).await.unwrap();

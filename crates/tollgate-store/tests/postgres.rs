@@ -5,6 +5,8 @@
 
 #[path = "postgres_parts/outage.rs"]
 mod outage;
+#[path = "postgres_parts/outcomes.rs"]
+mod outcomes;
 #[path = "postgres_parts/replicas.rs"]
 mod replicas;
 mod support;
@@ -356,7 +358,10 @@ async fn migrations_are_applied_once_and_what_breaks_this_program_is_refused() {
     let refused = PostgresStore::open(options.clone()).await.unwrap_err();
     assert!(refused.to_string().contains("run `tollgate migrate` first"), "{refused}");
     let (a, b, c) = tokio::join!(migrate(&options), migrate(&options), migrate(&options));
-    assert_eq!(a.unwrap() + b.unwrap() + c.unwrap(), 3);
+    let made = a.unwrap() + b.unwrap() + c.unwrap();
+    let steps: i64 =
+        database.client().await.query_one("SELECT count(*) FROM tollgate_schema", &[]).await.unwrap().get(0);
+    assert_eq!((i64::try_from(made).unwrap(), steps > 3), (steps, true));
     drop(PostgresStore::open(options.clone()).await.unwrap());
 
     // A newer schema that only adds is no hindrance; one that takes away is.

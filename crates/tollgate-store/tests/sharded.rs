@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail")]
 
+#[path = "sharded_parts/outcomes.rs"]
+mod outcomes;
 mod support;
 
 use std::collections::{HashMap, HashSet};

@@ -5,6 +5,7 @@
 
 mod audit;
 mod auth;
+mod events;
 mod fraud;
 mod overload;
 mod processors;
@@ -15,6 +16,7 @@ mod webhooks;
 
 use audit::Audit;
 use auth::Auth;
+use events::Events;
 use fraud::Fraud;
 use overload::Overload;
 use rate_limits::RateLimits;
@@ -58,6 +60,7 @@ pub(crate) struct Config {
     pub(crate) vault: VaultSettings,
     pub(crate) fraud: Fraud,
     pub(crate) webhooks: Webhooks,
+    pub(crate) events: Events,
     pub(crate) redis: Redis,
     pub(crate) cache: Cache,
     pub(crate) log: Log,
@@ -349,6 +352,7 @@ impl Config {
                 "TOLLGATE_STORE_REPLICAS" => "TOLLGATE_STORE__REPLICAS".to_owned(),
                 "TOLLGATE_STORE_SHARDS" => "TOLLGATE_STORE__SHARDS".to_owned(),
                 "TOLLGATE_REDIS" => "TOLLGATE_REDIS__URL".to_owned(),
+                "TOLLGATE_EVENTS" | "TOLLGATE_KAFKA" => "TOLLGATE_EVENTS__BUS".to_owned(),
                 _ => name,
             };
             if let Some(path) = name.strip_prefix("TOLLGATE_").filter(|path| path.contains("__")) {
@@ -400,6 +404,7 @@ impl Config {
         self.rate_limits.validate()?;
         self.auth.validate()?;
         self.webhooks.validate()?;
+        self.events.validate()?;
         let url = &self.server.public_url;
         if !url.is_empty() && probe_address(url).is_none() {
             return Err(ConfigError("server.public_url must be an http or https URL".to_owned()));

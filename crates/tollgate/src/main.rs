@@ -58,10 +58,14 @@ enum Command {
     Admin(commands::admin::Args),
     /// Lists and cancels jobs. An embedded store must be closed.
     Jobs(commands::jobs::Args),
+    /// What the event bus was told, and telling it again. An embedded store must be closed.
+    Events(commands::events::Args),
     /// Exports and erases what is known of a person. An embedded store must be closed.
     DataSubject(commands::data_subject::Args),
     /// Reads the audit log, and finds what was done to it. An embedded store must be closed.
     Audit(commands::audit::Args),
+    /// Adds up the payments of all merchants by day, merchant or processor. An embedded store must be closed.
+    Report(commands::report::Args),
     /// Tells who still calls which version of the API. An embedded store must be closed.
     ApiVersions(commands::api_versions::Args),
     /// Looks after a card vault that no server has open.
@@ -103,8 +107,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Partner(args) => commands::partner::run(config, args).await,
             Command::Admin(args) => commands::admin::run(config, args).await,
             Command::Jobs(args) => commands::jobs::run(config, args).await,
+            Command::Events(args) => commands::events::run(config, args).await,
             Command::DataSubject(args) => commands::data_subject::run(config, args).await,
             Command::Audit(args) => commands::audit::run(config, args).await,
+            Command::Report(args) => commands::report::run(config, args).await,
             Command::ApiVersions(args) => commands::api_versions::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,
         }

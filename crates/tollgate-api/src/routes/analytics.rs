@@ -144,7 +144,7 @@ pub(crate) async fn payment_analytics(
     let (from_hour, to_hour) = hours(&params, state.engine().now_ms())?;
     let currency = params.currency()?;
     let method = params.read("method", "is not a known method", MethodKind::from_name)?;
-    let mut rows = state.engine().store().totals(caller.id(), from_hour, to_hour).await?;
+    let mut rows = state.engine().store().totals_by_day(caller.id(), from_hour, to_hour).await?;
     rows.retain(|(key, _)| {
         currency.is_none_or(|currency| key.currency == currency)
             && method.is_none_or(|method| key.method == method)

@@ -13,6 +13,7 @@ use serde::Serialize;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tollgate_core::attempt::ProcessorName;
+use tollgate_engine::events::{LineState, RelayReport};
 use tollgate_store::connections::PoolReport;
 use utoipa::ToSchema;
 
@@ -60,8 +61,78 @@ pub(crate) struct DetailedView {
     /// The store's pools of connections; absent where it has none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pools: Vec<PoolView>,
+    /// The event bus; absent where there is none. It does not change the status: payments do not wait for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    events: Option<EventsView>,
     /// The circuit breakers that are not closed.
     breakers: Vec<BreakerView>,
+}
+
+/// How the event bus is told.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventBus)]
+pub(crate) struct EventsView {
+    /// `ok`, `failing` when this gateway cannot publish what it should, or `standby` when others do all of it.
+    #[schema(value_type = String, example = "ok")]
+    status: &'static str,
+    /// What bus: `kafka` or `rabbitmq`.
+    #[schema(value_type = String, example = "kafka")]
+    bus: &'static str,
+    /// Whether the last that was heard of the broker was good.
+    connected: bool,
+    /// Messages published since the start.
+    published: u64,
+    /// The logs.
+    logs: Vec<EventLogView>,
+}
+
+/// One of the logs that the event bus is told of.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventLog)]
+pub(crate) struct EventLogView {
+    /// Its name.
+    #[schema(example = "events-0")]
+    log: String,
+    /// `starting`, `relaying` (by this gateway), `standby` (by another) or `waiting` (it is tried again).
+    #[schema(value_type = String, example = "relaying")]
+    state: &'static str,
+    /// The last sequence number that was published.
+    published: u64,
+    /// Events that wait.
+    lag: u64,
+    /// How long ago the first of them happened, in milliseconds.
+    lag_ms: u64,
+    /// Messages that the broker refused for good since the start; `tollgate events replay` publishes them again.
+    refused: u64,
+}
+
+impl EventsView {
+    fn new(report: RelayReport) -> Self {
+        let is_in = |state| report.lines.iter().any(|(_, line)| line.state == state);
+        let status = if is_in(LineState::Waiting) {
+            "failing"
+        } else if is_in(LineState::Standby) && !is_in(LineState::Relaying) {
+            "standby"
+        } else {
+            "ok"
+        };
+        let logs = report.lines.into_iter().map(|(line, found)| EventLogView {
+            log: line.name(),
+            state: found.state.as_str(),
+            published: found.read,
+            lag: found.lag_events(),
+            lag_ms: found.lag_ms,
+            refused: found.refused,
+        });
+        Self {
+            status,
+            bus: report.bus.kind,
+            connected: report.bus.is_connected,
+            published: report.bus.published,
+            logs: logs.collect(),
+        }
+    }
 }
 
 /// A pool of connections to a database.
@@ -193,6 +264,7 @@ pub(crate) async fn health_detailed(State(state): State<AppState>) -> Result<Res
         dependencies,
         load: state.load().view(),
         pools: state.engine().store().connections().into_iter().map(PoolView::from).collect(),
+        events: state.events().map(|relay| EventsView::new(relay.report())),
         breakers: breakers.collect(),
     };
     reply::json(status, &view)

@@ -188,7 +188,7 @@ async fn statistics(
 ) -> Result<Value, Problem> {
     let engine = state.engine();
     let mut periods: BTreeMap<u32, BTreeMap<String, Sum>> = BTreeMap::new();
-    for (key, totals) in engine.store().totals(merchant_id, wanted.from_hour, wanted.to_hour).await? {
+    for (key, totals) in engine.store().totals_by_day(merchant_id, wanted.from_hour, wanted.to_hour).await? {
         let period = periods.entry(wanted.period_of(key.hour)).or_default();
         period.entry(key.currency.code().to_owned()).or_default().add(&totals);
     }

@@ -4,6 +4,7 @@
 
 pub(crate) mod action;
 pub(crate) mod batch;
+pub(crate) mod bus;
 pub(crate) mod checkout;
 pub(crate) mod event;
 pub(crate) mod instrument;

@@ -146,7 +146,7 @@ impl<'a> RiskView<'a> {
 }
 
 impl ReasonView {
-    fn new(reason: &Reason) -> Option<Self> {
+    pub(crate) fn new(reason: &Reason) -> Option<Self> {
         let feature = FEATURES.get(usize::from(reason.feature))?;
         Some(Self {
             feature: feature.name,

@@ -263,7 +263,7 @@ pub fn payloads() -> Payloads {
     Payloads { event: event_payload, test: test_payload, versioned: webhook_of_version }
 }
 
-fn event_payload(record: &EventRecord, payment: &Payment) -> Vec<u8> {
+pub(super) fn event_payload(record: &EventRecord, payment: &Payment) -> Vec<u8> {
     let event = EventView::new(record, Some(payment.terms.amount.currency));
     let data = EventData { event, payment: PaymentView::new(payment) };
     // Text and numbers into memory: this cannot fail.

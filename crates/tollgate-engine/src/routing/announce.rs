@@ -45,6 +45,8 @@ impl Engine {
                 NoticeKind::BreakerChanged { processor, .. } => may_use(processor),
                 // Its merchant sees it at the endpoint.
                 NoticeKind::WebhookEndpointDisabled { .. } => false,
+                // It is for those who run the bus.
+                NoticeKind::EventRefused { .. } => false,
             }));
             if is_last || found.len() >= limit {
                 found.truncate(limit);

@@ -11,6 +11,7 @@ use tollgate_core::job::{Job, JobKind};
 use tollgate_core::notice::{Notice, NoticeKind};
 use tollgate_core::payment::Payment;
 use tollgate_core::webhook::health::is_lost;
+use tollgate_core::webhook::outcome::DeliveryFault;
 use tollgate_core::webhook::retry;
 use tollgate_core::webhook::{
     ANSWER_BYTES_KEPT, Delivery, DeliveryAttempt, DeliveryState, DisabledBecause, WebhookEndpoint,
@@ -35,18 +36,20 @@ impl Webhooks {
         };
         let endpoints = self.endpoints.of(store, job.merchant_id, self.now_ms()).await?;
         let endpoint = endpoints.iter().find(|endpoint| endpoint.id == delivery.endpoint_id);
-        let unsent = |state| standing(&delivery, None, state, None);
+        let unsent = |state, fault| standing(&delivery, None, (state, None), Some(fault));
         let Some(endpoint) = endpoint else {
-            return self.end(job, Settle::Cancel, Some(unsent(DeliveryState::Cancelled)), vec![]).await;
+            let record = unsent(DeliveryState::Cancelled, DeliveryFault::EndpointRemoved);
+            return self.end(job, Settle::Cancel, Some(record), vec![]).await;
         };
         if endpoint.disabled.is_some() && delivery.payment.is_some() {
             let error = "the endpoint is disabled".to_owned();
-            let record = unsent(DeliveryState::Dead);
+            let record = unsent(DeliveryState::Dead, DeliveryFault::EndpointDisabled);
             return self.end(job, Settle::Bury { error }, Some(record), vec![]).await;
         }
         let Some((body, version)) = self.body(&delivery, endpoint).await? else {
             let error = "the event is not kept any more".to_owned();
-            return self.end(job, Settle::Bury { error }, Some(unsent(DeliveryState::Dead)), vec![]).await;
+            let record = unsent(DeliveryState::Dead, DeliveryFault::EventGone);
+            return self.end(job, Settle::Bury { error }, Some(record), vec![]).await;
         };
         let at_ms = self.now_ms();
         let begun = Instant::now();
@@ -55,7 +58,7 @@ impl Webhooks {
             Ok(secrets) => self.sender.send(endpoint, &secrets, letter).await,
             Err(error) => {
                 tracing::error!(endpoint = %endpoint.id, %error, "a signing secret cannot be opened");
-                Answer::lost("the signing secret cannot be opened right now")
+                Answer::lost(DeliveryFault::Secret, "the signing secret cannot be opened right now")
             }
         };
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -99,7 +102,7 @@ impl Webhooks {
             let kind = JobKind::WebhookDelivery;
             steps.push(JobStep::Hurry { kind, lane: job.lane, count_max: HURRIED_MAX });
         }
-        let record = standing(delivery, Some(attempt), state, next_ms);
+        let record = standing(delivery, Some(attempt), (state, next_ms), answer.fault);
         self.end(job, how, Some(record), steps).await?;
         let outcome = match state {
             DeliveryState::Delivered => "delivered",
@@ -133,14 +136,7 @@ impl Webhooks {
             _ => u64::MAX,
         };
         steps.insert(0, JobStep::Settle { merchant_id: job.merchant_id, id: job.id, owner: self.owner, how });
-        let work = Work {
-            now_ms: self.now_ms(),
-            log: None,
-            log_of: 0,
-            steps,
-            records: record.into_iter().collect(),
-            told: vec![],
-        };
+        let work = Work { steps, records: record.into_iter().collect(), ..self.told_work(self.now_ms()) };
         if self.engine.store.work(work).await? == Worked::Stale {
             tracing::debug!(job = %job.id, "a lease was lost; somebody else sends it too");
         }
@@ -173,7 +169,7 @@ impl Webhooks {
         };
         let (merchant_id, id) = (endpoint.merchant_id, endpoint.id);
         let record = Record::EndpointHealth { merchant_id, id, failing_since_ms, disable };
-        let work = Work { now_ms, records: vec![record], ..Work::default() };
+        let work = Work { records: vec![record], ..self.told_work(now_ms) };
         self.engine.store.work(work).await?;
         self.endpoints.forget(merchant_id);
         if let (Some(because), None) = (disable, endpoint.disabled) {
@@ -213,11 +209,11 @@ impl Webhooks {
 fn standing(
     delivery: &Delivery,
     attempt: Option<DeliveryAttempt>,
-    state: DeliveryState,
-    next_at_ms: Option<u64>,
+    (state, next_at_ms): (DeliveryState, Option<u64>),
+    fault: Option<DeliveryFault>,
 ) -> Record {
     let (merchant_id, id) = (delivery.merchant_id, delivery.id);
-    Record::Delivered { merchant_id, id, attempt, state, next_at_ms }
+    Record::Delivered { merchant_id, id, attempt, state, next_at_ms, fault }
 }
 
 /// A payment as it was after one of its events, and that event.

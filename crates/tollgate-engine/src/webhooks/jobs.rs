@@ -8,6 +8,7 @@ use tollgate_core::audit::By;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
 use tollgate_core::job::{Job, JobKind, JobState, Private};
 use tollgate_core::webhook::DeliveryState;
+use tollgate_core::webhook::outcome::DeliveryFault;
 use tollgate_store::Store;
 use tollgate_store::commit::Told;
 use tollgate_store::jobs::{JobStep, Record, Work, Worked};
@@ -31,7 +32,7 @@ pub enum Cancelled {
     None,
 }
 
-/// Ends a job that nobody has, with its entry in the audit log.
+/// Ends a job that nobody has, with its entry in the audit log. `outcomes`: whether the log of outcomes says so.
 ///
 /// # Errors
 /// A store's fault.
@@ -40,6 +41,7 @@ pub async fn cancel(
     merchant_id: MerchantId,
     id: JobId,
     by: By,
+    outcomes: bool,
 ) -> Result<Cancelled, EngineError> {
     for _ in 0..TRIES_MAX {
         let Some(job) = store.job(merchant_id, id).await? else {
@@ -65,12 +67,13 @@ pub async fn cancel(
                         attempt: None,
                         state: DeliveryState::Cancelled,
                         next_at_ms: None,
+                        fault: Some(DeliveryFault::Unwanted),
                     }],
                     JobKind::WebhookReplay | JobKind::SubjectErasure => vec![],
                 };
                 let steps = vec![JobStep::Cancel { merchant_id, id }];
                 let told = vec![(told, by.clone())];
-                let work = Work { now_ms: by.at_ms, steps, records, told, ..Work::default() };
+                let work = Work { now_ms: by.at_ms, steps, records, told, outcomes, ..Work::default() };
                 if store.work(work).await? == Worked::Stale {
                     // A worker took it in between, or it has just ended.
                     continue;
@@ -94,6 +97,6 @@ impl Webhooks {
         id: JobId,
         by: By,
     ) -> Result<Cancelled, EngineError> {
-        cancel(self.engine.store.as_ref(), merchant_id, id, by).await
+        cancel(self.engine.store.as_ref(), merchant_id, id, by, self.options.outcomes).await
     }
 }

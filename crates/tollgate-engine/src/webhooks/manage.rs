@@ -141,7 +141,7 @@ impl Webhooks {
         }
         let records = vec![Record::RemoveEndpoint { merchant_id, id }];
         let told = vec![(told("webhook_endpoint.removed", merchant_id, id, Value::Null), by)];
-        self.engine.store.work(Work { now_ms: self.now_ms(), records, told, ..Work::default() }).await?;
+        self.engine.store.work(Work { records, told, ..self.told_work(self.now_ms()) }).await?;
         self.endpoints.forget(merchant_id);
         Ok(true)
     }
@@ -160,7 +160,7 @@ impl Webhooks {
             "ordered": endpoint.is_ordered,
         });
         let told = vec![(told(action, endpoint.merchant_id, endpoint.id, said), by)];
-        self.engine.store.work(Work { now_ms: self.now_ms(), records, told, ..Work::default() }).await?;
+        self.engine.store.work(Work { records, told, ..self.told_work(self.now_ms()) }).await?;
         self.endpoints.forget(endpoint.merchant_id);
         Ok(endpoint)
     }

@@ -23,6 +23,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tollgate_core::webhook::address::is_public;
+use tollgate_core::webhook::outcome::DeliveryFault;
 use tollgate_core::webhook::signing::{SECRET_PREFIX, SigningSecret, signed_bytes};
 use tollgate_core::webhook::{WebhookEndpoint, retry};
 use url::{Host, Url};
@@ -54,11 +55,13 @@ pub(super) struct Answer {
     pub(super) retry_after_ms: Option<u64>,
     body: Vec<u8>,
     pub(super) error: Option<String>,
+    /// The error's kind.
+    pub(super) fault: Option<DeliveryFault>,
 }
 
 impl Answer {
-    pub(super) fn lost(why: impl Into<String>) -> Self {
-        Self { error: Some(why.into()), ..Self::default() }
+    pub(super) fn lost(fault: DeliveryFault, why: impl Into<String>) -> Self {
+        Self { error: Some(why.into()), fault: Some(fault), ..Self::default() }
     }
 
     /// Whether the receiver has it.
@@ -122,7 +125,7 @@ impl Sender {
     ) -> Answer {
         // What was let in once may not be let in any more.
         if let Err(why) = check_url(&endpoint.url, self.allow_private) {
-            return Answer::lost(format!("the endpoint's URL {why}"));
+            return Answer::lost(DeliveryFault::Url, format!("the endpoint's URL {why}"));
         }
         let timestamp_s = letter.at_ms / 1_000;
         let signature = signatures(secrets, &letter, timestamp_s);
@@ -135,18 +138,21 @@ impl Sender {
             .header("webhook-signature", signature)
             .body(Full::new(Bytes::from(letter.body)));
         let Ok(request) = request else {
-            return Answer::lost("the request could not be built");
+            return Answer::lost(DeliveryFault::Request, "the request could not be built");
         };
         match tokio::time::timeout(self.timeout, self.exchange(request)).await {
             Ok(answer) => answer,
-            Err(_) => Answer::lost("no answer came in time"),
+            Err(_) => Answer::lost(DeliveryFault::Timeout, "no answer came in time"),
         }
     }
 
     async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Answer {
         let response = match self.client.request(request).await {
             Ok(response) => response,
-            Err(error) => return Answer::lost(why_lost(&error)),
+            Err(error) => {
+                let (fault, why) = why_lost(&error);
+                return Answer::lost(fault, why);
+            }
         };
         let status = response.status();
         let retry_after_ms = response
@@ -155,13 +161,16 @@ impl Sender {
             .filter(|_| matches!(status.as_u16(), 429 | 503))
             .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok())
             .map(|seconds| seconds.saturating_mul(1_000).min(retry::RETRY_AFTER_MS_MAX));
-        let error = match status.as_u16() {
-            200..=299 => None,
-            300..=399 => Some(format!("the answer is {}; redirects are not followed", status.as_u16())),
-            code => Some(format!("the answer is {code}")),
+        let (fault, error) = match status.as_u16() {
+            200..=299 => (None, None),
+            code @ 300..=399 => {
+                let why = format!("the answer is {code}; redirects are not followed");
+                (Some(DeliveryFault::Redirect), Some(why))
+            }
+            code => (Some(DeliveryFault::Status), Some(format!("the answer is {code}"))),
         };
         let body = read(response.into_body()).await;
-        Answer { status: Some(status.as_u16()), retry_after_ms, body, error }
+        Answer { status: Some(status.as_u16()), retry_after_ms, body, error, fault }
     }
 }
 
@@ -296,16 +305,20 @@ fn permitted(
 }
 
 /// What happened to a request, without a word that an inner error chose.
-fn why_lost(error: &ClientError) -> &'static str {
+fn why_lost(error: &ClientError) -> (DeliveryFault, &'static str) {
     let mut inner: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = inner {
         let io = error.downcast_ref::<std::io::Error>();
         if io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<NotPublic>()) {
-            return NOT_PUBLIC;
+            return (DeliveryFault::NotPublic, NOT_PUBLIC);
         }
         inner = error.source();
     }
-    if error.is_connect() { "no connection could be made" } else { "the connection was lost" }
+    if error.is_connect() {
+        (DeliveryFault::NoConnection, "no connection could be made")
+    } else {
+        (DeliveryFault::ConnectionLost, "the connection was lost")
+    }
 }
 
 #[cfg(test)]

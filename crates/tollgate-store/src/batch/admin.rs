@@ -278,6 +278,7 @@ impl<B: Base> Txn<'_, B> {
                 }
             }
             Upkeep::CountCalls { day, accounts } => self.count_calls(*day, accounts)?,
+            Upkeep::AddUpDays { merchant_id, upto_hour } => self.add_up_days(*merchant_id, *upto_hour)?,
         }
         Ok(())
     }

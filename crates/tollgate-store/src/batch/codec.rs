@@ -28,6 +28,17 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> R
     decode_version(ROW_VERSION, bytes, what)
 }
 
+/// The row that these bytes begin with, and what is behind it.
+pub(crate) fn decode_first<'a, T: DeserializeOwned>(
+    bytes: &'a [u8],
+    what: &'static str,
+) -> Result<(T, &'a [u8]), StoreError> {
+    match bytes.split_first() {
+        Some((&ROW_VERSION, rest)) => postcard::take_from_bytes(rest).map_err(|_| StoreError::Corrupt(what)),
+        _ => Err(StoreError::Corrupt(what)),
+    }
+}
+
 /// The row of these bytes, where its type has a version of its own.
 pub(crate) fn decode_version<T: DeserializeOwned>(
     version: u8,

@@ -145,10 +145,49 @@ pub(crate) fn totals(merchant_id: MerchantId, key: &TotalsKey) -> [u8; 24] {
     out
 }
 
+/// Totals of days stand behind all hours there will ever be.
+const DAYS: u32 = 1 << 31;
+
 /// Where the totals of a merchant's hours stand.
 pub(crate) fn totals_hours(merchant_id: MerchantId, from_hour: u32, to_hour: u32) -> Range<Vec<u8>> {
-    let bound = |hour: u32| [merchant_id.to_bytes().as_slice(), &hour.to_be_bytes()].concat();
+    let bound = |hour: u32| [merchant_id.to_bytes().as_slice(), &hour.min(DAYS).to_be_bytes()].concat();
     bound(from_hour)..bound(to_hour)
+}
+
+/// Where the totals of a merchant's days stand that begin within these hours.
+pub(crate) fn totals_days(merchant_id: MerchantId, from_hour: u32, to_hour: u32) -> Range<Vec<u8>> {
+    let bound = |hour: u32| [merchant_id.to_bytes().as_slice(), &(hour | DAYS).to_be_bytes()].concat();
+    bound(from_hour)..bound(to_hour)
+}
+
+/// The key of an hour's day.
+pub(crate) const fn day(key: TotalsKey) -> TotalsKey {
+    TotalsKey { hour: day_begin(key.hour) | DAYS, currency: key.currency, method: key.method }
+}
+
+/// The hour in which an hour's day begins.
+pub(crate) const fn day_begin(hour: u32) -> u32 {
+    hour - hour % 24
+}
+
+/// The key of an hour, or of the hour in which a day begins.
+pub(crate) const fn begin(key: TotalsKey) -> TotalsKey {
+    TotalsKey { hour: key.hour & !DAYS, currency: key.currency, method: key.method }
+}
+
+/// Up to where a merchant's days are added up: behind all days.
+pub(crate) fn totals_mark(merchant_id: MerchantId) -> [u8; 24] {
+    let mut key = [u8::MAX; 24];
+    key[..16].copy_from_slice(&merchant_id.to_bytes());
+    key
+}
+
+/// The key of totals, of what follows the merchant in it.
+pub(crate) fn totals_row(merchant_id: MerchantId, rest: [u8; 8]) -> [u8; 24] {
+    let mut key = [0; 24];
+    key[..16].copy_from_slice(&merchant_id.to_bytes());
+    key[16..].copy_from_slice(&rest);
+    key
 }
 
 /// Reads a totals key back.

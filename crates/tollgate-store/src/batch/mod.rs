@@ -7,10 +7,12 @@
 pub(crate) mod admin;
 pub(crate) mod api_keys;
 pub(crate) mod codec;
+pub(crate) mod days;
 pub(crate) mod erase;
 pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod lists;
+pub(crate) mod outcomes;
 pub(crate) mod overlay;
 pub(crate) mod queue;
 pub(crate) mod txn;
@@ -28,6 +30,7 @@ use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::ledger::Posting;
 use tollgate_core::partner::period::Period;
 use tollgate_core::payment::Payment;
+use tollgate_core::webhook::outcome::WebhookOutcome;
 
 /// The rows a batch is decided on, and the way its changes take to where they are kept.
 ///
@@ -41,6 +44,9 @@ pub(crate) trait Base {
 
     /// Whether what merchants have taken is kept apart from the totals.
     const KEEPS_VOLUMES: bool = false;
+
+    /// Whether totals are added up by days as well.
+    const KEEPS_DAYS: bool = false;
 
     /// A row.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Self::Bytes>, StoreError>;
@@ -71,6 +77,11 @@ pub(crate) trait Base {
     /// Whether another run of the program than this one is at work on the store.
     fn is_at_work(&self, _run: u64) -> Result<bool, StoreError> {
         Ok(false)
+    }
+
+    /// Whether all runs of the program that are at work on the store change days with their hours.
+    fn all_keep_days(&self) -> Result<bool, StoreError> {
+        Ok(true)
     }
 
     /// Whether a merchant's rows may be written here; else another shard has them, or is about to.
@@ -149,6 +160,19 @@ pub(crate) trait Base {
         let key = keys::merchant_event(record.merchant_id, record.sequence);
         self.put(batch, Table::MerchantEvents, &key, &[]);
     }
+
+    /// Adds an outcome to its log; `row` is its bytes.
+    fn put_outcome(&self, batch: &mut Self::Batch, sequence: u64, outcome: &WebhookOutcome, row: &[u8]);
+
+    /// Removes outcomes that were settled before a time, the first of the log, at most so many. `from`: there is none
+    /// with a smaller number, as far as that is remembered. Gives the number that the next call may begin with.
+    fn forget_outcomes(
+        &self,
+        batch: &mut Self::Batch,
+        from: u64,
+        before_ms: u64,
+        most: usize,
+    ) -> Result<u64, StoreError>;
 }
 
 /// The tables a batch reads and writes. What their keys and rows are: `embedded::tables`.

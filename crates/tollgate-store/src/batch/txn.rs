@@ -7,6 +7,7 @@
 use crate::batch::admin::Staged;
 use crate::batch::codec::{decode, encode};
 use crate::batch::erase::Erased;
+use crate::batch::outcomes::OutcomeLog;
 use crate::batch::volumes::Partners;
 use crate::batch::work::{Desk, Hints};
 use crate::batch::{Base, DAY_MS, Table, Window, WindowKey, keys, lists};
@@ -40,6 +41,8 @@ type BalanceKey = (MerchantId, Currency, Account);
 pub(crate) struct State {
     /// The last event's sequence number.
     pub(crate) sequence: u64,
+    /// How the log of outcomes stands.
+    pub(crate) outcomes: OutcomeLog,
     /// Payments with something under way, and what is under way.
     payments: HashMap<PaymentId, Arc<Payment>>,
     attempts: HashMap<AttemptId, Attempt>,
@@ -51,9 +54,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(sequence: u64) -> Self {
+    pub(crate) fn new(sequence: u64, outcomes: OutcomeLog) -> Self {
         Self {
             sequence,
+            outcomes,
             payments: HashMap::new(),
             attempts: HashMap::new(),
             balances: HashMap::new(),
@@ -275,6 +279,7 @@ impl<'a, B: Base> Txn<'a, B> {
             }
         }
         self.desk.drain(rows);
+        self.state.outcomes.seal(base, rows, &mut self.desk)?;
         Ok(Sealed { rows: self.rows, told: self.told, hints: self.desk.into_hints() })
     }
 
@@ -449,11 +454,24 @@ impl<'a, B: Base> Txn<'a, B> {
         before: Option<Counted>,
         payment: &Payment,
     ) -> Result<(), StoreError> {
-        let key = (merchant_id, TotalsKey::of(payment));
         let status = before.map(|before| before.status);
         self.state.partners.count((self.base, &mut self.rows), status, payment);
+        let hour = TotalsKey::of(payment);
+        self.count_in((merchant_id, hour), before, payment)?;
+        if hour.hour < self.days_upto(merchant_id)? {
+            self.count_in((merchant_id, keys::day(hour)), before, payment)?;
+        }
+        Ok(())
+    }
+
+    fn count_in(
+        &mut self,
+        key: (MerchantId, TotalsKey),
+        before: Option<Counted>,
+        payment: &Payment,
+    ) -> Result<(), StoreError> {
         if !self.state.totals.contains_key(&key) {
-            let row = self.base.get(Table::Totals, &keys::totals(merchant_id, &key.1))?;
+            let row = self.base.get(Table::Totals, &keys::totals(key.0, &key.1))?;
             let totals = row.map_or_else(|| Ok(Totals::default()), |row| decode(row.as_ref(), "totals"))?;
             self.state.totals.insert(key, totals);
         }

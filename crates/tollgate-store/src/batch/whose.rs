@@ -41,6 +41,7 @@ pub(crate) fn of_upkeep(change: &Upkeep) -> Option<MerchantId> {
     match change {
         Upkeep::PutCheckout(session) => Some(session.merchant_id),
         Upkeep::CountPasskey(passkey) => Some(passkey.merchant_id),
+        Upkeep::AddUpDays { merchant_id, .. } => Some(*merchant_id),
         Upkeep::PutNotice(_)
         | Upkeep::NoteKeyUses(_)
         | Upkeep::PinApiVersion { .. }

@@ -10,13 +10,14 @@ use crate::batch::overlay::Overlay;
 use crate::batch::{Base, Table};
 use crate::error::StoreError;
 use crate::jobs::{
-    DELIVERIES_KEPT_MS, JOBS_KEPT_MS, JobStep, LEASES_MAX, LeaseWish, Leased, LogStep, Record, Settle, Work,
-    Worked,
+    DELIVERIES_KEPT_MS, HOLDER_BYTES_MAX, Hold, HoldStep, JOBS_KEPT_MS, JobStep, LEASES_MAX, LeaseWish,
+    Leased, LogHold, LogReader, LogStep, Record, Settle, Work, Worked,
 };
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
 use tollgate_core::job::{ERROR_BYTES_MAX, Job, JobKind, JobState, Lane, Lease, Private, Turn, cut};
+use tollgate_core::webhook::outcome::WebhookOutcome;
 use tollgate_core::webhook::{Delivery, DeliveryState, WebhookEndpoint};
 
 /// Most outlived rows that make room for a new one.
@@ -55,6 +56,10 @@ pub(crate) struct Desk<'a, B> {
     by_endpoint: Overlay<'a, B>,
     dead: Overlay<'a, B>,
     by_time: Overlay<'a, B>,
+    /// What the log of outcomes is to say, in this order.
+    outcomes: Vec<WebhookOutcome>,
+    /// The latest time that was told.
+    now_ms: u64,
 }
 
 impl<'a, B: Base> Desk<'a, B> {
@@ -73,6 +78,8 @@ impl<'a, B: Base> Desk<'a, B> {
             by_endpoint: Overlay::new(base, Table::EndpointDeliveries, "endpoint's delivery"),
             dead: Overlay::new(base, Table::DeadDeliveries, "dead delivery"),
             by_time: Overlay::new(base, Table::DeliveryTimes, "delivery time"),
+            outcomes: Vec::new(),
+            now_ms: 0,
         }
     }
 
@@ -95,6 +102,16 @@ impl<'a, B: Base> Desk<'a, B> {
         }
     }
 
+    /// What the log of outcomes is to say.
+    pub(crate) fn take_outcomes(&mut self) -> Vec<WebhookOutcome> {
+        std::mem::take(&mut self.outcomes)
+    }
+
+    /// The latest time that was told; 0: nothing was to be done.
+    pub(crate) const fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// What the next batch may begin with, once this one is written.
     pub(crate) fn into_hints(mut self) -> Hints {
         if self.hints.due.len() > LANES_MAX {
@@ -105,17 +122,25 @@ impl<'a, B: Base> Desk<'a, B> {
 
     /// Stages one unit of work. A fault leaves half of it staged: the batch must not be written then.
     pub(crate) fn work(&mut self, work: Work) -> Result<Worked, StoreError> {
+        self.now_ms = self.now_ms.max(work.now_ms);
         if !self.holds(&work)? {
             return Ok(Worked::Stale);
         }
         if let Some(LogStep { reader, to, .. }) = work.log {
             self.readers.put(reader.as_str().as_bytes(), &to)?;
         }
+        if let Some(step) = &work.hold {
+            self.hold(step)?;
+        }
+        if let Some(reader) = work.give_up {
+            self.readers.remove(reader.as_str().as_bytes());
+            self.readers.remove(&reader.hold_key());
+        }
         for step in work.steps {
             self.step(step, work.now_ms)?;
         }
         for record in work.records {
-            self.record(record, work.now_ms)?;
+            self.record(record, work.now_ms, work.outcomes)?;
         }
         Ok(Worked::Done)
     }
@@ -124,6 +149,27 @@ impl<'a, B: Base> Desk<'a, B> {
     fn holds(&self, work: &Work) -> Result<bool, StoreError> {
         if let Some(LogStep { reader, from, .. }) = work.log
             && self.readers.get::<u64>(reader.as_str().as_bytes())?.unwrap_or(0) != from
+        {
+            return Ok(false);
+        }
+        if let Some(step) = &work.hold {
+            let held = self.readers.get::<LogHold>(&step.reader.hold_key())?;
+            let is_own = held.as_ref().is_some_and(|hold| hold.owner == step.owner);
+            let is_free = held.is_none_or(|hold| hold.until_ms <= work.now_ms);
+            let holds = match step.how {
+                Hold::Take { .. } => is_own || is_free,
+                Hold::Keep { .. } => is_own,
+                Hold::Release => true,
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        if let Some(reader) = work.give_up
+            && self
+                .readers
+                .get::<LogHold>(&reader.hold_key())?
+                .is_some_and(|hold| hold.until_ms > work.now_ms)
         {
             return Ok(false);
         }
@@ -147,8 +193,42 @@ impl<'a, B: Base> Desk<'a, B> {
         Ok(true)
     }
 
+    /// Nobody has a log's reader to itself; tells of how many.
+    pub(crate) fn reclaim_readers(&mut self) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for reader in LogReader::ALL {
+            let key = reader.hold_key();
+            if self.readers.get::<LogHold>(&key)?.is_some() {
+                self.readers.remove(&key);
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Who has a reader to itself from here on.
+    fn hold(&mut self, step: &HoldStep) -> Result<(), StoreError> {
+        let key = step.reader.hold_key();
+        let held = self.readers.get::<LogHold>(&key)?;
+        match (&step.how, held) {
+            (Hold::Take { name, until_ms }, _) => {
+                let name = cut(name.clone(), HOLDER_BYTES_MAX);
+                self.readers.put(&key, &LogHold { owner: step.owner, name, until_ms: *until_ms })
+            }
+            (Hold::Keep { until_ms }, Some(hold)) => {
+                self.readers.put(&key, &LogHold { until_ms: *until_ms, ..hold })
+            }
+            (Hold::Release, Some(hold)) if hold.owner == step.owner => {
+                self.readers.remove(&key);
+                Ok(())
+            }
+            (Hold::Keep { .. } | Hold::Release, _) => Ok(()),
+        }
+    }
+
     /// Leases what is due. A job whose lease is over is leased anew.
     pub(crate) fn lease(&mut self, wish: &LeaseWish) -> Result<Leased, StoreError> {
+        self.now_ms = self.now_ms.max(wish.now_ms);
         let mut leased = Leased::default();
         for (lane, count) in &wish.lanes {
             let to = keys::due(wish.kind, *lane, u64::MAX, [u8::MAX; 16]);
@@ -441,10 +521,15 @@ impl<'a, B: Base> Desk<'a, B> {
         }
     }
 
-    fn record(&mut self, record: Record, now_ms: u64) -> Result<(), StoreError> {
+    fn record(&mut self, record: Record, now_ms: u64, is_told: bool) -> Result<(), StoreError> {
         match record {
             Record::PutEndpoint(endpoint) => {
                 let key = keys::owned(endpoint.merchant_id, endpoint.id.to_bytes());
+                if is_told {
+                    let before = self.endpoints.get::<WebhookEndpoint>(&key)?;
+                    let before = before.and_then(|endpoint| endpoint.disabled);
+                    self.outcomes.extend(WebhookOutcome::of_endpoint(&endpoint, before, now_ms));
+                }
                 self.endpoints.put(&key, endpoint.as_ref())?;
             }
             Record::RemoveEndpoint { merchant_id, id } => {
@@ -454,22 +539,32 @@ impl<'a, B: Base> Desk<'a, B> {
                 let key = keys::owned(merchant_id, id.to_bytes());
                 if let Some(mut endpoint) = self.endpoints.get::<WebhookEndpoint>(&key)? {
                     endpoint.failing_since_ms = failing_since_ms;
+                    let before = endpoint.disabled;
                     if endpoint.disabled.is_none() && disable.is_some() {
                         (endpoint.disabled, endpoint.updated_at_ms) = (disable, now_ms);
                     }
                     self.endpoints.put(&key, &endpoint)?;
+                    if is_told {
+                        self.outcomes.extend(WebhookOutcome::of_endpoint(&endpoint, before, now_ms));
+                    }
                 }
             }
-            Record::Delivered { merchant_id, id, attempt, state, next_at_ms } => {
+            Record::Delivered { merchant_id, id, attempt, state, next_at_ms, fault } => {
                 let key = keys::owned(merchant_id, id.to_bytes());
                 let Some(mut delivery) = self.deliveries.get::<Delivery>(&key)? else {
                     return Ok(());
                 };
                 self.unlist(&delivery);
+                let (before, is_sent) = (delivery.state, attempt.is_some());
                 if let Some(attempt) = attempt {
                     delivery.note(attempt);
                 }
                 (delivery.state, delivery.next_at_ms, delivery.updated_at_ms) = (state, next_at_ms, now_ms);
+                if is_told {
+                    let attempt = delivery.attempts.last().filter(|_| is_sent);
+                    let outcome = WebhookOutcome::of_delivery(&delivery, before, attempt, fault, now_ms);
+                    self.outcomes.extend(outcome);
+                }
                 if state == DeliveryState::Dead {
                     self.dead.put_bytes(&key, &[]);
                 }

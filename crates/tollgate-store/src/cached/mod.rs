@@ -27,7 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 use tollgate_core::api_key::KeyOwner;
 use tollgate_core::id::MerchantId;
 
@@ -56,6 +56,9 @@ pub type Changed = Option<MerchantId>;
 /// How long after a change whose outcome nobody knows it is forgotten once more.
 const UNKNOWN: Duration = Duration::from_secs(30);
 
+/// Most such changes at a time.
+const DOUBTS_MAX: usize = 4_096;
+
 /// A store with caches in front of it.
 pub struct CachedStore(Arc<Core>);
 
@@ -64,6 +67,8 @@ struct Core {
     near: Arc<Near>,
     far: Option<Far>,
     changed: broadcast::Sender<Changed>,
+    /// Changes whose outcome nobody knows that are to be forgotten once more.
+    doubts: Arc<Semaphore>,
 }
 
 impl CachedStore {
@@ -78,7 +83,13 @@ impl CachedStore {
             tokio::spawn(hear(redis.listen(), Arc::clone(&near), changed.clone()));
         }
         let far = redis.map(Far::start);
-        Arc::new(Self(Arc::new(Core { inner, near, far, changed })))
+        Arc::new(Self(Arc::new(Core {
+            inner,
+            near,
+            far,
+            changed,
+            doubts: Arc::new(Semaphore::new(DOUBTS_MAX)),
+        })))
     }
 
     /// Reads ahead what every payment of a merchant needs.
@@ -109,11 +120,12 @@ impl CachedStore {
             let done = change.await;
             let is_unknown = matches!(done, Err(CommitError::Store(_)));
             core.forget(keys.clone()).await;
-            if is_unknown {
-                // It may still come to be seen.
+            // It may still come to be seen. Of more than so many, a look is as old as its time allows.
+            if is_unknown && let Ok(place) = Arc::clone(&core.doubts).try_acquire_owned() {
                 tokio::spawn(async move {
                     tokio::time::sleep(UNKNOWN).await;
                     core.forget(keys).await;
+                    drop(place);
                 });
             }
             done
@@ -309,7 +321,8 @@ fn touched_by_upkeep(change: &Upkeep, keys: &mut Vec<Key>) {
         | Upkeep::PutNotice(_)
         | Upkeep::NoteKeyUses(_)
         | Upkeep::CountPasskey(_)
-        | Upkeep::CountCalls { .. } => {}
+        | Upkeep::CountCalls { .. }
+        | Upkeep::AddUpDays { .. } => {}
     }
 }
 

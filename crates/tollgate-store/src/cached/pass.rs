@@ -7,11 +7,13 @@ use crate::commit::{
 use crate::connections::PoolReport;
 use crate::error::StoreError;
 use crate::jobs::{
-    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogPlace, LogReader, Work, Worked,
 };
+use crate::outcomes::OutcomeRecord;
 use crate::query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
+use crate::report::{Report, ReportWish};
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -142,6 +144,36 @@ impl Store for CachedStore {
 
     async fn log_read(&self, reader: LogReader) -> Result<u64, StoreError> {
         self.0.inner.log_read(reader).await
+    }
+
+    fn logs(&self) -> u16 {
+        self.0.inner.logs()
+    }
+
+    async fn log_read_of(&self, log: u16, reader: LogReader) -> Result<u64, StoreError> {
+        self.0.inner.log_read_of(log, reader).await
+    }
+
+    async fn log_place_of(&self, log: u16, reader: LogReader) -> Result<LogPlace, StoreError> {
+        self.0.inner.log_place_of(log, reader).await
+    }
+
+    async fn outbox_of(
+        &self,
+        log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        self.0.inner.outbox_of(log, after_sequence, limit).await
+    }
+
+    async fn outcomes_of(
+        &self,
+        log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError> {
+        self.0.inner.outcomes_of(log, after_sequence, limit).await
     }
 
     async fn webhook_endpoint(
@@ -309,6 +341,19 @@ impl Store for CachedStore {
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
         self.0.inner.totals(merchant_id, from_hour, to_hour).await
+    }
+
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        self.0.inner.totals_by_day(merchant_id, from_hour, to_hour).await
+    }
+
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        self.0.inner.report(wish).await
     }
 
     async fn open_attempts(

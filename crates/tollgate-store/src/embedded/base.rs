@@ -1,12 +1,14 @@
 //! The embedded store's rows beneath a batch.
 
-use crate::batch::{Base, Table, Window, WindowKey};
-use crate::embedded::tables::Tables;
+use crate::batch::codec::decode;
+use crate::batch::{Base, Table, Window, WindowKey, keys};
+use crate::embedded::tables::{OUTCOMES_GONE, Tables};
 use crate::embedded::windows::Windows;
 use crate::error::StoreError;
 use fjall::{Keyspace, OwnedWriteBatch, Slice};
 use std::ops::ControlFlow;
 use tollgate_core::audit::key::LogKey;
+use tollgate_core::webhook::outcome::WebhookOutcome;
 
 impl Tables {
     const fn of(&self, table: Table) -> &Keyspace {
@@ -117,6 +119,33 @@ impl Base for Tables {
         let keyspace = self.window(window).of_day(&self.database, day)?;
         batch.insert(&keyspace, key.to_bytes(), row);
         Ok(())
+    }
+
+    fn put_outcome(&self, batch: &mut OwnedWriteBatch, sequence: u64, _outcome: &WebhookOutcome, row: &[u8]) {
+        batch.insert(&self.outcomes, sequence.to_be_bytes(), row);
+    }
+
+    fn forget_outcomes(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        from: u64,
+        before_ms: u64,
+        most: usize,
+    ) -> Result<u64, StoreError> {
+        let mut gone = None;
+        for row in self.outcomes.range(from.to_be_bytes()..).take(most) {
+            let (key, row) = row.into_inner()?;
+            let outcome: WebhookOutcome = decode(&row, "outcome of a delivery")?;
+            if outcome.at_ms >= before_ms {
+                break;
+            }
+            gone = keys::number(&key, 0);
+            batch.remove(&self.outcomes, key);
+        }
+        if let Some(gone) = gone {
+            batch.insert(&self.meta, OUTCOMES_GONE, gone.to_be_bytes());
+        }
+        Ok(gone.map_or(from, |gone| gone.saturating_add(1)))
     }
 }
 

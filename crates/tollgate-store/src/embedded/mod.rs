@@ -14,6 +14,7 @@ mod writer;
 
 use crate::anchor::{AnchorOptions, Anchors};
 use crate::batch::job::{Job, begins, submit};
+use crate::batch::outcomes::OutcomeLog;
 use crate::batch::queue::Queue;
 use crate::batch::{codec, keys, work};
 use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
@@ -102,10 +103,8 @@ impl EmbeddedStore {
         schema::migrate(&database, &meta, schema::MIGRATIONS, schema::VERSION)?;
         let tables = Arc::new(Tables::open(database, options.idempotency_ms)?);
         reclaim_leases(&tables)?;
-        let sequence = match tables.events.last_key_value() {
-            None => 0,
-            Some(last) => keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence"))?,
-        };
+        let sequence = last_event(&tables)?;
+        let outcomes = outcome_log(&tables)?;
         let head = match tables.meta.get(tables::AUDIT_HEAD)? {
             None => Head::default(),
             Some(row) => codec::decode(&row, "end of the audit log")?,
@@ -116,7 +115,14 @@ impl EmbeddedStore {
         let weights = Arc::<Weights>::default();
         let jobs = Queue::new(receiver, Arc::clone(&weights), options.queue_length_max);
         let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            writer::run(&writer_tables, jobs, (sequence, head), options.policy, options.run, anchor);
+            writer::run(
+                &writer_tables,
+                jobs,
+                (sequence, outcomes, head),
+                options.policy,
+                options.run,
+                anchor,
+            );
         })?;
         Ok(Self {
             tables,
@@ -148,11 +154,30 @@ impl EmbeddedStore {
     }
 }
 
-/// Jobs that were leased when the store was last open are due again: only this process has it open, so whoever
+/// The last event's number; 0: there is none.
+fn last_event(tables: &Tables) -> Result<u64, StoreError> {
+    match tables.events.last_key_value() {
+        None => Ok(0),
+        Some(last) => keys::number(&last.key()?, 0).ok_or(StoreError::Corrupt("event sequence")),
+    }
+}
+
+/// How the log of outcomes stands: behind the last that is there, or that was.
+fn outcome_log(tables: &Tables) -> Result<OutcomeLog, StoreError> {
+    let number = |key: &[u8]| keys::number(key, 0).ok_or(StoreError::Corrupt("number of an outcome"));
+    let gone = tables.meta.get(tables::OUTCOMES_GONE)?.map_or(Ok(0), |row| number(&row))?;
+    let last = match tables.outcomes.last_key_value() {
+        None => gone,
+        Some(last) => number(&last.key()?)?,
+    };
+    Ok(OutcomeLog { last, first: gone, forgotten_at_ms: 0 })
+}
+
+/// Jobs that were leased when the store was last open are due again, and nobody has a log's reader to itself: only this process has it open, so whoever
 /// leased them is gone.
 fn reclaim_leases(tables: &Tables) -> Result<(), StoreError> {
     let mut desk = work::Desk::new(tables, work::Hints::default());
-    let count = desk.reclaim(None)?;
+    let count = desk.reclaim(None)? + desk.reclaim_readers()?;
     if count > 0 {
         let mut batch = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));
         desk.drain(&mut batch);

@@ -10,8 +10,10 @@ use crate::embedded::tables::{AUDIT_HEAD, Tables};
 use crate::embedded::{EmbeddedStore, backlog, people, risk};
 use crate::error::StoreError;
 use crate::jobs::{
-    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, Log, LogPlace, LogReader, Work,
+    Worked,
 };
+use crate::outcomes::OutcomeRecord;
 use crate::query::{
     CheckoutPage, Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter,
     ReplyPage, RiskList, SCAN_MAX,
@@ -162,6 +164,33 @@ impl Store for EmbeddedStore {
 
     async fn log_read(&self, reader: LogReader) -> Result<u64, StoreError> {
         Ok(row(&self.tables.log_readers, reader.as_str().as_bytes(), "log reader")?.unwrap_or(0))
+    }
+
+    fn logs(&self) -> u16 {
+        1
+    }
+
+    async fn log_read_of(&self, _log: u16, reader: LogReader) -> Result<u64, StoreError> {
+        self.log_read(reader).await
+    }
+
+    async fn outbox_of(
+        &self,
+        _log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        self.outbox(after_sequence, limit).await
+    }
+
+    async fn log_place_of(&self, _log: u16, reader: LogReader) -> Result<LogPlace, StoreError> {
+        let read = row(&self.tables.log_readers, reader.as_str().as_bytes(), "log reader")?;
+        let hold = row(&self.tables.log_readers, &reader.hold_key(), "log reader")?;
+        let end = match reader.log() {
+            Log::Events => super::last_event(&self.tables)?,
+            Log::Outcomes => super::outcome_log(&self.tables)?.last,
+        };
+        Ok(LogPlace { read, end, hold })
     }
 
     async fn webhook_endpoint(
@@ -381,6 +410,25 @@ impl Store for EmbeddedStore {
                 events.push(view.event(key.get(16..).unwrap_or_default())?);
             }
             Ok(events)
+        })
+        .await
+    }
+
+    async fn outcomes_of(
+        &self,
+        _log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError> {
+        let from = after_sequence.saturating_add(1).to_be_bytes();
+        self.scan(move |view| {
+            let rows = view.snapshot.range(&view.tables.outcomes, from..).take(limit.min(LIMIT_MAX));
+            let read = |row: fjall::Guard| {
+                let (key, row) = row.into_inner()?;
+                let sequence = keys::number(&key, 0).ok_or(StoreError::Corrupt("number of an outcome"))?;
+                Ok(OutcomeRecord { sequence, outcome: decode(&row, "outcome of a delivery")? })
+            };
+            rows.map(read).collect()
         })
         .await
     }

@@ -2,7 +2,7 @@
 //!
 //! | keyspace | key | row |
 //! |---|---|---|
-//! | `meta` | name | schema version; the audit log's end; the secret under which it names people |
+//! | `meta` | name | schema version; the audit log's end; the secret under which it names people; the last outcome that was removed |
 //! | `merchants` | merchant | `Merchant` |
 //! | `api_keys` | API key | `ApiKey` |
 //! | `key_uses` | API key | when it was last used |
@@ -44,6 +44,7 @@
 //! | `endpoint_deliveries` | merchant, endpoint, delivery | – |
 //! | `dead_deliveries` | merchant, delivery | – |
 //! | `delivery_times` | delivery | merchant and endpoint |
+//! | `outcomes` | sequence | `WebhookOutcome` |
 //! | `calls` | day, merchant | list of `EndpointCalls` |
 //! | `idempotency_<day>` | merchant, key digest | `IdempotencyRecord` |
 //! | `messages_<day>` | merchant, digest | – |
@@ -59,6 +60,9 @@ pub(super) const AUDIT_HEAD: &[u8] = b"audit_head";
 
 /// Where the secret under which the audit log names people stands in `meta`.
 const LOG_KEY: &[u8] = b"log_key";
+
+/// Where the number of the last outcome that was removed stands in `meta`: numbers go on behind it, though none is left.
+pub(super) const OUTCOMES_GONE: &[u8] = b"outcomes_gone";
 
 /// Memtable of a busy keyspace: larger ones make compaction stalls longer (`docs/store-engine.md`).
 const LARGE: u64 = 8 << 20;
@@ -111,6 +115,7 @@ pub(super) struct Tables {
     pub(super) endpoint_deliveries: Keyspace,
     pub(super) dead_deliveries: Keyspace,
     pub(super) delivery_times: Keyspace,
+    pub(super) outcomes: Keyspace,
     pub(super) calls: Keyspace,
     pub(super) idempotency: Windows,
     pub(super) messages: Windows,
@@ -168,6 +173,7 @@ impl Tables {
             endpoint_deliveries: open("endpoint_deliveries", SMALL)?,
             dead_deliveries: open("dead_deliveries", SMALL)?,
             delivery_times: open("delivery_times", SMALL)?,
+            outcomes: open("outcomes", SMALL)?,
             calls: open("calls", SMALL)?,
             idempotency: Windows::open(&database, "idempotency_", idempotency_ms)?,
             messages: Windows::open(&database, "messages_", MESSAGES_MS)?,

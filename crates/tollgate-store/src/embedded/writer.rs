@@ -6,6 +6,7 @@ use crate::anchor::Anchors;
 use crate::batch::codec::encode;
 use crate::batch::job::{Answer, BATCH_MAX, Job};
 use crate::batch::keys;
+use crate::batch::outcomes::OutcomeLog;
 use crate::batch::queue::Queue;
 use crate::batch::txn::{Sealed, State, Txn};
 use crate::embedded::tables::{AUDIT_HEAD, Tables};
@@ -20,12 +21,12 @@ use tollgate_core::command::Policy;
 pub(super) fn run(
     tables: &Arc<Tables>,
     mut queue: Queue,
-    (sequence, mut head): (u64, Head),
+    (sequence, outcomes, mut head): (u64, OutcomeLog, Head),
     policy: Policy,
     run: u64,
     mut anchors: Option<Anchors>,
 ) {
-    let mut state = State::new(sequence);
+    let mut state = State::new(sequence, outcomes);
     let mut jobs: Vec<Job> = Vec::with_capacity(BATCH_MAX);
     let mut answers: Vec<Answer> = Vec::with_capacity(BATCH_MAX);
     let mut forgotten_at_ms = 0_u64;
@@ -35,7 +36,7 @@ pub(super) fn run(
         let begun = Instant::now();
         let size = jobs.len();
         let mut newest_ms = 0;
-        let durable = state.sequence;
+        let durable = (state.sequence, state.outcomes);
         let rows = tables.database.batch().durability(Some(PersistMode::SyncData));
         let mut txn = Txn::new(tables.as_ref(), rows, &mut state, policy, run);
         for job in jobs.drain(..) {
@@ -54,7 +55,7 @@ pub(super) fn run(
             }
             Err(error) => {
                 tracing::error!(%error, size, "a batch could not be made durable");
-                state = State::new(durable);
+                state = State::new(durable.0, durable.1);
                 Some(error)
             }
         };

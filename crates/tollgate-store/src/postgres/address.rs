@@ -126,6 +126,12 @@ impl Address {
         config.ssl_mode(if kind == SslKind::Disable { SslMode::Disable } else { SslMode::Require });
         let tls = match kind {
             SslKind::Disable => None,
+            // Elsewhere an authority makes `require` verify; here it would be overheard.
+            SslKind::Require if own_roots.is_some() || roots.is_some() => {
+                return Err(wrong(
+                    "sslmode require asks nobody who the server is, and an authority is given: say verify-full",
+                ));
+            }
             SslKind::Require => Some(tls::with_anybody()?),
             SslKind::VerifyFull => Some(tls::with_whom_it_names(own_roots.or(roots))?),
         };

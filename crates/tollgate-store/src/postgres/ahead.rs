@@ -2,6 +2,7 @@
 //! other. What is missed here is found one by one while deciding: that is slower, never wrong.
 
 use crate::batch::codec::decode;
+use crate::batch::days::read_mark;
 use crate::batch::job::Unit;
 use crate::batch::txn::{idempotency_key, message_key};
 use crate::batch::work::read_due;
@@ -113,6 +114,7 @@ impl Wanted {
             return;
         };
         self.want(Table::Payments, payment_key(merchant_id, command.payment_id()));
+        self.want(Table::Totals, keys::totals_mark(merchant_id));
         if let Some(id) = command.settled_attempt() {
             self.want(Table::Attempts, id.to_bytes());
         }
@@ -147,7 +149,13 @@ impl Wanted {
         let payment = ground.known(Table::Payments, &payment_key(merchant_id, command.payment_id()));
         if let Some(row) = payment {
             let payment: Payment = decode(&row, "payment")?;
-            self.want(Table::Totals, keys::totals(merchant_id, &TotalsKey::of(&payment)));
+            let hour = TotalsKey::of(&payment);
+            self.want(Table::Totals, keys::totals(merchant_id, &hour));
+            if let Some(mark) = ground.known(Table::Totals, &keys::totals_mark(merchant_id))
+                && hour.hour < read_mark(&mark)?
+            {
+                self.want(Table::Totals, keys::totals(merchant_id, &keys::day(hour)));
+            }
             // An event may end another attempt than the one that is settled.
             for id in payment.open_operation.iter().map(|open| open.attempt_id) {
                 self.want(Table::Attempts, id.to_bytes());
@@ -190,6 +198,10 @@ impl Wanted {
         if let Some(log) = &work.log {
             self.want(Table::LogReaders, log.reader.as_str().as_bytes());
         }
+        let held = work.hold.iter().map(|step| step.reader).chain(work.give_up);
+        for reader in held {
+            self.want(Table::LogReaders, reader.hold_key());
+        }
         for step in &work.steps {
             match step {
                 JobStep::Enqueue { job, delivery } => {
@@ -212,6 +224,11 @@ impl Wanted {
         for record in &work.records {
             match record {
                 Record::Delivered { merchant_id, id, .. } => self.delivery(*merchant_id, *id),
+                // What it was before is a part of its outcome.
+                Record::PutEndpoint(endpoint) if work.outcomes => {
+                    let key = keys::owned(endpoint.merchant_id, endpoint.id.to_bytes());
+                    self.want(Table::WebhookEndpoints, key);
+                }
                 Record::EndpointHealth { merchant_id, id, .. } => {
                     self.want(Table::WebhookEndpoints, keys::owned(*merchant_id, id.to_bytes()));
                 }

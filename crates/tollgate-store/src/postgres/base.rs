@@ -22,6 +22,7 @@ use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::ledger::Posting;
 use tollgate_core::partner::period::Period;
 use tollgate_core::payment::Payment;
+use tollgate_core::webhook::outcome::WebhookOutcome;
 
 /// Rows a scan reads first; each further page is twice as long.
 const PAGE: i64 = 16;
@@ -376,6 +377,7 @@ impl Base for Ground<'_> {
     type Batch = Changes;
 
     const KEEPS_VOLUMES: bool = true;
+    const KEEPS_DAYS: bool = true;
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let named = (table, key.to_vec());
@@ -461,6 +463,13 @@ impl Base for Ground<'_> {
         Ok(found.is_some())
     }
 
+    fn all_keep_days(&self) -> Result<bool, StoreError> {
+        let query = Query::Fixed(
+            "SELECT 1 FROM instances WHERE NOT keeps_days AND seen_at > now() - make_interval(secs => $1::integer)",
+        );
+        Ok(self.runtime.block_on(self.link.query(query, &[&SILENCE_S]))?.is_empty())
+    }
+
     fn volume(&self, of: &VolumeKey) -> Result<Option<i128>, StoreError> {
         let known = self.volumes.borrow().get(of).copied();
         if known.is_some() {
@@ -476,6 +485,21 @@ impl Base for Ground<'_> {
 
     fn add_volume(&self, batch: &mut Changes, of: VolumeKey, change: i128) {
         *batch.volumes.entry(of).or_default() += change;
+    }
+
+    fn put_outcome(&self, batch: &mut Changes, sequence: u64, outcome: &WebhookOutcome, row: &[u8]) {
+        batch.outcomes.add(sequence, outcome, row);
+    }
+
+    fn forget_outcomes(
+        &self,
+        batch: &mut Changes,
+        from: u64,
+        before_ms: u64,
+        most: usize,
+    ) -> Result<u64, StoreError> {
+        batch.outcomes.forget(before_ms, most);
+        Ok(from)
     }
 
     fn put(&self, batch: &mut Changes, table: Table, key: &[u8], row: &[u8]) {

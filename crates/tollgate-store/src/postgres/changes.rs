@@ -1,11 +1,15 @@
 //! What one batch changes, column by column, and the statements that write it.
 
+#[cfg(feature = "bulk")]
+pub(super) mod bulk;
+
 use crate::batch::codec::encode;
 use crate::batch::txn::user_digest;
 use crate::batch::{Table, VolumeKey, Window, WindowKey};
 use crate::error::StoreError;
 use crate::postgres::base::split;
 use crate::postgres::link::{Id, Link, Param, Query, big, column, natural};
+use crate::postgres::outcomes::Outcomes;
 use crate::postgres::places::{Place, is_of_installation, place};
 use futures_util::future::{LocalBoxFuture, try_join_all};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -30,6 +34,7 @@ pub(super) struct Changes {
     pub(super) events: Events,
     /// Events in which a person is masked; then the payments are those.
     pub(super) masked_events: Events,
+    pub(super) outcomes: Outcomes,
 }
 
 /// Payments to write.
@@ -275,6 +280,7 @@ impl Changes {
             &self.postings.merchant_id,
             &self.events.merchant_id,
             &self.masked_events.merchant_id,
+            &self.outcomes.merchant_id,
         ];
         let mut found: HashSet<[u8; 16]> = columns.into_iter().flatten().map(|id| id.0).collect();
         found.extend(self.volumes.keys().map(|(merchant_id, ..)| merchant_id.to_bytes()));
@@ -324,6 +330,7 @@ impl Changes {
         for (window, rows) in &self.windows {
             writes.push(Box::pin(write_window(link, *window, rows)));
         }
+        writes.push(Box::pin(self.outcomes.make_room(link)));
         try_join_all(writes).await?;
         Ok(())
     }
@@ -334,7 +341,9 @@ impl Changes {
         if !told.is_empty() {
             tell(link, told).await?;
         }
-        if self.events.id.is_empty() { Ok(0) } else { self.events.write(link).await }
+        let base = if self.events.id.is_empty() { 0 } else { self.events.write(link).await? };
+        self.outcomes.write(link).await?;
+        Ok(base)
     }
 }
 

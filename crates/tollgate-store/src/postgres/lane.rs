@@ -10,11 +10,12 @@
 
 use crate::batch::Base;
 use crate::batch::job::{Answer, Job, Unit, begins};
+use crate::batch::outcomes::OutcomeLog;
 use crate::batch::queue::Queue;
 use crate::batch::txn::{State, Txn};
 use crate::batch::whose::whose;
 use crate::batch::work::{Desk, Hints};
-use crate::commit::Admin;
+use crate::commit::{Admin, Upkeep};
 use crate::error::StoreError;
 use crate::postgres::address::Target;
 use crate::postgres::ahead::read_ahead;
@@ -109,11 +110,13 @@ struct Lane {
     options: LaneOptions,
     runtime: Runtime,
     link: Option<Link>,
+    /// When it was last looked whether outcomes have outlived their time.
+    forgotten_at_ms: u64,
 }
 
 /// Runs until every sender is gone and the queue is empty.
 pub(super) fn run(options: LaneOptions, runtime: Runtime, mut queue: Queue) {
-    let mut lane = Lane { options, runtime, link: None };
+    let mut lane = Lane { options, runtime, link: None, forgotten_at_ms: 0 };
     let mut jobs: Vec<Job> = Vec::new();
     let mut size_before = 0;
     while queue.gather(&mut jobs, size_before) {
@@ -272,7 +275,8 @@ impl Lane {
             ground.stand_at(gate);
             Ok::<_, StoreError>(())
         })?;
-        let mut state = State::new(0);
+        let outcomes = OutcomeLog { forgotten_at_ms: self.forgotten_at_ms, ..OutcomeLog::default() };
+        let mut state = State::new(0, outcomes);
         let mut txn = Txn::new(&ground, Changes::default(), &mut state, policy, run);
         for (job, unit) in jobs.zip(units) {
             let is_here = ground.is_whole() || whose(unit).into_iter().all(|id| ground.is_here(id));
@@ -304,6 +308,7 @@ impl Lane {
                 }
             }
         }
+        self.forgotten_at_ms = state.outcomes.forgotten_at_ms;
         Ok(base)
     }
 
@@ -368,11 +373,15 @@ async fn begin(link: &Link, subject: Subject, units: &[Unit]) -> Result<(), Stor
     let (class, mut places): (i32, Vec<i32>) = match subject {
         Subject::Payments => (BUCKETS, units.iter().filter_map(bucket).map(i32::from).collect()),
         Subject::Administration => {
-            // An erasure rewrites payments: their lanes must wait.
+            // An erasure rewrites payments, and totals are added up: their lanes must wait.
             let mut places = Vec::new();
             for unit in units {
-                if let Unit::Admin(change) = unit {
-                    erased_buckets(&change.0, &mut places);
+                match unit {
+                    Unit::Admin(change) => erased_buckets(&change.0, &mut places),
+                    Unit::Upkeep(Upkeep::AddUpDays { merchant_id, .. }) => {
+                        places.push(i32::from(merchant_id.bucket()));
+                    }
+                    _ => {}
                 }
             }
             (BUCKETS, places)

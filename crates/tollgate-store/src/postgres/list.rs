@@ -1,18 +1,22 @@
 //! Pages: of payments by the index that fits the conditions, of jobs and deliveries by their keys.
 
-use crate::batch::codec::decode;
+use crate::batch::codec::{decode, decode_first};
+use crate::batch::days::read_mark;
 use crate::batch::txn::user_digest;
 use crate::batch::{Table, keys};
 use crate::error::StoreError;
 use crate::jobs::{DeliveryFilter, DeliveryPage, JobFilter};
-use crate::postgres::base::page;
+use crate::postgres::base::{fetch, page, split};
 use crate::postgres::link::{Id, Link, Param, Query, big, column};
 use crate::query::{LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, SCAN_MAX};
+use std::collections::HashSet;
 use std::fmt::Write;
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use tollgate_core::id::{DeliveryId, JobId, MerchantId};
 use tollgate_core::job::Job;
 use tollgate_core::payment::Payment;
+use tollgate_core::totals::{Totals, TotalsKey};
 use tollgate_core::webhook::{Delivery, DeliveryState};
 
 /// Rows of a page that is filtered here.
@@ -54,11 +58,46 @@ impl Conditions {
 
 /// The statement that reads a page of payments, newest first, and one row more.
 pub(super) fn payments_query(merchant_id: MerchantId, filter: &PaymentFilter) -> Conditions {
+    let limit = filter.limit.clamp(1, LIMIT_MAX).saturating_add(1);
+    let mut made = Conditions::new("SELECT record FROM payments WHERE");
+    let offset = filter.offset.min(OFFSET_MAX);
+    if offset > 0 && skips_by_index(filter) {
+        // The page begins where an index alone says; the rows before it are not looked at.
+        conditions(&mut made, merchant_id, filter);
+        made.text.push_str(" AND id <= (SELECT id FROM payments WHERE");
+        conditions(&mut made, merchant_id, filter);
+        made.add(" ORDER BY id DESC LIMIT 1 OFFSET", count(offset));
+        made.add(") ORDER BY id DESC LIMIT", count(limit));
+        return made;
+    }
+    conditions(&mut made, merchant_id, filter);
+    made.add(" ORDER BY id DESC LIMIT", count(limit));
+    if offset > 0 {
+        made.add(" OFFSET", count(offset));
+    }
+    made
+}
+
+/// Whether some index holds all that the conditions ask for.
+const fn skips_by_index(filter: &PaymentFilter) -> bool {
+    let listed = filter.status.is_some() as u8
+        + filter.processor.is_some() as u8
+        + filter.method.is_some() as u8
+        + filter.user_id.is_some() as u8;
+    listed <= 1
+        && filter.currency.is_none()
+        && filter.created_from_ms.is_none()
+        && filter.created_to_ms.is_none()
+        && filter.amount_minor_min.is_none()
+        && filter.amount_minor_max.is_none()
+}
+
+/// What must hold of a payment that is listed.
+fn conditions(made: &mut Conditions, merchant_id: MerchantId, filter: &PaymentFilter) {
     // Ids begin with their time: a created range is a key range.
     let from = u128::from(filter.created_from_ms.unwrap_or(0)) << 80;
     let until = filter.created_to_ms.map_or(u128::MAX, |to| u128::from(to.min(1 << 47)) << 80);
     let to = filter.before.map_or(until, |id| id.as_u128().min(until));
-    let mut made = Conditions::new("SELECT record FROM payments WHERE");
     made.add(" merchant_id =", Id(merchant_id.to_bytes()));
     if from > 0 {
         made.add(" AND id >=", Id(from.to_be_bytes()));
@@ -75,12 +114,6 @@ pub(super) fn payments_query(merchant_id: MerchantId, filter: &PaymentFilter) ->
     made.add_some(" AND created_at_ms <", filter.created_to_ms.map(big));
     made.add_some(" AND amount_minor >=", filter.amount_minor_min);
     made.add_some(" AND amount_minor <=", filter.amount_minor_max);
-    let limit = filter.limit.clamp(1, LIMIT_MAX).saturating_add(1);
-    made.add(" ORDER BY id DESC LIMIT", count(limit));
-    if filter.offset > 0 {
-        made.add(" OFFSET", count(filter.offset.min(OFFSET_MAX)));
-    }
-    made
 }
 
 /// A page of a merchant's payments.
@@ -186,6 +219,67 @@ const OF_ENDPOINT: &str = "
     SELECT deliveries.record FROM endpoint_deliveries AS listed
     JOIN deliveries ON deliveries.merchant_id = listed.merchant_id AND deliveries.key = substr(listed.key, 17)
     WHERE listed.merchant_id = $1 AND listed.key >= $2 AND listed.key < $3 ORDER BY listed.key DESC LIMIT $4";
+
+/// A merchant's totals of some hours.
+pub(super) async fn totals(
+    link: &Link,
+    merchant_id: MerchantId,
+    from_hour: u32,
+    to_hour: u32,
+) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+    let hours = keys::totals_hours(merchant_id, from_hour, to_hour);
+    let ((merchant, from), (_, to)) = (split(&hours.start)?, split(&hours.end)?);
+    let query = Query::Fixed(include_str!("sql/totals.sql"));
+    let row = link.query_opt(query, &[&merchant, &from, &to]).await?;
+    read_totals(merchant_id, row)
+}
+
+/// The same; whole days that are added up already are read as such.
+pub(super) async fn totals_by_day(
+    link: &Link,
+    merchant_id: MerchantId,
+    from_hour: u32,
+    to_hour: u32,
+) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+    // It only moves on: what is read after it is added up at least so far.
+    let wanted = HashSet::from([keys::totals_mark(merchant_id).to_vec()]);
+    let mark = fetch(link, Table::Totals, &wanted).await?;
+    let upto = mark.first().map_or(Ok(0), |(_, row)| read_mark(row))?;
+    let first = keys::day_begin(from_hour.saturating_add(23));
+    let last = keys::day_begin(to_hour.min(upto));
+    if first >= last {
+        return totals(link, merchant_id, from_hour, to_hour).await;
+    }
+    let before = keys::totals_hours(merchant_id, from_hour, first);
+    let days = keys::totals_days(merchant_id, first, last);
+    let behind = keys::totals_hours(merchant_id, last, to_hour);
+    let mut bounds = Vec::with_capacity(6);
+    for bound in [&before.start, &before.end, &days.start, &days.end, &behind.start, &behind.end] {
+        bounds.push(split(bound)?.1);
+    }
+    let merchant = Id(merchant_id.to_bytes());
+    let mut params: Vec<Param<'_>> = vec![&merchant];
+    params.extend(bounds.iter().map(|bound| -> Param<'_> { bound }));
+    let row = link.query_opt(Query::Fixed(include_str!("sql/totals_days.sql")), &params).await?;
+    let mut found = read_totals(merchant_id, row)?;
+    found.sort_unstable_by_key(|(key, _)| *key);
+    Ok(found)
+}
+
+/// Reads totals that came as one value.
+fn read_totals(merchant_id: MerchantId, row: Option<Row>) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+    let row = row.ok_or(StoreError::Corrupt("totals"))?;
+    let mut rest: &[u8] = column(&row, 0, "totals")?;
+    let mut found = Vec::new();
+    while let Some((key, behind)) = rest.split_first_chunk::<8>() {
+        let key = keys::read_totals(&keys::totals_row(merchant_id, *key));
+        let key = keys::begin(key.ok_or(StoreError::Corrupt("totals key"))?);
+        let (totals, behind) = decode_first(behind, "totals")?;
+        found.push((key, totals));
+        rest = behind;
+    }
+    if rest.is_empty() { Ok(found) } else { Err(StoreError::Corrupt("totals")) }
+}
 
 /// All rows of a table whose keys begin so, in their order.
 pub(super) async fn prefixed(

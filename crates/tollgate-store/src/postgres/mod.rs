@@ -12,6 +12,7 @@ mod gate;
 mod lane;
 mod link;
 mod list;
+mod outcomes;
 mod partitions;
 mod people;
 mod places;
@@ -20,13 +21,17 @@ mod plans;
 mod pool;
 mod read;
 mod replicas;
+mod reports;
 mod schema;
 pub(crate) mod shards;
 mod tls;
 mod written;
 
+#[cfg(feature = "bulk")]
+pub use changes::bulk::Filler;
 pub use partitions::{PartitionReport, PartitionWish};
 pub use pool::PoolOptions;
+pub use reports::refresh_reports;
 pub(crate) use schema::VERSION as SCHEMA_VERSION;
 
 use crate::batch;
@@ -225,6 +230,8 @@ struct Queue {
 /// A store in PostgreSQL.
 pub struct PostgresStore {
     pool: Arc<Pool>,
+    /// For what may take long.
+    patient: Target,
     replicas: Option<Replicas>,
     payments: Vec<Queue>,
     administration: Queue,
@@ -262,6 +269,7 @@ impl PostgresStore {
         weights: Arc<Weights>,
     ) -> Result<Self, StoreError> {
         let target = Arc::new(options.primary(options.statement_ms)?);
+        let patient = options.primary(0)?;
         let first = Link::connect(&target).await?;
         schema::check(&first).await?;
         let log_key = log_key(&first).await?;
@@ -307,6 +315,7 @@ impl PostgresStore {
             jobs: open(Subject::Jobs, "store-jobs".to_owned())?,
             beat: tokio::spawn(beat(Arc::clone(&target), first, options.run)),
             pool,
+            patient,
             replicas,
             queue_length_max: options.queue_length_max,
             idempotency_ms: options.idempotency_ms,
@@ -372,7 +381,8 @@ async fn log_key(link: &Link) -> Result<LogKey, StoreError> {
 /// Says that a run is at work, and forgets those that were not for a day.
 async fn say_at_work(link: &Link, run: u64) -> Result<(), StoreError> {
     let query = Query::Fixed(
-        "INSERT INTO instances (run) VALUES ($1) ON CONFLICT (run) DO UPDATE SET seen_at = now()",
+        "INSERT INTO instances (run, keeps_days) VALUES ($1, true)
+         ON CONFLICT (run) DO UPDATE SET seen_at = now(), keeps_days = true",
     );
     link.execute(query, &[&run.cast_signed()]).await?;
     link.execute(Query::Fixed("DELETE FROM instances WHERE seen_at < now() - interval '1 day'"), &[]).await?;

@@ -4,9 +4,13 @@ use crate::postgres::address::Address;
 use crate::postgres::link::{Id, Link, Param, Query, column};
 use crate::postgres::list::payments_query;
 use crate::postgres::partitions::{PartitionWish, keep};
+use crate::postgres::reports::statement;
 use crate::postgres::schema::migrate;
 use crate::query::PaymentFilter;
+use crate::report::ReportBy;
+use tollgate_core::currency::Currency;
 use tollgate_core::id::{MerchantId, PaymentId};
+use tollgate_core::method::MethodKind;
 use tollgate_core::transition::PaymentStatus;
 
 const NOW_MS: u64 = 1_790_000_000_000;
@@ -31,6 +35,12 @@ const FILL: &str = "
     INSERT INTO events
     SELECT lpad(to_hex(amount_minor % 500 + 1), 32, '0')::uuid, id, 1, row_number() OVER (ORDER BY id), id, created_at_ms, 'payment.created', record
     FROM payments;
+    INSERT INTO webhook_outcomes
+    SELECT merchant_id, amount_minor, amount_minor, amount_minor % 3 > 0, created_at_ms, decode(repeat('00', 200), 'hex')
+    FROM payments;
+    INSERT INTO totals
+    SELECT merchant_id, decode(lpad(to_hex(400000 + amount_minor % 4000), 8, '0') || '494e5203', 'hex'), record
+    FROM payments ON CONFLICT DO NOTHING;
     INSERT INTO audit
     SELECT n, lpad(to_hex(n % 500), 32, '0')::uuid, decode(repeat('00', 200), 'hex')
     FROM generate_series(1::bigint, 20000) AS n;
@@ -85,6 +95,8 @@ async fn listed_queries_use_their_indexes() {
         (PaymentFilter { status: Some(PaymentStatus::Refunded), ..all.clone() }, "payments_status"),
         (PaymentFilter { processor: Some("processor7".to_owned()), ..all.clone() }, "payments_processor"),
         (PaymentFilter { user_id: Some("somebody".to_owned()), ..all.clone() }, "payments_customer"),
+        (PaymentFilter { method: Some(MethodKind::Emi), ..all.clone() }, "payments_method"),
+        (PaymentFilter { offset: 1_000, ..all.clone() }, "payments_pkey"),
         (
             PaymentFilter {
                 status: Some(PaymentStatus::Processing),
@@ -112,12 +124,20 @@ async fn listed_queries_use_their_indexes() {
     let ids = vec![one];
     let key = [1_u8; 41];
     let (key, end) = (key.as_slice(), [1_u8, 255].as_slice());
-    let others: [(&str, &[Param<'_>], &str); 9] = [
+    let (hour, later_hour) = ([0_u8, 6, 0x1B, 0].as_slice(), [0_u8, 6, 0x1C, 0].as_slice());
+    let others: [(&str, &[Param<'_>], &str); 12] = [
+        (
+            include_str!("sql/totals_days.sql"),
+            &[&merchant, &hour, &later_hour, &later_hour, &later_hour, &later_hour, &later_hour],
+            "totals_pkey",
+        ),
+        (include_str!("sql/totals.sql"), &[&merchant, &hour, &later_hour], "totals_pkey"),
         (include_str!("sql/deadlines.sql"), &[&later, &50_i64], "payments_active"),
         (include_str!("sql/checkout_payments.sql"), &[&merchant, &one, &50_i64], "payments_checkout"),
         (include_str!("sql/attempts_get.sql"), &[&ids], "attempts_id"),
         (include_str!("sql/open_attempts.sql"), &[&one, &50_i64], "attempts_watched"),
         (include_str!("sql/outbox.sql"), &[&500_i64, &50_i64], "events_sequence"),
+        (include_str!("sql/outcomes.sql"), &[&500_i64, &50_i64], "webhook_outcomes_sequence"),
         (include_str!("sql/merchant_events.sql"), &[&merchant, &500_i64, &50_i64], "events_merchant"),
         (include_str!("sql/history.sql"), &[&merchant, &one], "events_pkey"),
         (include_str!("sql/merchant_audit.sql"), &[&merchant, &900_i64, &50_i64], "audit_merchant"),
@@ -132,5 +152,102 @@ async fn listed_queries_use_their_indexes() {
         assert_eq!(used, [index], "{statement}\n{text}");
         assert!(!text.lines().any(|line| line.contains("Seq Scan") && line.contains("_202609")), "{text}");
     }
+    // What is deleted is found by its time, and its row by its key.
+    let (text, used) = plan(&link, include_str!("sql/outcomes_forget.sql"), &[&later, &50_i64]).await;
+    assert_eq!(used, ["webhook_outcomes_pkey", "webhook_outcomes_time"], "{text}");
+    assert!(!text.contains("Seq Scan on webhook_outcomes"), "{text}");
     link.run("DROP SCHEMA plans CASCADE").await.unwrap();
+}
+
+/// A deep offset is counted by an index alone: not one of the rows before the page is looked at.
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn offsets_are_skipped_by_an_index_alone() {
+    let link = schema("plans_offset").await;
+    link.run(FILL).await.unwrap();
+    // Which rows all may see is noted by VACUUM.
+    link.run("VACUUM payments").await.unwrap();
+    let mer = MerchantId::from_u128(3);
+    let deep = PaymentFilter { limit: 20, offset: 2_000, ..PaymentFilter::default() };
+    let filters = [
+        (deep.clone(), true),
+        (PaymentFilter { status: Some(PaymentStatus::Completed), ..deep.clone() }, true),
+        (PaymentFilter { method: Some(MethodKind::Upi), ..deep.clone() }, true),
+        // No index holds the currency.
+        (PaymentFilter { currency: Some(Currency::INR), ..deep.clone() }, false),
+    ];
+    for (filter, is_skipped) in filters {
+        let made = payments_query(mer, &filter);
+        let query = Query::Text(format!("EXPLAIN (ANALYZE, TIMING OFF) {}", made.text()));
+        let rows = link.query(query, &made.params()).await.unwrap();
+        let lines: Vec<String> = rows.iter().map(|row| column(row, 0, "plan").unwrap()).collect();
+        let text = lines.join("\n");
+        assert_eq!(text.contains("Index Only Scan"), is_skipped, "{filter:?}\n{text}");
+        assert!(
+            lines.iter().all(|line| !line.contains("Heap Fetches") || line.contains("Heap Fetches: 0")),
+            "{text}"
+        );
+        // The page is the one that stepping over the rows gives.
+        let ids = async |text: &str, params: &[Param<'_>]| -> Vec<Id> {
+            let text = text.replacen("SELECT record", "SELECT id", 1);
+            let rows = link.query(Query::Text(text), params).await.unwrap();
+            rows.iter().map(|row| column(row, 0, "id").unwrap()).collect()
+        };
+        let stepped = payments_query(mer, &PaymentFilter { offset: 0, ..filter.clone() });
+        let page = ids(made.text(), &made.params()).await;
+        let expected = ids(&format!("{} OFFSET 2000", stepped.text()), &stepped.params()).await;
+        assert_eq!((page.len(), page), (21, expected), "{filter:?}");
+    }
+    link.run("DROP SCHEMA plans_offset CASCADE").await.unwrap();
+}
+
+/// A schema of a test's own.
+async fn schema(name: &str) -> Link {
+    let url = std::env::var("TOLLGATE_TEST_POSTGRES").expect("TOLLGATE_TEST_POSTGRES");
+    let link =
+        Link::connect(&Address::read(&url).unwrap().target(None, None, (5_000, 0)).unwrap()).await.unwrap();
+    let made =
+        format!("DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}; SET search_path TO {name}");
+    link.run(&made).await.unwrap();
+    migrate(&link).await.unwrap();
+    let wish = PartitionWish { now_ms: NOW_MS, months_ahead: 2, keep_ms: None };
+    keep(&link, &wish, 86_400_000).await.unwrap();
+    link
+}
+
+/// Reports of some merchants find their sums by the view's index; its refresh leaves out months that are too old.
+#[tokio::test]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn reports_use_their_index() {
+    let link = schema("plans_reports").await;
+    // By the server's clock, by which the view knows what is too old.
+    let fill = "
+        INSERT INTO payments
+        SELECT lpad(to_hex(n % 400 + 1), 32, '0')::uuid,
+               (lpad(to_hex(at_ms), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid,
+               1, 'completed', 'processor' || n % 3, 'upi', NULL, NULL, 'INR', 100, at_ms, NULL, ''
+        FROM (SELECT n, (extract(epoch FROM now())::bigint - n * 400) * 1000 AS at_ms
+              FROM generate_series(1::bigint, 60000) AS n) AS made;
+        INSERT INTO payments
+        SELECT merchant_id, (lpad(to_hex(created_at_ms - 90 * 86400000::bigint * 12), 12, '0') || right(replace(id::text, '-', ''), 20))::uuid,
+               1, 'completed', 'long ago', 'upi', NULL, NULL, 'INR', 100, created_at_ms - 90 * 86400000::bigint * 12, NULL, ''
+        FROM payments LIMIT 10;
+        SELECT tollgate_refresh_reports('0');
+        ANALYZE";
+    link.run(fill).await.unwrap();
+    let kept = Query::Fixed(
+        "SELECT sum(payments)::bigint, count(*) FILTER (WHERE processor = 'long ago') FROM report_days",
+    );
+    let row = link.query_opt(kept, &[]).await.unwrap().unwrap();
+    let kept: (i64, i64) = (column(&row, 0, "").unwrap(), column(&row, 1, "").unwrap());
+    assert_eq!(kept, (60_000, 0), "what is older than 400 days is left out");
+    let merchants: Vec<Id> = (1..=5_u128).map(|id| Id(id.to_be_bytes())).collect();
+    let (from, to) = (0_i32, i32::MAX);
+    for by in [ReportBy::Day, ReportBy::Merchant, ReportBy::Processor] {
+        let params: [Param<'_>; 3] = [&merchants, &from, &to];
+        let (text, used) = plan(&link, statement(by), &params).await;
+        assert_eq!(used, ["report_days_key"], "{text}");
+        assert!(!text.contains("Seq Scan"), "{text}");
+    }
+    link.run("DROP SCHEMA plans_reports CASCADE").await.unwrap();
 }

@@ -10,18 +10,23 @@ use crate::commit::{
 use crate::connections::PoolReport;
 use crate::error::StoreError;
 use crate::jobs::{
-    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, Log, LogPlace, LogReader, Work,
+    Worked,
 };
+use crate::outcomes::OutcomeRecord;
 use crate::postgres::PostgresStore;
 use crate::postgres::base::{fetch, page};
-use crate::postgres::link::{Id, Param, Query, big, column, natural};
+use crate::postgres::link::{Id, Link, Param, Query, big, column, natural};
 use crate::postgres::list::{self, count, owned, prefixed};
+use crate::postgres::outcomes;
 use crate::postgres::people;
 use crate::postgres::replicas::Lent;
+use crate::postgres::reports;
 use crate::query::{
     CheckoutPage, Deadline, LIMIT_MAX, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage,
     RiskList, SCAN_MAX,
 };
+use crate::report::{Report, ReportWish};
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -172,14 +177,12 @@ impl Store for PostgresStore {
 
     async fn purge(&self) -> Result<(), StoreError> {
         // A plain VACUUM frees what was masked; only a full one rewrites the files, and it locks each table meanwhile.
-        let link = self.pool.get().await?;
-        link.run("SET statement_timeout = 0").await?;
-        let mut purged = Ok(());
+        // It takes as long as it takes: nobody here may give up while the server still holds the lock.
+        let link = Link::connect(&self.patient).await?;
         for table in PURGED {
-            purged = purged.and(link.run(&format!("VACUUM (FULL, ANALYZE) {table}")).await);
+            link.run(&format!("VACUUM (FULL, ANALYZE) {table}")).await?;
         }
-        link.run("RESET statement_timeout").await?;
-        purged
+        Ok(())
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
@@ -304,6 +307,40 @@ impl Store for PostgresStore {
 
     async fn log_read(&self, reader: LogReader) -> Result<u64, StoreError> {
         Ok(self.row(Table::LogReaders, reader.as_str().as_bytes(), "log reader").await?.unwrap_or(0))
+    }
+
+    fn logs(&self) -> u16 {
+        1
+    }
+
+    async fn log_read_of(&self, _log: u16, reader: LogReader) -> Result<u64, StoreError> {
+        self.log_read(reader).await
+    }
+
+    async fn outbox_of(
+        &self,
+        _log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        self.outbox(after_sequence, limit).await
+    }
+
+    async fn log_place_of(&self, _log: u16, reader: LogReader) -> Result<LogPlace, StoreError> {
+        let query = match reader.log() {
+            Log::Events => Query::Fixed(include_str!("sql/events_place.sql")),
+            Log::Outcomes => Query::Fixed(include_str!("sql/outcomes_place.sql")),
+        };
+        let (read_key, hold_key) = (reader.as_str().as_bytes(), reader.hold_key());
+        let rows = self.query(query, &[&read_key, &hold_key.as_slice()]).await?;
+        let what = "log reader";
+        let row = rows.first().ok_or(StoreError::Corrupt(what))?;
+        let (read, hold): (Option<&[u8]>, Option<&[u8]>) = (column(row, 1, what)?, column(row, 2, what)?);
+        Ok(LogPlace {
+            read: read.map(|row| decode(row, what)).transpose()?,
+            end: natural(column(row, 0, what)?),
+            hold: hold.map(|row| decode(row, what)).transpose()?,
+        })
     }
 
     async fn webhook_endpoint(
@@ -506,6 +543,17 @@ impl Store for PostgresStore {
         self.events_of(query, &params).await
     }
 
+    async fn outcomes_of(
+        &self,
+        _log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError> {
+        let query = Query::Fixed(include_str!("sql/outcomes.sql"));
+        let rows = self.query(query, &[&big(after_sequence), &most(limit)]).await?;
+        rows.iter().map(outcomes::read).collect()
+    }
+
     async fn outbox(&self, after_sequence: u64, limit: usize) -> Result<Vec<EventRecord>, StoreError> {
         let query = Query::Fixed(include_str!("sql/outbox.sql"));
         self.events_of(query, &[&big(after_sequence), &count(limit)]).await
@@ -535,14 +583,23 @@ impl Store for PostgresStore {
         if from_hour >= to_hour {
             return Ok(Vec::new());
         }
-        let hours = keys::totals_hours(merchant_id, from_hour, to_hour);
-        let most = count(usize::MAX);
-        let rows = read!(self, |link| page(link, Table::Totals, &hours.start, &hours.end, most))?;
-        let read = |(key, row): &(Vec<u8>, Vec<u8>)| {
-            let key = keys::read_totals(key).ok_or(StoreError::Corrupt("totals key"))?;
-            Ok((key, decode(row, "totals")?))
-        };
-        rows.iter().map(read).collect()
+        read!(self, |link| list::totals(link, merchant_id, from_hour, to_hour))
+    }
+
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        if from_hour >= to_hour {
+            return Ok(Vec::new());
+        }
+        read!(self, |link| list::totals_by_day(link, merchant_id, from_hour, to_hour))
+    }
+
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        read!(self, |link| reports::read(link, &wish))
     }
 
     async fn open_attempts(

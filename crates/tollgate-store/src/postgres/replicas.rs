@@ -142,9 +142,12 @@ impl Lent<'_> {
         self.replica.reads.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It has not: the rest of the request is read from the primary.
+    /// It has not: the rest of the request is read from the primary. What the server refused or ended (a read that took
+    /// too long, or was in the way of what is replayed) is that read's own fault; who is gone is left out.
     pub(super) fn failed(&self, error: &StoreError) {
-        self.replica.eject(error);
+        if self.link.is_closed() {
+            self.replica.eject(error);
+        }
         self.reading.go_back(self.replicas.key());
     }
 }

@@ -39,10 +39,22 @@ const MIGRATIONS: &[Migration] = &[
         name: "shards",
         sql: include_str!("../../migrations/0003_shards.sql"),
     },
+    Migration {
+        version: 4,
+        oldest_program: 3,
+        name: "outcomes",
+        sql: include_str!("../../migrations/0004_outcomes.sql"),
+    },
+    Migration {
+        version: 5,
+        oldest_program: 5,
+        name: "reports",
+        sql: include_str!("../../migrations/0005_reports.sql"),
+    },
 ];
 
 /// What a program of this version knows.
-pub(crate) const VERSION: i32 = 3;
+pub(crate) const VERSION: i32 = 5;
 
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS tollgate_schema (

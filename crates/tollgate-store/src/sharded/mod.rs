@@ -6,6 +6,7 @@
 //! and how a bucket is moved.
 
 mod gather;
+mod reports;
 mod route;
 mod work;
 

@@ -7,11 +7,13 @@ use crate::commit::{
 use crate::connections::PoolReport;
 use crate::error::StoreError;
 use crate::jobs::{
-    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogReader, Work, Worked,
+    DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, LogPlace, LogReader, Work, Worked,
 };
+use crate::outcomes::OutcomeRecord;
 use crate::query::{
     CheckoutPage, Deadline, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter, ReplyPage, RiskList,
 };
+use crate::report::{Report, ReportWish};
 use crate::sharded::ShardedStore;
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
@@ -150,6 +152,10 @@ impl Store for ShardedStore {
         self.shard(log)?.log_read(reader).await
     }
 
+    async fn log_place_of(&self, log: u16, reader: LogReader) -> Result<LogPlace, StoreError> {
+        self.shard(log)?.log_place_of(0, reader).await
+    }
+
     async fn outbox_of(
         &self,
         log: u16,
@@ -157,6 +163,15 @@ impl Store for ShardedStore {
         limit: usize,
     ) -> Result<Vec<EventRecord>, StoreError> {
         self.shard(log)?.outbox(after_sequence, limit).await
+    }
+
+    async fn outcomes_of(
+        &self,
+        log: u16,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<OutcomeRecord>, StoreError> {
+        self.shard(log)?.outcomes_of(0, after_sequence, limit).await
     }
 
     async fn webhook_endpoint(
@@ -332,6 +347,19 @@ impl Store for ShardedStore {
         to_hour: u32,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
         self.of(merchant_id)?.totals(merchant_id, from_hour, to_hour).await
+    }
+
+    async fn totals_by_day(
+        &self,
+        merchant_id: MerchantId,
+        from_hour: u32,
+        to_hour: u32,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        self.of(merchant_id)?.totals_by_day(merchant_id, from_hour, to_hour).await
+    }
+
+    async fn report(&self, wish: ReportWish) -> Result<Report, StoreError> {
+        self.report_of_all(wish).await
     }
 
     async fn open_attempts(

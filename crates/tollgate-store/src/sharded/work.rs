@@ -139,8 +139,10 @@ impl ShardedStore {
             // What was done is done; the rest finds its way by the new map.
             work = Work::default();
             for (_, part) in ordered.into_iter().skip(place) {
-                (work.now_ms, work.log_of) = (part.now_ms, part.log_of);
+                (work.now_ms, work.log_of, work.outcomes) = (part.now_ms, part.log_of, part.outcomes);
                 work.log = work.log.or(part.log);
+                work.hold = work.hold.or(part.hold);
+                work.give_up = work.give_up.or(part.give_up);
                 work.steps.extend(part.steps);
                 work.records.extend(part.records);
                 work.told.extend(part.told);
@@ -150,10 +152,11 @@ impl ShardedStore {
 
     /// The parts by shard, and the shard whose part comes last.
     fn split(&self, map: &ShardMap, work: Work) -> (u16, BTreeMap<u16, Work>) {
-        let Work { now_ms, log, log_of, steps, records, told } = work;
+        let Work { now_ms, log, log_of, hold, give_up, steps, records, told, outcomes } = work;
         let mut parts: BTreeMap<u16, Work> = BTreeMap::new();
         let part = |parts: &mut BTreeMap<u16, Work>, number: u16, add: &mut dyn FnMut(&mut Work)| {
-            add(parts.entry(number).or_insert_with(|| Work { now_ms, log_of, ..Work::default() }));
+            let empty = || Work { now_ms, log_of, outcomes, ..Work::default() };
+            add(parts.entry(number).or_insert_with(empty));
         };
         for step in steps {
             match of_step(&step) {
@@ -174,12 +177,12 @@ impl ShardedStore {
             let number = map.of(of_record(&record));
             part(&mut parts, number, &mut |work| work.records.push(record.clone()));
         }
-        let last = match log {
-            Some(_) => log_of,
-            None => parts.keys().next().copied().unwrap_or(0),
-        };
-        if log.is_some() {
-            part(&mut parts, last, &mut |work| work.log = log);
+        let is_of_log = log.is_some() || hold.is_some() || give_up.is_some();
+        let last = if is_of_log { log_of } else { parts.keys().next().copied().unwrap_or(0) };
+        if is_of_log {
+            part(&mut parts, last, &mut |work| {
+                (work.log, work.hold, work.give_up) = (log, hold.clone(), give_up);
+            });
         }
         if !told.is_empty() {
             part(&mut parts, last, &mut |work| work.told.clone_from(&told));

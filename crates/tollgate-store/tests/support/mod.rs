@@ -9,9 +9,10 @@ pub(crate) mod cluster;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tollgate_store::Store;
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
-use tollgate_store::postgres::{PoolOptions, PostgresOptions, PostgresStore, migrate};
+use tollgate_store::postgres::{PoolOptions, PostgresOptions, PostgresStore, migrate, refresh_reports};
 use tollgate_store::sharded::{self, ShardedOptions, ShardedStore};
 
 const SERVER: &str = "TOLLGATE_TEST_POSTGRES";
@@ -56,6 +57,18 @@ impl Place {
             Self::Folder(folder) => embedded(folder.path(), run),
             Self::Database(database) => database.open(run).await,
             Self::Shards(shards) => shards.open(run).await,
+        }
+    }
+
+    /// Has what reports read made anew.
+    pub(crate) async fn refresh_reports(&self) {
+        let databases = match self {
+            Self::Folder(_) => Vec::new(),
+            Self::Database(database) => vec![database.options(0)],
+            Self::Shards(shards) => shards.options(0),
+        };
+        for options in databases {
+            assert!(refresh_reports(&options, Duration::ZERO).await.unwrap());
         }
     }
 }

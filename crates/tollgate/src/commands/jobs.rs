@@ -70,12 +70,14 @@ pub(crate) async fn run(config: Config, args: Args) -> Result<ExitCode, Failure>
                 );
             }
         }
-        Action::Cancel { merchant, job } => match cancel(store, merchant, job, by()).await? {
-            Cancelled::Done(job) => println!("{} {}", job.id, job.state.as_str()),
-            Cancelled::Ended(job) => return Err(format!("the job is {}", job.state.as_str()).into()),
-            Cancelled::Busy => return Err("the job is being done".into()),
-            Cancelled::None => return Err("no such job".into()),
-        },
+        Action::Cancel { merchant, job } => {
+            match cancel(store, merchant, job, by(), config.events.tells_outcomes()).await? {
+                Cancelled::Done(job) => println!("{} {}", job.id, job.state.as_str()),
+                Cancelled::Ended(job) => return Err(format!("the job is {}", job.state.as_str()).into()),
+                Cancelled::Busy => return Err("the job is being done".into()),
+                Cancelled::None => return Err("no such job".into()),
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,10 +12,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tollgate_api::{ApiOptions, AppState, BatchOptions, Lifecycle, ServerOptions};
 use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
+use tollgate_engine::events::{Relay, status};
 use tollgate_engine::routing::BreakerShare;
-use tollgate_engine::webhooks::Webhooks;
+use tollgate_engine::webhooks::{WebhookOptions, Webhooks};
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
+
+/// How long the stop waits for what is on its way to the bus.
+const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs it until it is told to stop.
 pub(crate) async fn run(config: Config) -> Result<ExitCode, Failure> {
@@ -96,11 +100,12 @@ pub(crate) async fn serve(
             Err(error) => tracing::warn!(%error, "settings could not be read ahead"),
         }
     });
-    let webhooks =
-        Webhooks::new(Arc::clone(&engine), config.webhooks.options(), tollgate_api::webhook_payloads());
+    let options = WebhookOptions { outcomes: config.events.tells_outcomes(), ..config.webhooks.options() };
+    let webhooks = Webhooks::new(Arc::clone(&engine), options, tollgate_api::webhook_payloads());
     if config.webhooks.enabled {
         webhooks.start();
     }
+    let relay = relay(config, &engine).await?;
     let lifecycle = Lifecycle::default();
     let load = config.overload.load(&engine);
     load.start();
@@ -121,6 +126,7 @@ pub(crate) async fn serve(
         rate_limits: config.rate_limits.options(),
         redis,
         webhooks: Some(Arc::clone(&webhooks)),
+        events: relay.clone(),
     };
     let state = AppState::new(Arc::clone(&engine), lifecycle.clone(), metrics, api);
     state.start();
@@ -149,9 +155,31 @@ pub(crate) async fn serve(
         tracing::warn!(left, "stopped with payments under way; the next start settles them by enquiry");
     }
     webhooks.stop().await;
+    if let Some(relay) = relay {
+        relay.stop(RELAY_PATIENCE).await;
+    }
     state.finish().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Begins to tell the bus, where there is one. A broker that is away stops no start: events wait for it in the log.
+async fn relay(config: &Config, engine: &Arc<Engine>) -> Result<Option<Arc<Relay>>, Failure> {
+    let Some(bus) = config.events.connect().await? else {
+        match status(engine.store().as_ref()).await {
+            Ok(lines) if lines.iter().any(|line| line.read.is_some()) => {
+                tracing::warn!(
+                    "events are kept for a bus that is not configured here; `tollgate events give-up` ends that"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "it could not be asked whether events are kept for a bus"),
+        }
+        return Ok(None);
+    };
+    let relay = Relay::new(Arc::clone(engine), bus, config.events.options(), tollgate_api::event_bodies());
+    relay.start();
+    Ok(Some(relay))
 }
 
 /// Done when the process is asked to stop (Ctrl-C or SIGTERM).

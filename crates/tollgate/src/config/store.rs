@@ -39,6 +39,8 @@ pub(crate) struct Store {
     pub(crate) patience_ms: u64,
     /// Months for which the server makes partitions ahead.
     pub(crate) partitions_ahead: u32,
+    /// How old what reports read may be before a server makes it anew; 0: servers do not.
+    pub(crate) reports_refresh_s: u64,
     /// Connections for reads.
     pub(crate) pool: Pool,
     /// Commits that may wait before new payments are turned away with 503.
@@ -62,6 +64,7 @@ impl Default for Store {
             lanes: 4,
             patience_ms: 30_000,
             partitions_ahead: 3,
+            reports_refresh_s: 900,
             pool: Pool::default(),
             queue_length_max: 8_192,
             idempotency_hours: 24,
@@ -125,7 +128,7 @@ impl Store {
 
     pub(super) fn validate(&self, policy: Policy) -> Result<(), ConfigError> {
         let pool = &self.pool;
-        let bounds: [(&str, u64, u64, u64); 12] = [
+        let bounds: [(&str, u64, u64, u64); 13] = [
             ("store.queue_length_max", self.queue_length_max as u64, 1, 1_000_000),
             ("store.idempotency_hours", self.idempotency_hours, 1, 720),
             ("store.cache_mib", self.cache_mib, 1, 1_048_576),
@@ -133,6 +136,7 @@ impl Store {
             ("store.lanes", u64::from(self.lanes), 1, 64),
             ("store.patience_ms", self.patience_ms, 0, 600_000),
             ("store.partitions_ahead", u64::from(self.partitions_ahead), 1, 24),
+            ("store.reports_refresh_s", self.reports_refresh_s, 0, 604_800),
             ("store.pool.max", u64::from(pool.max), 1, 10_000),
             ("store.pool.connect_ms", pool.connect_ms, 10, 60_000),
             ("store.pool.idle_ms", pool.idle_ms, 100, 86_400_000),

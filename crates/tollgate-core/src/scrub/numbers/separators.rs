@@ -94,8 +94,7 @@ mod tests {
             assert_eq!(found, Some(Between { length: text.len(), is_loose }), "{text}");
         }
         for text in ["", ",", "%", "%2", "%21", r"\n", r"\\t", ".....", "x", ": ", "\n"] {
-            assert_eq!(between(format!("{text}x1").as_bytes(), 0), None, "{text}");
-            assert_eq!(between(text.as_bytes(), 0), None, "{text}");
+            assert_eq!(between(format!("{text}1").as_bytes(), 0), None, "{text}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod copying;
 mod directory;
+mod logs;
 mod moving;
 mod spread;
 mod tables;

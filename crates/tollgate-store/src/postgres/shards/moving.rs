@@ -6,17 +6,16 @@
 //! lost the lock can make it. Whether a shard takes writes of a bucket is its own gate's say (`gate`): the source's is
 //! closed before that step and the target's is opened after it, so the two are never open at once.
 
-use crate::batch::codec::decode;
 use crate::error::StoreError;
-use crate::jobs::LogReader;
 use crate::postgres::PostgresOptions;
 use crate::postgres::lane::{BUCKETS, ONCE};
-use crate::postgres::link::{Id, Link, Query, big, column};
+use crate::postgres::link::{Id, Link, Query};
 use crate::postgres::partitions;
 use crate::postgres::shards::copying::{Changed, Ends, merchant_of, remove};
 use crate::postgres::shards::directory::{Directory, Move, Stage};
+use crate::postgres::shards::logs::{EVENTS, OUTCOMES};
 use crate::postgres::shards::spread::tell_partners;
-use crate::postgres::shards::tables::{MOVED, Moved, merchants, small};
+use crate::postgres::shards::tables::{MOVED, merchants, small};
 use crate::postgres::shards::verify::Compared;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -36,9 +35,6 @@ const ROUNDS_MAX: u32 = 1_000;
 
 /// Rows that have changed since both ends were compared, at most: they are compared once more while the bucket is closed.
 const COMPARED_LATE_MAX: usize = 20_000;
-
-/// Events that no reader has read, at most: they are numbered anew while the bucket is closed.
-const UNREAD_MAX: usize = 20_000;
 
 /// How a bucket is moved.
 #[derive(Debug, Clone, Copy)]
@@ -67,12 +63,20 @@ pub struct MoveReport {
     pub copied_again: u64,
     /// Events that nobody had read and that are in the target's log now.
     pub events_taken: u64,
+    /// Outcomes of deliveries that nobody had read and that are in the target's log now.
+    pub outcomes_taken: u64,
     /// How long the bucket's writes waited.
     pub paused_ms: u64,
     /// How often the bucket was closed for too long and opened again.
     pub pauses_in_vain: u32,
     /// Rows removed at the source.
     pub removed: u64,
+}
+
+/// How much of the source's logs nobody had read.
+struct Taken {
+    events: u64,
+    outcomes: u64,
 }
 
 /// Is told each stage before it is begun; may stop the move there, as if it had died.
@@ -224,6 +228,7 @@ impl Mover<'_> {
             };
             match ready {
                 Ok(Ok(taken)) => {
+                    forget_reports(&ends.target).await?;
                     Directory(self.directory).switch(&self.step).await?;
                     self.step.stage = Stage::Switched;
                     if (self.watch)(Stage::Switched).is_break() {
@@ -233,7 +238,7 @@ impl Mover<'_> {
                     }
                     open(&ends.target, self.step.bucket).await?;
                     report.paused_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    report.events_taken = taken;
+                    (report.events_taken, report.outcomes_taken) = (taken.events, taken.outcomes);
                     return Ok(());
                 }
                 failed => {
@@ -284,9 +289,9 @@ impl Mover<'_> {
         Err(StoreError::Unavailable("the bucket changes faster than it can be copied".to_owned()))
     }
 
-    /// While the bucket is closed: the last rows, the comparison of what was not compared yet, and the events that
-    /// nobody has read. Gives how many those are.
-    async fn last_rows(&self, ends: &Ends, compared: &mut Compared) -> Result<u64, StoreError> {
+    /// While the bucket is closed: the last rows, the comparison of what was not compared yet, and what nobody has read
+    /// of the logs. Gives how much that is.
+    async fn last_rows(&self, ends: &Ends, compared: &mut Compared) -> Result<Taken, StoreError> {
         loop {
             let changed = ends.catch_up(ROUND).await?;
             if changed.is_empty() {
@@ -299,68 +304,9 @@ impl Mover<'_> {
         compared.merchants.extend(new);
         ends.compare_books(&compared.merchants).await?;
         tell_partners(self.directory, &ends.target).await?;
-        take_events(ends).await
+        let outcomes = OUTCOMES.take(ends).await?;
+        Ok(Taken { events: EVENTS.take(ends).await?, outcomes })
     }
-}
-
-/// Events of the bucket that are in the source's log and that not every reader has read.
-async fn unread(ends: &Ends) -> Result<Vec<(Id, Id, i32)>, StoreError> {
-    let mut read_upto = u64::MAX;
-    for reader in LogReader::ALL {
-        let query = Query::Fixed("SELECT record FROM log_readers WHERE key = $1");
-        let row = ends.source.query_opt(query, &[&reader.as_str().as_bytes()]).await?;
-        let upto: u64 = row.map_or(Ok(0), |row| decode(column(&row, 0, "log reader")?, "log reader"))?;
-        read_upto = read_upto.min(upto);
-    }
-    let query = Query::Fixed(
-        "SELECT merchant_id, payment_id, version FROM events
-         WHERE in_log AND sequence > $1 AND tollgate_bucket(merchant_id) = $2 ORDER BY sequence",
-    );
-    let rows = ends.source.query(query, &[&big(read_upto), &small(ends.bucket)]).await?;
-    let read = |row: &tokio_postgres::Row| {
-        Ok((column(row, 0, "event")?, column(row, 1, "event")?, column(row, 2, "event")?))
-    };
-    rows.iter().map(read).collect()
-}
-
-/// The target's log goes on behind the source's, so that a merchant's numbers never go back, and has the events that
-/// nobody has read as its own.
-async fn take_events(ends: &Ends) -> Result<u64, StoreError> {
-    let unread = unread(ends).await?;
-    if unread.len() > UNREAD_MAX {
-        let text =
-            "too many events wait for the readers of the log; move the bucket when they have caught up";
-        return Err(StoreError::Unavailable(text.to_owned()));
-    }
-    let end = Query::Fixed("SELECT event_sequence FROM log_head WHERE id = 1");
-    let row = ends.source.query_opt(end, &[]).await?.ok_or(StoreError::Corrupt("the log's head"))?;
-    let end: i64 = column(&row, 0, "the log's head")?;
-    let count = i64::try_from(unread.len()).unwrap_or(i64::MAX);
-    ends.target.run("BEGIN").await?;
-    let query = Query::Fixed(
-        "UPDATE log_head SET event_sequence = greatest(event_sequence, $1) + $2 WHERE id = 1
-         RETURNING event_sequence - $2",
-    );
-    let row =
-        ends.target.query_opt(query, &[&end, &count]).await?.ok_or(StoreError::Corrupt("the log's head"))?;
-    let base: i64 = column(&row, 0, "the log's head")?;
-    let merchants: Vec<Id> = unread.iter().map(|(merchant, ..)| *merchant).collect();
-    let payments: Vec<Id> = unread.iter().map(|(_, payment, _)| *payment).collect();
-    let versions: Vec<i32> = unread.iter().map(|(.., version)| *version).collect();
-    let query = Query::Fixed(
-        "UPDATE events AS present SET sequence = $1 + taken.place, in_log = true
-         FROM unnest($2::uuid[], $3::uuid[], $4::integer[])
-                  WITH ORDINALITY AS taken (merchant_id, payment_id, version, place)
-         WHERE present.merchant_id = taken.merchant_id
-           AND present.payment_id = taken.payment_id
-           AND present.version = taken.version",
-    );
-    let taken = ends.target.execute(query, &[&base, &merchants, &payments, &versions]).await?;
-    ends.target.run("COMMIT").await?;
-    if big(taken) != count {
-        return Err(StoreError::Differs("the copy of events"));
-    }
-    Ok(taken)
 }
 
 /// The source takes no writes of the bucket from here on: everybody who was deciding about it has ended.
@@ -385,24 +331,18 @@ async fn open(shard: &Link, bucket: u16) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The source takes the bucket's writes again. Events that are numbered anew in the target's copy are copied once
-/// more: nobody waits for that.
+/// What reports read is not copied but made anew: until then the target has none.
+async fn forget_reports(target: &Link) -> Result<(), StoreError> {
+    target.run("UPDATE reports SET as_of = NULL, arrivals = arrivals + 1").await
+}
+
+/// The source takes the bucket's writes again. What is numbered anew in the target's copy is copied once more: nobody
+/// waits for that.
 async fn reopen(ends: &Ends) -> Result<(), StoreError> {
     open(&ends.source, ends.bucket).await?;
-    let Some(events) = Moved::named("events") else {
-        return Ok(());
-    };
-    let ids: Vec<Id> = merchants(&ends.target, ends.bucket).await?.into_iter().collect();
-    let text = format!(
-        "SELECT {} FROM events AS t WHERE in_log AND merchant_id = ANY ($1::uuid[])",
-        events.key_text()
-    );
-    let rows = ends.target.query(Query::Text(text), &[&ids]).await?;
-    let keys: Vec<String> = rows.iter().map(|row| column(row, 0, "event")).collect::<Result<_, _>>()?;
-    let query = Query::Fixed(
-        "INSERT INTO bucket_changes (bucket, table_name, key) SELECT $1::smallint, 'events', * FROM unnest($2::text[])",
-    );
-    ends.source.execute(query, &[&small(ends.bucket), &keys]).await?;
+    for log in [EVENTS, OUTCOMES] {
+        log.give_back(ends).await?;
+    }
     Ok(())
 }
 
@@ -425,20 +365,9 @@ pub(super) async fn finish_switch(ends: &Ends) -> Result<(), StoreError> {
     ] {
         ends.source.execute(Query::Fixed(text), &[&ids]).await?;
     }
-    let (mut merchants, mut payments, mut versions) = (Vec::new(), Vec::new(), Vec::new());
-    for (merchant, payment, version) in unread(ends).await? {
-        merchants.push(merchant);
-        payments.push(payment);
-        versions.push(version);
+    for log in [EVENTS, OUTCOMES] {
+        log.leave(ends).await?;
     }
-    let query = Query::Fixed(
-        "UPDATE events AS present SET in_log = false
-         FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS taken (merchant_id, payment_id, version)
-         WHERE present.merchant_id = taken.merchant_id
-           AND present.payment_id = taken.payment_id
-           AND present.version = taken.version",
-    );
-    ends.source.execute(query, &[&merchants, &payments, &versions]).await?;
     ends.source.run("COMMIT").await
 }
 

@@ -51,6 +51,7 @@ pub(super) const MOVED: &[Moved] = &[
     Moved { name: "endpoint_deliveries", key: KEY },
     Moved { name: "dead_deliveries", key: KEY },
     Moved { name: "delivery_times", key: KEY },
+    Moved { name: "webhook_outcomes", key: &[("made", Kind::Number)] },
     Moved { name: "jobs", key: KEY },
     Moved { name: "job_due", key: KEY },
     Moved { name: "job_turns", key: KEY },
@@ -63,7 +64,7 @@ pub(super) const MOVED: &[Moved] = &[
 pub(super) const OF_INSTALLATION: &[&str] =
     &["merchants", "merchant_partners", "processor_accounts", "policies", "audit"];
 
-/// The column that says whether an event is in this shard's log: it is each shard's own.
+/// The column that says whether a row of a log is in this shard's: it is each shard's own.
 const OWN: &str = "in_log";
 
 impl Moved {

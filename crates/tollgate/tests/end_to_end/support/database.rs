@@ -85,9 +85,9 @@ fn dump(url: &str, folder: &Path) {
     });
 }
 
-/// Makes the tables.
-pub fn migrate(config: &Path) {
-    let output = Command::new(BINARY).arg("--config").arg(config).arg("migrate").output().unwrap();
+/// Runs a command that makes databases ready.
+pub fn tollgate(config: &Path, command: &[&str]) {
+    let output = Command::new(BINARY).arg("--config").arg(config).args(command).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

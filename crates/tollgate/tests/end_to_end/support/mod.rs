@@ -118,7 +118,11 @@ filter = "warn"
         );
         std::fs::write(folder.path().join("tollgate.toml"), config).unwrap();
         if knobs.contains("url") {
-            database::migrate(&folder.path().join("tollgate.toml"));
+            let config = folder.path().join("tollgate.toml");
+            database::tollgate(&config, &["migrate"]);
+            if knobs.contains("shards") {
+                database::tollgate(&config, &["shards", "init"]);
+            }
         }
         let key = String::new();
         // A busy machine may take its time: only the tests of the budget and of overload are about it.
