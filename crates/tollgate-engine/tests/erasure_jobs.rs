@@ -94,8 +94,8 @@ impl Shop {
     }
 
     fn erase_later(&self) -> Job {
-        let by = By::system(START_MS);
-        let job = self.bench.engine.erase_later(self.bench.merchant.id, (&subject(), None), by);
+        let (subject, by) = (subject(), By::system(START_MS));
+        let job = self.bench.engine.erase_later(self.bench.merchant.id, (&subject, None), by);
         self.home.block_on(job).unwrap()
     }
 
