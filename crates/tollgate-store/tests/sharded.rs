@@ -363,6 +363,27 @@ async fn who_waits_at_a_bucket_that_is_being_closed_does_not_get_in() {
         closer.batch_execute("UPDATE shard SET open = set_bit(open, 4, 1)").await.unwrap();
     }
     store.commit(captured(&begun)).await.unwrap();
+
+    // Jobs of a closed bucket are left where they are, and a neighbour's of the same shard are taken all the same.
+    let neighbour = merchant(store.as_ref(), 6).await;
+    let lane_of = |id| MerchantId::to_bytes(id);
+    let steps = [id, neighbour].map(|id| {
+        let parts = parts(id.bucket());
+        let (kind, lane) = (JobKind::WebhookDelivery, lane_of(id));
+        let job = Job::new(JobId::from_parts(parts), id, kind, lane, vec![], (NOW_MS, NOW_MS));
+        JobStep::Enqueue { job: Box::new(job), delivery: None }
+    });
+    store.work(Work { now_ms: NOW_MS, steps: steps.into(), ..Work::default() }).await.unwrap();
+    let lease = async || -> Vec<MerchantId> {
+        let lanes = vec![(lane_of(id), 9), (lane_of(neighbour), 9)];
+        let (kind, until_ms) = (JobKind::WebhookDelivery, NOW_MS + 60_000);
+        let wish = LeaseWish { kind, owner: 7, now_ms: NOW_MS, until_ms, lanes };
+        store.lease_jobs(wish).await.unwrap().jobs.iter().map(|job| job.merchant_id).collect()
+    };
+    closer.batch_execute("UPDATE shard SET open = set_bit(open, 4, 0)").await.unwrap();
+    assert_eq!(lease().await, [neighbour]);
+    closer.batch_execute("UPDATE shard SET open = set_bit(open, 4, 1)").await.unwrap();
+    assert_eq!(lease().await, [id], "it is there still");
     assert_clean(store.as_ref()).await;
 }
 
