@@ -205,13 +205,13 @@ pub fn fingerprint(credentials: &Credentials) -> [u8; 4] {
 mod tests {
     use super::*;
 
-    fn template(text: &str) -> Template {
+    pub(super) fn template(text: &str) -> Template {
         let account: toml::Table = toml::from_str(text).unwrap();
         let Value::Object(account) = serde_json::to_value(account).unwrap() else { panic!("a table") };
         Template::of(account)
     }
 
-    fn credentials(list: &[(&str, &str)]) -> Credentials {
+    pub(super) fn credentials(list: &[(&str, &str)]) -> Credentials {
         list.iter().map(|(name, text)| ((*name).to_owned(), Secret::new(*text))).collect()
     }
 

@@ -352,24 +352,21 @@ mod tests {
     #[tokio::test]
     async fn what_nobody_asks_for_is_wiped() {
         let bench = Bench::new(9);
-        let weak = Arc::downgrade(&bench.get(1).await.unwrap());
-        bench.pass(LIFETIME_MS - 1);
-        bench.sweep();
-        assert!(weak.upgrade().is_some());
-        bench.pass(1);
-        bench.sweep();
-        assert!(weak.upgrade().is_none());
+        let is_wiped_after_its_life = |weak: &std::sync::Weak<str>| {
+            bench.pass(LIFETIME_MS - 1);
+            bench.sweep();
+            assert!(weak.upgrade().is_some());
+            bench.pass(1);
+            bench.sweep();
+            assert!(weak.upgrade().is_none());
+        };
+        is_wiped_after_its_life(&Arc::downgrade(&bench.get(1).await.unwrap()));
         // Asked for in vain, it stays for its grace; forgotten then, no longer.
         let weak = Arc::downgrade(&bench.get(1).await.unwrap());
         *bench.refuses.lock() = Some(VaultError::Unavailable);
         bench.pass(LIFETIME_MS);
         assert!(bench.get(1).await.is_ok());
-        bench.pass(LIFETIME_MS - 1);
-        bench.sweep();
-        assert!(weak.upgrade().is_some());
-        bench.pass(1);
-        bench.sweep();
-        assert!(weak.upgrade().is_none());
+        is_wiped_after_its_life(&weak);
     }
 
     #[tokio::test]

@@ -320,6 +320,79 @@ async fn an_instance_with_an_old_map_is_refused_reads_it_again_and_goes_on() {
     assert_clean(mover.as_ref()).await;
 }
 
+/// Whoever has waited for a bucket's lock while it was being closed is turned away, on every lane.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn who_waits_at_a_bucket_that_is_being_closed_does_not_get_in() {
+    // As in `sql/lock_buckets.sql`: the locks of administration and jobs, and those of the buckets.
+    const LOCKS: &str = "SELECT pg_advisory_xact_lock(x'74670002'::int, 1);
+         SELECT pg_advisory_xact_lock(x'74670002'::int, 2);
+         SELECT pg_advisory_xact_lock(x'74670001'::int, 4);";
+    let shards = Shards::new(2).await;
+    let mut options = ShardedOptions::new(shards.options(1));
+    (options.refresh_ms, options.redirect_ms) = (3_600_000, 0);
+    let store = Arc::new(ShardedStore::open(options).await.unwrap());
+    let id = merchant(store.as_ref(), 4).await;
+    let begun = store.commit(create(id, 700)).await.unwrap().payment;
+    let there = rows_of(&shards.0[0], 4).await;
+    let (closer, watcher) = (shards.0[0].client().await, shards.0[0].client().await);
+    let waiting = async || -> i64 {
+        let text = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
+        watcher.query_one(text, &[]).await.unwrap().get(0)
+    };
+    let lane = WebhookEndpointId::from_parts(parts(4)).to_bytes();
+    let job =
+        Job::new(JobId::from_parts(parts(4)), id, JobKind::WebhookDelivery, lane, vec![], (NOW_MS, NOW_MS));
+    for what in ["a payment", "a setting", "a job"] {
+        let close = format!("BEGIN; {LOCKS} UPDATE shard SET open = set_bit(open, 4, 0)");
+        closer.batch_execute(&close).await.unwrap();
+        let (store, begun, job) = (Arc::clone(&store), begun.clone(), Box::new(job.clone()));
+        let write = tokio::spawn(async move {
+            match what {
+                "a payment" => store.commit(captured(&begun)).await.map(|_| ()),
+                "a setting" => store.administer(passkey(id), By::system(NOW_MS)).await,
+                _ => {
+                    let steps = vec![JobStep::Enqueue { job, delivery: None }];
+                    store.work(Work { now_ms: NOW_MS, steps, ..Work::default() }).await.map(|_| ())
+                }
+            }
+        });
+        let from = Instant::now();
+        while waiting().await == 0 {
+            assert!(from.elapsed() < Duration::from_secs(20), "{what} does not wait");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        closer.batch_execute("COMMIT").await.unwrap();
+        let refused = write.await.unwrap();
+        assert!(refused.is_err_and(|error| error.to_string().contains("moved")), "{what} got past the gate");
+        assert_eq!(rows_of(&shards.0[0], 4).await, there, "{what} was written");
+        closer.batch_execute("UPDATE shard SET open = set_bit(open, 4, 1)").await.unwrap();
+    }
+    store.commit(captured(&begun)).await.unwrap();
+
+    // Jobs of a closed bucket are left where they are, and a neighbour's of the same shard are taken all the same.
+    let neighbour = merchant(store.as_ref(), 6).await;
+    let lane_of = |id| MerchantId::to_bytes(id);
+    let steps = [id, neighbour].map(|id| {
+        let parts = parts(id.bucket());
+        let (kind, lane) = (JobKind::WebhookDelivery, lane_of(id));
+        let job = Job::new(JobId::from_parts(parts), id, kind, lane, vec![], (NOW_MS, NOW_MS));
+        JobStep::Enqueue { job: Box::new(job), delivery: None }
+    });
+    store.work(Work { now_ms: NOW_MS, steps: steps.into(), ..Work::default() }).await.unwrap();
+    let lease = async || -> Vec<MerchantId> {
+        let lanes = vec![(lane_of(id), 9), (lane_of(neighbour), 9)];
+        let (kind, until_ms) = (JobKind::WebhookDelivery, NOW_MS + 60_000);
+        let wish = LeaseWish { kind, owner: 7, now_ms: NOW_MS, until_ms, lanes };
+        store.lease_jobs(wish).await.unwrap().jobs.iter().map(|job| job.merchant_id).collect()
+    };
+    closer.batch_execute("UPDATE shard SET open = set_bit(open, 4, 0)").await.unwrap();
+    assert_eq!(lease().await, [neighbour]);
+    closer.batch_execute("UPDATE shard SET open = set_bit(open, 4, 1)").await.unwrap();
+    assert_eq!(lease().await, [id], "it is there still");
+    assert_clean(store.as_ref()).await;
+}
+
 /// What was acknowledged under load.
 #[derive(Default)]
 struct Acknowledged {

@@ -85,17 +85,7 @@ fn are_of_two_modes(before: &str, now: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
-
-    fn template(text: &str) -> Template {
-        let account: toml::Table = toml::from_str(text).unwrap();
-        let Value::Object(account) = serde_json::to_value(account).unwrap() else { panic!("a table") };
-        Template::of(account)
-    }
-
-    fn credentials(list: &[(&str, &str)]) -> Credentials {
-        list.iter().map(|(name, text)| ((*name).to_owned(), Secret::new(*text))).collect()
-    }
+    use crate::credentials::tests::{credentials, template};
 
     /// Says what becomes of one changed credential after another.
     fn changed(kind: &str, base: &[(&str, &str)], name: &str, to: &str) -> Sameness {

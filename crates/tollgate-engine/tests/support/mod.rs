@@ -33,7 +33,7 @@ use tollgate_engine::clock::Clock;
 use tollgate_engine::enquiry::EnquiryOptions;
 use tollgate_engine::login::LoginCache;
 use tollgate_engine::processors::{Processor, Processors};
-use tollgate_engine::request::{NewCustomer, NewInstrument, NewPayment};
+use tollgate_engine::request::{IdempotencyKey, NewCustomer, NewInstrument, NewPayment};
 use tollgate_engine::risk::FraudOptions;
 use tollgate_engine::{Engine, EngineOptions};
 use tollgate_store::Store;
@@ -246,26 +246,11 @@ impl Bench {
 
     /// A payment of a customer with addresses.
     pub async fn pay_by(&self, customer: NewCustomer) -> Payment {
-        let new = NewPayment {
-            amount: Money::new(500, Currency::INR),
-            capture: CaptureMode::Automatic,
-            method: MethodKind::Upi,
-            instrument: Some(NewInstrument {
-                summary: InstrumentSummary::Upi { flow: UpiFlow::Intent, vpa: None },
-                card: None,
-            }),
-            customer,
-            description: None,
-            statement_descriptor: None,
-            return_url: None,
-            metadata: vec![],
-            processor: None,
-            mandate: None,
-            checkout: None,
-            confirmation: None,
-            time_max: None,
-        };
-        let answer = self.engine.create_payment(&self.merchant, new, None, render).await.unwrap();
+        self.pay_for(order(customer), None).await
+    }
+
+    pub async fn pay_for(&self, new: NewPayment, key: Option<IdempotencyKey>) -> Payment {
+        let answer = self.engine.create_payment(&self.merchant, new, key, render).await.unwrap();
         let id: PaymentId = String::from_utf8(answer.reply.body).unwrap().parse().unwrap();
         self.payment(id).await
     }
@@ -286,6 +271,29 @@ impl Bench {
     pub async fn assert_clean(&self) {
         let report = audit(self.engine.store().as_ref(), &mut |_, _| {}).await.unwrap();
         assert_eq!(report.problems, Vec::<String>::new());
+    }
+}
+
+/// A payment of a customer, as it is asked for.
+pub fn order(customer: NewCustomer) -> NewPayment {
+    NewPayment {
+        amount: Money::new(500, Currency::INR),
+        capture: CaptureMode::Automatic,
+        method: MethodKind::Upi,
+        instrument: Some(NewInstrument {
+            summary: InstrumentSummary::Upi { flow: UpiFlow::Intent, vpa: None },
+            card: None,
+        }),
+        customer,
+        description: None,
+        statement_descriptor: None,
+        return_url: None,
+        metadata: vec![],
+        processor: None,
+        mandate: None,
+        checkout: None,
+        confirmation: None,
+        time_max: None,
     }
 }
 
