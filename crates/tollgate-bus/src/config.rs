@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn what_is_out_of_bounds_is_named() {
-        let wrong: [(&str, fn(&mut BusConfig)); 8] = [
+        type Change = fn(&mut BusConfig);
+        let wrong: [(&str, Change); 8] = [
             ("client id", |config| config.client_id = "a b".to_owned()),
             ("linger", |config| config.linger_ms = 1_001),
             ("largest message", |config| config.message_max_bytes = 0),

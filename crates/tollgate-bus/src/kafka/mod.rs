@@ -61,6 +61,7 @@ struct Live {
 
 impl Live {
     /// Gives it a message.
+    #[allow(clippy::result_large_err, reason = "what was not sent is sent again")]
     fn send<'a>(&self, record: Record<'a>) -> Result<(), (KafkaError, Record<'a>)> {
         let has_ended = self.has_ended.read();
         match &self.producer {
@@ -167,7 +168,7 @@ impl Kafka {
         let deadline = Instant::now() + self.delivery_timeout;
         self.ensure_prepared(deadline).await?;
         // What the broker finds too large is a batch. Halves of the call, in their order, find the message that is.
-        let mut ranges: Vec<Range<usize>> = vec![0..messages.len()];
+        let mut ranges: Vec<Range<usize>> = std::iter::once(0..messages.len()).collect();
         while let Some(range) = ranges.pop() {
             let lot = messages.get(range.clone()).unwrap_or_default();
             match self.publish_lot(lot, deadline).await {

@@ -9,7 +9,7 @@ use tollgate_core::bus::{Message, Source, Topic};
 use tollgate_core::id::{IdParts, MerchantId};
 
 /// A configuration for tests: quick to give up.
-pub fn config(address: &str) -> BusConfig {
+pub(crate) fn config(address: &str) -> BusConfig {
     let mut config = BusConfig::new(address.to_owned(), Source::of_instance("test").unwrap());
     config.delivery_timeout = Duration::from_secs(3);
     config.replication_factor = 1;
@@ -17,13 +17,13 @@ pub fn config(address: &str) -> BusConfig {
 }
 
 /// A merchant.
-pub fn merchant(number: usize) -> MerchantId {
+pub(crate) fn merchant(number: usize) -> MerchantId {
     let random = u64::try_from(number).unwrap();
     MerchantId::from_parts(IdParts { unix_ms: 1_700_000_000_000, sub_ms: 0, bucket: 7, random })
 }
 
 /// Messages of so many merchants, one after the other in turn.
-pub fn messages(topic: Topic, merchants: usize, count: usize) -> Vec<Message> {
+pub(crate) fn messages(topic: Topic, merchants: usize, count: usize) -> Vec<Message> {
     let message = |number: usize| Message {
         topic,
         key: merchant(number % merchants),
@@ -37,7 +37,7 @@ pub fn messages(topic: Topic, merchants: usize, count: usize) -> Vec<Message> {
 }
 
 /// Publishes lot by lot as the relay does: a lot that failed again, until it has succeeded. It says how many calls failed.
-pub async fn relay(bus: &dyn Bus, messages: &[Message], lot: usize, patience: Duration) -> usize {
+pub(crate) async fn relay(bus: &dyn Bus, messages: &[Message], lot: usize, patience: Duration) -> usize {
     let begun = Instant::now();
     let mut failures = 0;
     for lot in messages.chunks(lot) {
@@ -52,7 +52,7 @@ pub async fn relay(bus: &dyn Bus, messages: &[Message], lot: usize, patience: Du
 }
 
 /// What arrived of a merchant, repeats left out, in the order of first appearance, must be what was sent, in its order.
-pub fn assert_whole_and_in_order(sent: &[Message], arrived: &[(String, String)]) {
+pub(crate) fn assert_whole_and_in_order(sent: &[Message], arrived: &[(String, String)]) {
     let mut expected: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for message in sent {
         expected.entry(message.key.to_string()).or_default().push(&message.id);

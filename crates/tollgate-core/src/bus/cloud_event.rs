@@ -97,7 +97,7 @@ impl Message {
             Some((names!("id"), Cow::Borrowed(self.id.as_str()))),
             Some((names!("source"), Cow::Borrowed(source.as_str()))),
             Some((names!("type"), Cow::Borrowed(self.kind.as_str()))),
-            (!self.subject.is_empty()).then(|| (names!("subject"), Cow::Borrowed(self.subject.as_str()))),
+            (!self.subject.is_empty()).then_some((names!("subject"), Cow::Borrowed(self.subject.as_str()))),
             Some((names!("time"), Cow::Owned(self.time()))),
             Some((names!("dataschema"), Cow::Borrowed(self.topic.schema()))),
             Some((names!("partitionkey"), Cow::Owned(self.key.to_string()))),

@@ -75,7 +75,7 @@ pub(crate) fn processor(rank: usize, place: usize) -> &'static str {
 
 /// Whether a merchant sells in a second currency as well.
 pub(crate) const fn sells_abroad(rank: usize) -> bool {
-    rank % 5 == 0
+    rank.is_multiple_of(5)
 }
 
 /// Random numbers that are the same in every run (SplitMix64).
