@@ -184,7 +184,8 @@ class Session:
             stood = callers.standstill(broken_at, others)
             if not others or stood > drill.others_max:
                 wrong.append(f"partners of other shards ({len(others)}) stood still for {stood:.1f} s")
-        if standstill > drill.standstill_max:
+        # The short form is a test, on machines of any speed: it asks what became of the money, not how fast.
+        if standstill > drill.standstill_max and not self.given.short:
             wrong.append(f"a partner's payments stood still for {standstill:.1f} s")
         client.close()
         words, clean = await self.audit()
