@@ -360,7 +360,8 @@ mod tests {
             bench.sweep();
             assert!(weak.upgrade().is_none());
         };
-        is_wiped_after_its_life(&Arc::downgrade(&bench.get(1).await.unwrap()));
+        let weak = Arc::downgrade(&bench.get(1).await.unwrap());
+        is_wiped_after_its_life(&weak);
         // Asked for in vain, it stays for its grace; forgotten then, no longer.
         let weak = Arc::downgrade(&bench.get(1).await.unwrap());
         *bench.refuses.lock() = Some(VaultError::Unavailable);
