@@ -73,7 +73,7 @@ pub(crate) struct DetailedView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventBus)]
 pub(crate) struct EventsView {
-    /// `ok`, `failing` when this gateway cannot publish what it should, or `standby` when others do all of it.
+    /// `ok`, `starting`, `failing` when this gateway cannot publish what it should, or `standby` when others do all of it.
     #[schema(value_type = String, example = "ok")]
     status: &'static str,
     /// What bus: `kafka` or `rabbitmq`.
@@ -112,6 +112,8 @@ impl EventsView {
         let is_in = |state| report.lines.iter().any(|(_, line)| line.state == state);
         let status = if is_in(LineState::Waiting) {
             "failing"
+        } else if is_in(LineState::Starting) {
+            "starting"
         } else if is_in(LineState::Standby) && !is_in(LineState::Relaying) {
             "standby"
         } else {

@@ -70,7 +70,11 @@ impl Relay {
                 Ok(Some(Taken::Own(held))) => {
                     backoff.reset();
                     self.lines.set(line, |report| {
-                        (report.state, report.holder, report.read) = (LineState::Relaying, None, held.read);
+                        // What could not be published before is no better for being taken again.
+                        if report.state != LineState::Waiting {
+                            report.state = LineState::Starting;
+                        }
+                        (report.is_held, report.holder, report.read) = (true, None, held.read);
                     });
                     match self.hold(held).await {
                         End::Stopped => return,
@@ -133,7 +137,7 @@ impl Relay {
             End::Failing => self.release(line).await,
             End::Lost => {}
         }
-        self.lines.set(line, |report| report.state = LineState::Waiting);
+        self.lines.set(line, |report| (report.is_held, report.state) = (false, LineState::Waiting));
         end
     }
 
@@ -163,6 +167,7 @@ impl Relay {
         let mut reading = begun.elapsed();
         self.measure(work, &lot).await?;
         if lot.upto == work.held.read {
+            self.lines.set(line, |report| report.state = LineState::Relaying);
             if !self.note_in_time(work).await? {
                 return Ok(Some(End::Lost));
             }

@@ -37,6 +37,8 @@ impl LineState {
 pub struct LineReport {
     /// Where it stands.
     pub state: LineState,
+    /// Whether this instance has it.
+    pub is_held: bool,
     /// Who has it, where another does.
     pub holder: Option<String>,
     /// The last number that was published.
@@ -87,7 +89,7 @@ impl Lines {
         // Counts and milliseconds are far below what a float holds exactly.
         #[expect(clippy::cast_precision_loss, reason = "a count of events")]
         let float = |number: u64| number as f64;
-        let is_own = matches!(report.state, LineState::Relaying | LineState::Waiting);
+        let is_own = report.is_held;
         metrics::gauge!("tollgate_events_held", "log" => log()).set(f64::from(u8::from(is_own)));
         // One instance tells how far behind a log is: the one that has it.
         let of_own = |number: f64| if is_own { number } else { 0.0 };
