@@ -326,6 +326,7 @@ async fn numbers_are_seen_in_their_order_without_gaps_and_with_what_they_tell_of
         let (store, is_over) = (Arc::clone(&second), Arc::clone(&is_over));
         tokio::spawn(async move {
             let mut seen: BTreeMap<u16, (u64, Vec<WebhookOutcome>)> = BTreeMap::new();
+            let mut behind = 0;
             loop {
                 let was_over = is_over.load(Ordering::Relaxed);
                 let watched = delivery(6, 1);
@@ -351,7 +352,9 @@ async fn numbers_are_seen_in_their_order_without_gaps_and_with_what_they_tell_of
                 let told = seen.values().flat_map(|(_, known)| known).filter_map(WebhookOutcome::delivery);
                 let told = told.filter(|part| part.delivery_id == watched.id).map(|part| part.attempt).max();
                 let sent = before.map_or(0, |delivery| delivery.tries);
-                assert!(told.unwrap_or(0) >= sent, "sent {sent} times, told {told:?}");
+                // A row by itself may be seen a moment before a scan sees its commit.
+                behind = if told.unwrap_or(0) >= sent { 0 } else { behind + 1 };
+                assert!(behind < 100, "sent {sent} times, told {told:?}");
                 // And what is told is settled.
                 let after = store.delivery(watched.merchant_id, watched.id).await.unwrap();
                 let sent = after.map_or(0, |delivery| delivery.tries);
