@@ -10,7 +10,6 @@ use tollgate_core::currency::Currency;
 use tollgate_core::id::{CheckoutId, MerchantId};
 use tollgate_core::method::{CaptureMode, MethodFamily};
 use tollgate_core::money::Money;
-use tollgate_store::Store;
 use tollgate_store::commit::{Admin, CommitError, Committed, ErasePayments, Upkeep};
 
 #[tokio::test]

@@ -5,8 +5,6 @@ use super::{NOW_MS, merchant, parts};
 use tollgate_core::api_key::{ApiKey, KeyOwner};
 use tollgate_core::audit::By;
 use tollgate_core::id::{ApiKeyId, MerchantId};
-use tollgate_store::Store;
-use tollgate_store::audit::audit;
 use tollgate_store::commit::{AccountCalls, Admin, CALLS_KEPT_DAYS, EndpointCalls, Upkeep};
 use tollgate_store::query::PolicyKind;
 

@@ -8,7 +8,6 @@ use tollgate_core::id::PasskeyId;
 use tollgate_core::method::{CaptureMode, CardSummary};
 use tollgate_core::passkey::Passkey;
 use tollgate_core::saved_card::{Consent, SavedCard};
-use tollgate_store::Store;
 use tollgate_store::commit::{Admin, Commit, CommitError, IdempotencyStep, Upkeep};
 use tollgate_store::query::{PaymentFilter, PolicyKind};
 

@@ -3,7 +3,6 @@
 use super::support::{embedded, is_postgres};
 use super::{NOW_MS, completed, merchant};
 use std::path::Path;
-use tollgate_store::Store;
 use tollgate_store::audit::audit;
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tollgate_store::error::StoreError;

@@ -9,7 +9,6 @@ use tollgate_core::id::{AttemptId, PaymentId};
 use tollgate_core::method::CaptureMode;
 use tollgate_core::risk::{Assessment, ReviewState, Score, Screening, Verdict};
 use tollgate_core::transition::PaymentStatus;
-use tollgate_store::Store;
 use tollgate_store::audit::audit;
 use tollgate_store::commit::CommitError;
 use tollgate_store::query::RiskList;

@@ -13,7 +13,6 @@ use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
 use tollgate_core::totals::Totals;
 use tollgate_core::transition::PaymentStatus;
-use tollgate_store::Store;
 use tollgate_store::commit::CommitError;
 use tollgate_store::query::PaymentFilter;
 

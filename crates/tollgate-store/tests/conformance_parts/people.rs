@@ -8,8 +8,6 @@ use tollgate_core::card::CardBrand;
 use tollgate_core::erasure::Subject;
 use tollgate_core::method::{CaptureMode, CardSummary};
 use tollgate_core::saved_card::{Consent, SavedCard};
-use tollgate_store::Store;
-use tollgate_store::audit::audit;
 use tollgate_store::commit::{Admin, CommitError, ErasePayments, IdempotencyStep, Upkeep};
 use tollgate_store::query::{PaymentFilter, ReplyFilter};
 

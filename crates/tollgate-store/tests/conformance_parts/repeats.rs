@@ -4,7 +4,6 @@ use super::support::Place;
 use super::{NOW_MS, assert_clean, captured, create, merchant, refund_of, render, settle, terms, work};
 use std::sync::Arc;
 use tollgate_core::method::CaptureMode;
-use tollgate_store::Store;
 use tollgate_store::commit::{CommitError, IdempotencyStep};
 
 #[tokio::test(flavor = "multi_thread")]
