@@ -344,7 +344,7 @@ async fn days_are_added_up_beside_commits_of_several_servers() {
     // The audit sees a day that is not the sum of its hours.
     let client = database.client().await;
     let broken = r"UPDATE totals SET record = (SELECT record FROM totals WHERE key < '\x80' ORDER BY key DESC LIMIT 1)
-                   WHERE key = (SELECT min(key) FROM totals WHERE key > '\x80')";
+                   WHERE key = (SELECT key FROM totals WHERE key > '\x80' ORDER BY key LIMIT 1)";
     assert_eq!(client.execute(broken, &[]).await.unwrap(), 1);
     let report = audit(stores[1].as_ref(), &mut |_, _| {}).await.unwrap();
     assert!(report.problems.iter().any(|problem| problem.contains("totals of days")), "{report:?}");

@@ -301,7 +301,7 @@ async fn a_mover_that_vanishes_does_not_hold_the_targets_log() {
     let (_, rest) = server.split_once('@').unwrap();
     let (place, name) = rest.split_once('/').unwrap();
     // It has the end of the target's log, and events to number.
-    let (port, is_dead) = dying_way(place.to_owned(), b"UPDATE events AS present SET sequence").await;
+    let (port, is_dead) = dying_way(place.to_owned(), b"UPDATE events AS t SET sequence").await;
     let mut options = shards.options(0);
     options[1].url = format!("postgres://tollgate@127.0.0.1:{port}/{name}");
     let moving = tokio::spawn(async move {

@@ -66,7 +66,11 @@ async fn send(store: &dyn Store, now_ms: u64, deliveries: &[&Delivery]) {
 async fn read(store: &ShardedStore, at: &mut HashMap<u16, u64>, seen: &mut Vec<(DeliveryId, u32)>) -> usize {
     let mut count = 0;
     for log in 0..store.logs() {
-        let from = *at.entry(log).or_insert(0);
+        let from = match at.get(&log) {
+            Some(from) => *from,
+            // A move has begun it behind what was there.
+            None => store.log_read_of(log, LogReader::Outcomes).await.unwrap(),
+        };
         let page = store.outcomes_of(log, from, 500).await.unwrap();
         let Some(to) = page.last().map(|record| record.sequence) else {
             continue;
