@@ -257,7 +257,7 @@ mod tests {
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
-            ("tcp_user_timeout", "25s"),
+            ("tcp_user_timeout", "25000"),
             ("bytea_output", "hex"),
         ] {
             let row = link.query_opt(Query::Fixed("SELECT current_setting($1)"), &[&name]).await.unwrap();

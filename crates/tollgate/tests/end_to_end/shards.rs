@@ -134,7 +134,15 @@ fn a_bucket_is_moved_under_load_by_a_command_that_is_killed_half_way() {
         call("POST", &rig.url("/api/v1/payments"), &headers, Some(body))
             .is_some_and(|reply| reply.status == 201)
     });
-    let done = rig.tollgate(&["shards", "move", &moved.bucket.to_string(), "--to", "2"]);
+    // On a machine that is too busy for its bound the pause is given up, and the move is gone on with later.
+    let mut done = rig.tollgate(&["shards", "move", &moved.bucket.to_string(), "--to", "2"]);
+    for _ in 0..5 {
+        if done.status.success() {
+            break;
+        }
+        assert!(String::from_utf8_lossy(&done.stderr).contains("took too long"), "{done:?}");
+        done = rig.tollgate(&["shards", "move", &moved.bucket.to_string(), "--to", "2"]);
+    }
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
     assert!(said.contains(&format!("bucket {} is on shard 2", moved.bucket)), "{said}");
