@@ -20,10 +20,12 @@ from tier.tier import Tier, remove
 from .audit import UNDER_WAY, booked, looked_up, sent_again, verify
 from .breaks import DRILLS, patch, ready
 from .callers import Callers, Client
+from .told import Told
 
 BEFORE = 8.0  # seconds of load before something breaks
 ANSWERED_WITHIN = 60.0  # seconds after the load's end in which everybody must have been answered
 SETTLED_WITHIN = 60.0
+TOLD_WITHIN = 60.0  # seconds until nothing waits for the bus any more
 
 # What is in doubt is asked about soon, so that a drill need not wait for hours.
 QUICK = """
@@ -82,6 +84,7 @@ class Session:
         self.keys, self.shards = [], []
         self.ack_file = tier.plan.path("acknowledged")
         self.ack_log = open(self.ack_file, "a")
+        self.told = Told(tier) if tier.plan.broker else None
 
     def client(self):
         return Client(self.tier.plan.front(), self.tier.plan.base + Plan.API)
@@ -188,9 +191,10 @@ class Session:
         if standstill > drill.standstill_max and not self.given.short:
             wrong.append(f"a partner's payments stood still for {standstill:.1f} s")
         client.close()
-        words, clean = await self.audit()
+        words, clean, untold = await self.audit()
         if not clean:
             wrong.append("verify:\n" + words)
+        wrong += untold[:5]
 
         before = callers.percentile(begun + 2, broken_at, 0.99)
         errors = callers.errors_since(broken_at)
@@ -206,18 +210,23 @@ class Session:
         return row, wrong
 
     async def audit(self):
-        """Gateways stand still while verify reads."""
+        """Gateways stand still while verify reads, and the bus has been told everything before."""
         tier = self.tier
 
         def stopped():
+            untold = self.told.wait(TOLD_WITHIN) if self.told else []
             for name in tier.plan.gates():
                 tier.processes[name].send(signal.SIGTERM)
             for name in tier.plan.gates():
                 if not tier.processes[name].wait_for_end(50):
                     raise Fault(f"{name} does not stop")
             words, clean = verify(tier, self.ack_file)
+            if self.told:
+                more, count = self.told.wrong()
+                untold += more
+                print(f"the bus was told {count} events, {self.told.repeats} of them more than once", flush=True)
             tier.start(*tier.plan.gates())
-            return words, clean
+            return words, clean, untold
 
         return await asyncio.to_thread(stopped)
 

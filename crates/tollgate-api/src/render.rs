@@ -21,7 +21,7 @@ fn bytes(status: u16, view: &impl Serialize) -> StoredReply {
     let mut body = Vec::with_capacity(BODY_BYTES_USUAL);
     // Views are text and numbers written into memory: this cannot fail.
     let _ = serde_json::to_writer(&mut body, view);
-    StoredReply { status, body }
+    StoredReply { status, body: body.into() }
 }
 
 /// The reply to a new payment: 202 while nobody knows what becomes of it, else 201.
@@ -78,5 +78,5 @@ fn refused(payment: &Payment, code: &'static Code) -> StoredReply {
         Some(failure) => problem.because(failure.message.clone()),
         None => problem.because(format!("the payment is {}", payment.status.as_str())),
     };
-    StoredReply { status: code.status, body: problem.to_json(None) }
+    StoredReply { status: code.status, body: problem.to_json(None).into() }
 }

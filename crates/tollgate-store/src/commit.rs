@@ -2,6 +2,7 @@
 
 use crate::error::StoreError;
 use crate::query::PolicyKind;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tollgate_core::api_key::ApiKey;
@@ -70,7 +71,7 @@ pub struct StoredReply {
     /// HTTP status.
     pub status: u16,
     /// Body bytes.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// What is remembered under an idempotency key.
@@ -88,6 +89,14 @@ pub struct IdempotencyRecord {
     pub refund_id: Option<RefundId>,
     /// The first reply, once there is one.
     pub reply: Option<StoredReply>,
+}
+
+impl IdempotencyRecord {
+    /// Whether it still holds, where records live for so long.
+    #[must_use]
+    pub fn is_alive(&self, idempotency_ms: u64, now_ms: u64) -> bool {
+        self.created_at_ms.saturating_add(idempotency_ms) > now_ms
+    }
 }
 
 /// What a commit made.

@@ -141,5 +141,5 @@ async fn assert_clean(store: &dyn Store) {
 
 fn render(payment: &Payment, refund: Option<&Refund>) -> StoredReply {
     let body = format!("{} {} {}", payment.id, payment.status.as_str(), refund.is_some());
-    StoredReply { status: 201, body: body.into_bytes() }
+    StoredReply { status: 201, body: body.into_bytes().into() }
 }

@@ -227,7 +227,7 @@ async fn limits_and_changes_of_partners_hold_across_instances() {
 }
 
 fn render(payment: &Payment, _: Option<&Refund>) -> StoredReply {
-    StoredReply { status: 201, body: payment.id.to_string().into_bytes() }
+    StoredReply { status: 201, body: payment.id.to_string().into_bytes().into() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -236,6 +236,8 @@ def store(plan, machine):
         found["TOLLGATE_STORE_SHARDS"] = ",".join(plan.postgres(machine, shard) for shard in range(1, plan.shards))
     if plan.broker:
         found["TOLLGATE_KAFKA"] = f"amqp://tollgate:{plan.secret}@{plan.at('broker', Plan.BROKER)}"
+        # A new tier tells everything; where there was one before, it goes on.
+        found["TOLLGATE_EVENTS__FROM"] = "beginning"
     return found
 
 

@@ -4,6 +4,7 @@ use super::payment::PaymentView;
 use crate::codes;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::batch::Done;
+use bytes::Bytes;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 use serde_json::value::RawValue;
@@ -87,7 +88,7 @@ impl Serialize for Results<'_> {
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
         for (index, done) in self.0.iter().enumerate() {
             let (status, replayed, bytes) = match done {
-                Ok(answer) => (answer.reply.status, answer.replayed, Cow::Borrowed(&answer.reply.body)),
+                Ok(answer) => (answer.reply.status, answer.replayed, Cow::Borrowed(&answer.reply.body[..])),
                 Err(problem) => (problem.code().status, false, Cow::Owned(problem.to_json(None))),
             };
             let unreadable = Problem::new(&codes::INTERNAL).to_json(None);
@@ -112,7 +113,10 @@ mod tests {
     #[test]
     fn each_result_is_what_a_single_request_would_have_got() {
         let answer = |status, text: &str, replayed| {
-            Ok(Answer { reply: StoredReply { status, body: text.as_bytes().to_vec() }, replayed })
+            Ok(Answer {
+                reply: StoredReply { status, body: Bytes::copy_from_slice(text.as_bytes()) },
+                replayed,
+            })
         };
         let done = [
             answer(201, r#"{"id":"pay_1","amount":"1.00"}"#, false),

@@ -20,6 +20,9 @@ const DELIVERIES_MAX: usize = 256;
 /// How often the log is looked at when nobody rings.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What happens within this time after a page that was not full is read at once: the log is not opened anew for each commit.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// Events without an endpoint after which it is noted that they were read. Read again after a crash, they
 /// make nothing again.
 const UNNOTED_MAX: u64 = 20_000;
@@ -41,6 +44,7 @@ impl Webhooks {
                 Ok(0) => {
                     let _ = tokio::time::timeout(LOOK, self.engine.news.notified()).await;
                 }
+                Ok(count) if count < PAGE / 2 => tokio::time::sleep(GATHER).await,
                 Ok(_) => {}
                 Err(error) => after_fault("events could not be passed on to webhooks", &error).await,
             }

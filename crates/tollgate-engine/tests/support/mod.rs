@@ -220,7 +220,7 @@ fn engine(
 }
 
 pub fn render(payment: &Payment, _: Option<&Refund>) -> StoredReply {
-    StoredReply { status: 201, body: payment.id.to_string().into_bytes() }
+    StoredReply { status: 201, body: payment.id.to_string().into_bytes().into() }
 }
 
 impl Bench {
@@ -251,7 +251,7 @@ impl Bench {
 
     pub async fn pay_for(&self, new: NewPayment, key: Option<IdempotencyKey>) -> Payment {
         let answer = self.engine.create_payment(&self.merchant, new, key, render).await.unwrap();
-        let id: PaymentId = String::from_utf8(answer.reply.body).unwrap().parse().unwrap();
+        let id: PaymentId = String::from_utf8(answer.reply.body.into()).unwrap().parse().unwrap();
         self.payment(id).await
     }
 

@@ -10,6 +10,12 @@ use tollgate_core::share::{Lines, Weights};
 /// How long a batch waits for company: about one fsync.
 const COMPANY: Duration = Duration::from_micros(500);
 
+/// How long it waits where many came last time: what an fsync, the wake-ups and the rows of a batch cost is shared by more.
+const MUCH_COMPANY: Duration = Duration::from_micros(1_500);
+
+/// From how many jobs on that is so.
+const MANY: usize = 24;
+
 /// The weight of what belongs to no merchant: deliveries' notes, policies, leases.
 const OURS: u32 = 64;
 
@@ -45,7 +51,7 @@ impl Queue {
                 return false;
             }
             if size_before > 1 || jobs.len() > 1 {
-                std::thread::sleep(COMPANY);
+                std::thread::sleep(if size_before < MANY { COMPANY } else { MUCH_COMPANY });
             }
             while jobs.len() < self.batch_max {
                 match self.arrivals.try_recv() {

@@ -46,6 +46,10 @@ pub(crate) struct State {
     /// Payments with something under way, and what is under way.
     payments: HashMap<PaymentId, Arc<Payment>>,
     attempts: HashMap<AttemptId, Attempt>,
+    /// What the last batch ended: not needed any more once it is durable.
+    ended: Ended,
+    /// Idempotency keys whose requests are under way.
+    claims: HashMap<WindowKey, (u64, IdempotencyRecord)>,
     balances: HashMap<BalanceKey, Balance>,
     pub(crate) totals: HashMap<(MerchantId, TotalsKey), Totals>,
     /// The partners of merchants that had payments lately, and what those have taken.
@@ -60,6 +64,8 @@ impl State {
             outcomes,
             payments: HashMap::new(),
             attempts: HashMap::new(),
+            ended: Ended::default(),
+            claims: HashMap::new(),
             balances: HashMap::new(),
             totals: HashMap::new(),
             partners: Partners::default(),
@@ -70,8 +76,15 @@ impl State {
     /// A batch is durable: what the next ones may begin with, less what they will hardly need.
     pub(crate) fn written(&mut self, hints: Hints) {
         self.hints = hints;
-        self.payments.retain(|_, payment| payment.open_operation.is_some());
-        self.attempts.retain(|_, attempt| attempt.status == AttemptStatus::Open);
+        for id in self.ended.payments.drain(..) {
+            self.payments.remove(&id);
+        }
+        for id in self.ended.attempts.drain(..) {
+            self.attempts.remove(&id);
+        }
+        if self.claims.len() > HOT_ROWS_MAX {
+            self.claims.clear();
+        }
         if self.payments.len() > HOT_ROWS_MAX {
             self.payments.clear();
         }
@@ -86,6 +99,13 @@ impl State {
         }
         self.partners.trim(HOT_ROWS_MAX);
     }
+}
+
+/// Rows that nothing is under way of any more.
+#[derive(Default)]
+struct Ended {
+    payments: Vec<PaymentId>,
+    attempts: Vec<AttemptId>,
 }
 
 /// One batch in the making.
@@ -253,19 +273,30 @@ impl<'a, B: Base> Txn<'a, B> {
         for payment_id in &self.touched_payments {
             if let Some(payment) = self.state.payments.get(payment_id) {
                 base.put_payment(rows, payment, &encode(payment.as_ref())?);
+                if payment.open_operation.is_none() {
+                    self.state.ended.payments.push(*payment_id);
+                }
             }
         }
         for id in &self.touched_attempts {
             if let Some(attempt) = self.state.attempts.get(id) {
                 base.put_attempt(rows, attempt, &encode(attempt)?);
+                if attempt.status != AttemptStatus::Open {
+                    self.state.ended.attempts.push(*id);
+                }
             }
         }
         for refund in self.refunds.values() {
             let key = keys::owned(refund.merchant_id, refund.id.to_bytes());
             base.put(rows, Table::Refunds, &key, &encode(refund)?);
         }
-        for (key, (day, record)) in &self.idempotency {
-            base.keep(rows, Window::Idempotency, *day, key, &encode(record)?)?;
+        for (key, (day, record)) in self.idempotency.drain() {
+            base.keep(rows, Window::Idempotency, day, &key, &encode(&record)?)?;
+            if record.reply.is_none() {
+                self.state.claims.insert(key, (day, record));
+            } else {
+                self.state.claims.remove(&key);
+            }
         }
         for key in &self.touched_balances {
             if let Some(balance) = self.state.balances.get(key) {
@@ -585,6 +616,11 @@ impl<'a, B: Base> Txn<'a, B> {
         if let Some(found) = self.idempotency.get(&hashed) {
             return Ok(Some(found.clone()));
         }
+        if let Some((day, record)) = self.state.claims.get(&hashed)
+            && record.is_alive(self.base.idempotency_ms(), now_ms)
+        {
+            return Ok(Some((*day, record.clone())));
+        }
         find_idempotency(self.base, &hashed, now_ms)
     }
 
@@ -768,8 +804,7 @@ pub(crate) fn find_idempotency<B: Base>(
         return Ok(None);
     };
     let record: IdempotencyRecord = decode(row.as_ref(), "idempotency record")?;
-    let alive = record.created_at_ms.saturating_add(base.idempotency_ms()) > now_ms;
-    Ok(alive.then_some((day, record)))
+    Ok(record.is_alive(base.idempotency_ms(), now_ms).then_some((day, record)))
 }
 
 /// The key of a processor's message or a customer's confirmation.
