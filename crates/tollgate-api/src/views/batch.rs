@@ -4,7 +4,6 @@ use super::payment::PaymentView;
 use crate::codes;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::batch::Done;
-use bytes::Bytes;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 use serde_json::value::RawValue;
@@ -113,10 +112,7 @@ mod tests {
     #[test]
     fn each_result_is_what_a_single_request_would_have_got() {
         let answer = |status, text: &str, replayed| {
-            Ok(Answer {
-                reply: StoredReply { status, body: Bytes::copy_from_slice(text.as_bytes()) },
-                replayed,
-            })
+            Ok(Answer { reply: StoredReply { status, body: text.as_bytes().to_vec().into() }, replayed })
         };
         let done = [
             answer(201, r#"{"id":"pay_1","amount":"1.00"}"#, false),
