@@ -261,7 +261,11 @@ fn threads_share_one_state() {
     let state = RiskState::new(RiskOptions::small(), 1);
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..500).for_each(|_| state.observe(&paid(NOW_MS))));
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    state.observe(&paid(NOW_MS));
+                }
+            });
         }
     });
     let count = (f64::from(feature(&state.features(&paid(NOW_MS)), "instrument_5m")) / 16.0).exp2() - 1.0;

@@ -450,7 +450,8 @@ impl Engine {
         R: Future<Output = Result<StoredReply, EngineError>> + Send,
     {
         let flow = self.begin_flow(merchant_id)?;
-        let task = tokio::spawn(async move {
+        // Boxed: a task is moved several times from here to its end, and this one is large.
+        let task = tokio::spawn(Box::pin(async move {
             let engine = Arc::clone(&flow.0);
             let name = key.as_ref().map(|key| key.key.clone());
             let first = engine
@@ -490,7 +491,7 @@ impl Engine {
             };
             drop(flow);
             Ok(Answer { reply, replayed: false })
-        });
+        }));
         task.await
             .map_err(|_| EngineError::Store(StoreError::Unavailable("the flow was cut off".to_owned())))?
     }

@@ -50,10 +50,22 @@ impl Sip {
     }
 
     fn write(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes;
+        self.length = self.length.wrapping_add(u8::try_from(bytes.len() & 0xFF).unwrap_or(0));
+        // Whole words at once, behind what was left over from the part before.
+        while let Some((word, rest)) = bytes.split_first_chunk::<8>() {
+            let word = u64::from_le_bytes(*word);
+            if self.tail_len == 0 {
+                self.block(word);
+            } else {
+                self.block(self.tail | word << (8 * self.tail_len));
+                self.tail = word >> (64 - 8 * self.tail_len);
+            }
+            bytes = rest;
+        }
         for byte in bytes {
             self.tail |= u64::from(*byte) << (8 * self.tail_len);
             self.tail_len += 1;
-            self.length = self.length.wrapping_add(1);
             if self.tail_len == 8 {
                 self.block(self.tail);
                 self.tail = 0;
@@ -104,6 +116,24 @@ mod tests {
         let mut state = Sip::new(key);
         state.write(&(0..15).collect::<Vec<u8>>());
         assert_eq!(state.finish(), 0xa129_ca61_49be_45e5);
+    }
+
+    #[test]
+    fn it_does_not_matter_in_which_pieces_bytes_come() {
+        let bytes: Vec<u8> = (0..40).collect();
+        let key = Key::from_seed(7);
+        let mut whole = Sip::new(key);
+        bytes.iter().for_each(|byte| whole.write(&[*byte]));
+        let whole = whole.finish();
+        for first in 0..=bytes.len() {
+            for second in first..=bytes.len() {
+                let mut state = Sip::new(key);
+                state.write(&bytes[..first]);
+                state.write(&bytes[first..second]);
+                state.write(&bytes[second..]);
+                assert_eq!(state.finish(), whole, "{first} and {second}");
+            }
+        }
     }
 
     #[test]

@@ -175,8 +175,9 @@ impl RiskState {
         features
     }
 
-    /// Counts a payment that was made.
-    pub fn observe(&self, signals: &Signals<'_>) {
+    /// Counts a payment that was made; gives its names, hashed.
+    #[expect(clippy::must_use_candidate, reason = "most callers have no use for the names")]
+    pub fn observe(&self, signals: &Signals<'_>) -> RiskKeys {
         let keys = self.keys(signals);
         let now = Tick::of_ms(signals.now_ms);
         let windows: [(&[Window], Option<u64>); 6] = [
@@ -209,6 +210,7 @@ impl RiskState {
         for key in [Some(keys.merchant_amounts), keys.customer_amounts].into_iter().flatten() {
             self.shard(key).usual(key, amount, now);
         }
+        keys
     }
 
     /// Hears whether a payment was declined. Declines in a row end with the first that was not.

@@ -154,9 +154,7 @@ impl Screener {
         at_ms: u64,
     ) -> RiskKeys {
         let signals = signals::of((merchant_id, None), terms, screening, None, at_ms);
-        let state = self.state(mode);
-        state.observe(&signals);
-        state.keys(&signals)
+        self.state(mode).observe(&signals)
     }
 
     /// Remembers what the processor said of a payment.

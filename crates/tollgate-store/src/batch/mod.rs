@@ -21,6 +21,7 @@ pub(crate) mod whose;
 pub(crate) mod work;
 
 use crate::error::StoreError;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::key::LogKey;
@@ -250,6 +251,12 @@ impl WindowKey {
         key
     }
 }
+
+/// A map of the writer's. Its keys are ids and digests that no caller chooses, so it needs no slow, keyed hash.
+pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// A set of the same kind.
+pub(crate) type Set<K> = HashSet<K, foldhash::fast::RandomState>;
 
 /// Milliseconds of a window's day.
 pub(crate) const DAY_MS: u64 = 86_400_000;

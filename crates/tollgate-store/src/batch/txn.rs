@@ -10,14 +10,13 @@ use crate::batch::erase::Erased;
 use crate::batch::outcomes::OutcomeLog;
 use crate::batch::volumes::Partners;
 use crate::batch::work::{Desk, Hints};
-use crate::batch::{Base, DAY_MS, Table, Window, WindowKey, keys, lists};
+use crate::batch::{Base, DAY_MS, Map, Set, Table, Window, WindowKey, keys, lists};
 use crate::commit::{Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use crate::query::RiskList;
 use crate::trail;
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tollgate_core::attempt::{Attempt, AttemptStatus};
 use tollgate_core::audit::AuditEntry;
@@ -44,14 +43,14 @@ pub(crate) struct State {
     /// How the log of outcomes stands.
     pub(crate) outcomes: OutcomeLog,
     /// Payments with something under way, and what is under way.
-    payments: HashMap<PaymentId, Arc<Payment>>,
-    attempts: HashMap<AttemptId, Attempt>,
+    payments: Map<PaymentId, Arc<Payment>>,
+    attempts: Map<AttemptId, Attempt>,
     /// What the last batch ended: not needed any more once it is durable.
     ended: Ended,
     /// Idempotency keys whose requests are under way.
-    claims: HashMap<WindowKey, (u64, IdempotencyRecord)>,
-    balances: HashMap<BalanceKey, Balance>,
-    pub(crate) totals: HashMap<(MerchantId, TotalsKey), Totals>,
+    claims: Map<WindowKey, (u64, IdempotencyRecord)>,
+    balances: Map<BalanceKey, Balance>,
+    pub(crate) totals: Map<(MerchantId, TotalsKey), Totals>,
     /// The partners of merchants that had payments lately, and what those have taken.
     pub(crate) partners: Partners,
     hints: Hints,
@@ -62,12 +61,12 @@ impl State {
         Self {
             sequence,
             outcomes,
-            payments: HashMap::new(),
-            attempts: HashMap::new(),
+            payments: Map::default(),
+            attempts: Map::default(),
             ended: Ended::default(),
-            claims: HashMap::new(),
-            balances: HashMap::new(),
-            totals: HashMap::new(),
+            claims: Map::default(),
+            balances: Map::default(),
+            totals: Map::default(),
             partners: Partners::default(),
             hints: Hints::default(),
         }
@@ -115,16 +114,16 @@ pub(crate) struct Txn<'a, B: Base> {
     policy: Policy,
     run: u64,
     pub(crate) rows: B::Batch,
-    touched_payments: HashSet<PaymentId>,
-    touched_attempts: HashSet<AttemptId>,
-    touched_balances: HashSet<BalanceKey>,
-    pub(crate) touched_totals: HashSet<(MerchantId, TotalsKey)>,
+    touched_payments: Set<PaymentId>,
+    touched_attempts: Set<AttemptId>,
+    touched_balances: Set<BalanceKey>,
+    pub(crate) touched_totals: Set<(MerchantId, TotalsKey)>,
     /// Rows staged in this batch that are read again within it.
-    refunds: HashMap<RefundId, Refund>,
-    idempotency: HashMap<WindowKey, (u64, IdempotencyRecord)>,
-    messages: HashSet<WindowKey>,
+    refunds: Map<RefundId, Refund>,
+    idempotency: Map<WindowKey, (u64, IdempotencyRecord)>,
+    messages: Set<WindowKey>,
     /// Checkout sessions that were ended in this batch: their rows cannot be read yet.
-    closed: HashSet<CheckoutId>,
+    closed: Set<CheckoutId>,
     /// Administrative rows staged in this batch, by table and key; none: removed.
     pub(crate) staged: Staged,
     /// What the audit log is to say of it, in this order.
@@ -166,14 +165,14 @@ impl<'a, B: Base> Txn<'a, B> {
             policy,
             run,
             rows,
-            touched_payments: HashSet::new(),
-            touched_attempts: HashSet::new(),
-            touched_balances: HashSet::new(),
-            touched_totals: HashSet::new(),
-            refunds: HashMap::new(),
-            idempotency: HashMap::new(),
-            messages: HashSet::new(),
-            closed: HashSet::new(),
+            touched_payments: Set::default(),
+            touched_attempts: Set::default(),
+            touched_balances: Set::default(),
+            touched_totals: Set::default(),
+            refunds: Map::default(),
+            idempotency: Map::default(),
+            messages: Set::default(),
+            closed: Set::default(),
             staged: Staged::new(),
             told: Vec::new(),
             desk: Desk::new(base, hints),

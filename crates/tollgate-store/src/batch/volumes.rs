@@ -3,10 +3,9 @@
 
 use crate::batch::codec::decode;
 use crate::batch::txn::Txn;
-use crate::batch::{Base, Table, keys};
+use crate::batch::{Base, Map, Table, keys};
 use crate::commit::CommitError;
 use crate::error::StoreError;
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use tollgate_core::command::Command;
@@ -23,10 +22,10 @@ use tollgate_core::transition::PaymentStatus;
 /// What the writer remembers of partners.
 #[derive(Default)]
 pub(crate) struct Partners {
-    of_merchant: HashMap<MerchantId, Option<PartnerId>>,
-    partners: HashMap<PartnerId, Arc<Partner>>,
+    of_merchant: Map<MerchantId, Option<PartnerId>>,
+    partners: Map<PartnerId, Arc<Partner>>,
     /// Sums of the periods that were asked for, kept up to date from then on.
-    sums: HashMap<(MerchantId, Currency, Period), i128>,
+    sums: Map<(MerchantId, Currency, Period), i128>,
 }
 
 impl Partners {
