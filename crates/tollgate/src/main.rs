@@ -89,7 +89,12 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let config = config::Config::load(cli.config.as_deref(), std::env::vars())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    // What measures, or stands in for a processor, leaves the cores to what is measured.
+    if matches!(cli.command, Command::Load(_) | Command::LoadWebhooks(_) | Command::Simulate(_)) {
+        builder.worker_threads(1);
+    }
+    let runtime = builder.enable_all().build()?;
     runtime.block_on(async move {
         match cli.command {
             Command::Dev(args) => commands::dev::run(config, args).await,
