@@ -143,6 +143,16 @@ impl Command {
         }
     }
 
+    /// What it brings into being, under ids that nothing else has: a payment, or a payment's refund.
+    #[must_use]
+    pub const fn begins(&self) -> Option<(PaymentId, Option<RefundId>)> {
+        match self {
+            Self::Create { payment_id, .. } | Self::Block { payment_id, .. } => Some((*payment_id, None)),
+            Self::Refund { payment_id, refund_id, .. } => Some((*payment_id, Some(*refund_id))),
+            _ => None,
+        }
+    }
+
     /// The attempt whose present state decides.
     #[must_use]
     pub const fn settled_attempt(&self) -> Option<AttemptId> {

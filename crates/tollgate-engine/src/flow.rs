@@ -450,6 +450,7 @@ impl Engine {
         R: Future<Output = Result<StoredReply, EngineError>> + Send,
     {
         let flow = self.begin_flow(merchant_id)?;
+        let begins = command.begins().map(|(payment_id, refund_id)| (merchant_id, payment_id, refund_id));
         // Boxed: a task is moved several times from here to its end, and this one is large.
         let task = tokio::spawn(Box::pin(async move {
             let engine = Arc::clone(&flow.0);
@@ -475,7 +476,15 @@ impl Engine {
                     return engine.adopt(subject, name.unwrap_or_default(), render).await;
                 }
                 Err(CommitError::DuplicateMessage) => return Err(EngineError::ConfirmationUsed),
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    // It may be durable all the same: then its key is claimed, and nobody works on it.
+                    if let (CommitError::Store(StoreError::Doubtful(_)), Some(subject), Some(key)) =
+                        (&error, begins, name)
+                    {
+                        tokio::spawn(async move { engine.give_back(subject, key, render).await });
+                    }
+                    return Err(error.into());
+                }
             };
             let subject = (merchant_id, committed.payment.id, committed.refund.as_ref().map(|it| it.id));
             let claimed = name.clone();
@@ -532,7 +541,8 @@ impl Engine {
             pause = (pause * 2).min(GIVE_BACK_LONGEST);
             match self.adopt(subject, key.clone(), render).await {
                 Err(EngineError::Store(_) | EngineError::Overloaded) => {}
-                Ok(_) => return,
+                // Not there: the commit that would have begun it was not made.
+                Ok(_) | Err(EngineError::Refused(Refusal::NotFound)) => return,
                 Err(error) => {
                     tracing::error!(payment = %subject.1, %error, "an idempotency key is not answered");
                     return;

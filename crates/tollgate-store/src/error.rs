@@ -6,6 +6,9 @@ pub enum StoreError {
     /// The disk or the engine refused.
     #[error("the store cannot be used: {0}")]
     Unavailable(String),
+    /// The answer to a commit was lost, and it could not be found out in time what became of it: it may be durable.
+    #[error("it is not known whether it is durable: {0}")]
+    Doubtful(String),
     /// The merchant's rows are on another shard, or are on their way there. Nothing was changed.
     #[error("the merchant's rows are on another shard")]
     Elsewhere,

@@ -128,7 +128,10 @@ impl Answer {
     /// rests on one made in the batch, into the batch's failure.
     pub(crate) fn send(self, failed: Option<&StoreError>) {
         let failure = || {
-            CommitError::Store(StoreError::Unavailable(failed.map(ToString::to_string).unwrap_or_default()))
+            CommitError::Store(match failed {
+                Some(StoreError::Doubtful(why)) => StoreError::Doubtful(why.clone()),
+                failed => StoreError::Unavailable(failed.map(ToString::to_string).unwrap_or_default()),
+            })
         };
         // The caller may have gone away; what was committed stays committed.
         match self {

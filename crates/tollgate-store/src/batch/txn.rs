@@ -587,9 +587,12 @@ impl<'a, B: Base> Txn<'a, B> {
                 };
                 self.idempotency.insert(idempotency_key(merchant_id, &key), (now_ms / DAY_MS, record));
             }
-            Some(IdempotencyStep::Finish { key, render, .. }) => {
+            Some(IdempotencyStep::Finish { key, payment_id, refund_id, render }) => {
                 let found = self.idempotency_record(merchant_id, &key, now_ms)?;
-                let Some((day, mut record)) = found else {
+                // Another request may have claimed it since: it gets its own reply.
+                let own = found
+                    .filter(|(_, record)| (record.payment_id, record.refund_id) == (payment_id, refund_id));
+                let Some((day, mut record)) = own else {
                     committed.reply = Some(render(&committed.payment, committed.refund.as_ref()));
                     return Ok(());
                 };

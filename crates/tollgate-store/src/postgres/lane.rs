@@ -167,7 +167,8 @@ impl Lane {
                     Found::Absent => error,
                     Found::Unknown => {
                         tracing::error!(%error, size = units.len(), "it is not known whether a batch is durable");
-                        answers.into_iter().for_each(|answer| answer.send(Some(&error)));
+                        let doubtful = StoreError::Doubtful(error.to_string());
+                        answers.into_iter().for_each(|answer| answer.send(Some(&doubtful)));
                         break;
                     }
                 },

@@ -34,6 +34,8 @@ async fn one_idempotency_key_makes_one_payment() {
         Some(IdempotencyStep::Finish { key: "k".to_owned(), payment_id, refund_id: None, render });
     let reply = store.commit(finish).await.unwrap().reply.unwrap();
     assert_eq!(reply, render(&store.payment(mer, payment_id).await.unwrap().unwrap(), None));
+    let again = store.commit(begin(1)).await;
+    assert!(matches!(&again, Err(CommitError::Replay(again)) if *again == reply), "{again:?}");
     drop(store);
     let store = place.open(2).await;
     assert!(matches!(store.commit(begin(1)).await, Err(CommitError::Replay(again)) if again == reply));
@@ -43,6 +45,31 @@ async fn one_idempotency_key_makes_one_payment() {
     let mut later = begin(2);
     later.now_ms += 86_400_001;
     assert!(store.commit(later).await.is_ok());
+}
+
+#[tokio::test]
+async fn nobody_answers_under_another_request_s_key() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let mer = merchant(store.as_ref()).await;
+    let mut begin = work(mer, NOW_MS, create(NOW_MS, terms(700, "u", CaptureMode::Automatic)));
+    let other = store.commit(begin.clone()).await.unwrap().payment.id;
+    begin.command = Some(create(NOW_MS, terms(700, "u", CaptureMode::Automatic)));
+    begin.idempotency = Some(IdempotencyStep::Begin { key: "k".to_owned(), fingerprint: [1; 32] });
+    let won = store.commit(begin.clone()).await.unwrap().payment.id;
+    let finish = |payment_id| {
+        let step = IdempotencyStep::Finish { key: "k".to_owned(), payment_id, refund_id: None, render };
+        let mut finish = begin.clone();
+        (finish.command, finish.idempotency) = (None, Some(step));
+        finish
+    };
+    // One whose own claim was never made, though it may have believed so.
+    let reply = store.commit(finish(other)).await.unwrap().reply.unwrap();
+    assert_eq!(reply, render(&store.payment(mer, other).await.unwrap().unwrap(), None));
+    assert!(matches!(store.commit(begin.clone()).await, Err(CommitError::KeyInFlight)));
+    let reply = store.commit(finish(won)).await.unwrap().reply.unwrap();
+    let again = store.commit(begin).await;
+    assert!(matches!(&again, Err(CommitError::Replay(again)) if *again == reply), "{again:?}");
 }
 
 #[tokio::test]
