@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_name_is_told_as_it_is_read() {
-        assert_eq!(NAME, HEADER.to_ascii_lowercase());
+        assert_eq!(NAME.as_str(), HEADER.to_ascii_lowercase());
     }
 
     #[test]

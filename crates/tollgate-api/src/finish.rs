@@ -144,3 +144,24 @@ pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Respon
     tracing::error!(panic = text, "a handler panicked");
     Problem::new(&codes::INTERNAL).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_whenever_it_comes() {
+        let at_once = caught(async { None::<Response>.expect("nothing at once") }).await;
+        let later = caught(async {
+            tokio::task::yield_now().await;
+            None::<Response>.expect("nothing later")
+        });
+        for mut response in [at_once, later.await] {
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let problem = response.extensions_mut().remove::<Problem>().unwrap();
+            assert_eq!(problem.code(), &codes::INTERNAL);
+        }
+        let said = caught(async { StatusCode::CREATED.into_response() }).await;
+        assert_eq!(said.status(), StatusCode::CREATED);
+    }
+}
