@@ -194,7 +194,7 @@ pub(crate) async fn authenticate(
     let credential =
         sent.next().filter(|_| sent.next().is_none()).and_then(|value| bearer(value.to_str().ok()?));
     match credential {
-        Some(token) if jws::is_token(token) => door.with_token(token).await,
+        Some(token) if jws::is_token(token) => Box::pin(door.with_token(token)).await,
         credential => door.with_key(credential.and_then(parse_key)).await,
     }
 }

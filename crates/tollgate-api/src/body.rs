@@ -12,8 +12,8 @@ use crate::codes;
 use crate::problem::Problem;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -109,10 +109,15 @@ pub fn require_patch(headers: &HeaderMap) -> Result<(), Problem> {
 fn require(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem> {
     let announced = headers
         .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|essence| types.iter().any(|known| essence.trim().eq_ignore_ascii_case(known)));
+        // Mostly it is just that.
+        .is_some_and(|value| types.iter().any(|known| value == known) || is_one_of(value, types));
     if announced { Ok(()) } else { Err(Problem::new(&codes::UNSUPPORTED_MEDIA_TYPE).at("Content-Type")) }
+}
+
+/// Whether a media type, without its parameters, is one of these.
+fn is_one_of(value: &HeaderValue, types: &[&str]) -> bool {
+    let essence = value.to_str().ok().and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| types.iter().any(|known| essence.trim().eq_ignore_ascii_case(known)))
 }
 
 /// Reads JSON of a wanted shape. Text is borrowed from `bytes` where it has no escapes.
@@ -235,6 +240,10 @@ pub(crate) fn scrub(name: &str) -> String {
 
 /// Whether JSON is nested at most `depth_max` levels deep. Looks at brackets outside of text only.
 pub(crate) fn is_depth_within(bytes: &[u8], depth_max: usize) -> bool {
+    // It takes brackets to be deep: mostly there are few.
+    if bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= depth_max {
+        return true;
+    }
     let mut depth = 0_usize;
     let mut rest = bytes.iter();
     while let Some(byte) = rest.next() {

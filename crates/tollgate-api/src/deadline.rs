@@ -2,12 +2,14 @@
 
 use crate::codes;
 use crate::problem::Problem;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The header's name.
 pub const HEADER: &str = "Tollgate-Timeout-Ms";
+
+const NAME: HeaderName = HeaderName::from_static("tollgate-timeout-ms");
 
 /// How long a caller may wait, in milliseconds.
 pub const WAIT_MS: RangeInclusive<u64> = 100..=600_000;
@@ -17,7 +19,7 @@ pub const WAIT_MS: RangeInclusive<u64> = 100..=600_000;
 /// # Errors
 /// `invalid_header` when it is no whole number within [`WAIT_MS`], or sent twice.
 pub fn of(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
-    let mut sent = headers.get_all(HEADER).iter();
+    let mut sent = headers.get_all(NAME).iter();
     let Some(value) = sent.next() else {
         return Ok(None);
     };
@@ -42,6 +44,11 @@ mod tests {
             headers.append(HEADER, HeaderValue::from_static(value));
         }
         of(&headers)
+    }
+
+    #[test]
+    fn the_name_is_told_as_it_is_read() {
+        assert_eq!(NAME.as_str(), HEADER.to_ascii_lowercase());
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The outermost layer: what every reply has in common.
+//! The one layer around all routes: what every reply has in common.
 //!
-//! It gives the request its id, counts it, writes the bodies of problems, adds the security headers
-//! and answers `OPTIONS`.
+//! It gives the request its id, counts it, has the guard asked before the handler, compresses the reply for those who want
+//! that, answers for a handler that panicked, writes the bodies of problems, adds the security headers and answers `OPTIONS`.
 
 use crate::codes;
+use crate::compression::Accepted;
+use crate::guard;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::state::AppState;
@@ -14,6 +16,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Instant;
 
 /// Carries the request's id in the reply.
@@ -28,7 +34,7 @@ pub(crate) async fn finish(State(state): State<AppState>, mut request: Request, 
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
 
-    let mut response = next.run(request).await;
+    let mut response = caught(answered(&state, request, next)).await;
 
     if method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
         answer_options(&mut response);
@@ -54,6 +60,29 @@ pub(crate) async fn finish(State(state): State<AppState>, mut request: Request, 
         "request"
     );
     response
+}
+
+/// The reply of the guard, or of the handler behind it.
+async fn answered(state: &AppState, request: Request, next: Next) -> Response {
+    let accepted = Accepted::of(request.headers());
+    // What has no route has no demands either, and nothing behind it.
+    let response = if request.extensions().get::<MatchedPath>().is_some() {
+        guard::guard(state, request, next).await
+    } else {
+        next.run(request).await
+    };
+    accepted.apply(response).await
+}
+
+/// Waits for a reply; a panic has one too.
+async fn caught(running: impl Future<Output = Response>) -> Response {
+    let mut running = pin!(running);
+    poll_fn(|context| {
+        // What panicked is not polled again.
+        catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context)))
+            .unwrap_or_else(|panic| Poll::Ready(panicked(panic)))
+    })
+    .await
 }
 
 /// The same for a server that has no state: no metrics.
@@ -114,4 +143,25 @@ pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Respon
         .unwrap_or("no text");
     tracing::error!(panic = text, "a handler panicked");
     Problem::new(&codes::INTERNAL).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_whenever_it_comes() {
+        let at_once = caught(async { None::<Response>.expect("nothing at once") }).await;
+        let later = caught(async {
+            tokio::task::yield_now().await;
+            None::<Response>.expect("nothing later")
+        });
+        for mut response in [at_once, later.await] {
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let problem = response.extensions_mut().remove::<Problem>().unwrap();
+            assert_eq!(problem.code(), &codes::INTERNAL);
+        }
+        let said = caught(async { StatusCode::CREATED.into_response() }).await;
+        assert_eq!(said.status(), StatusCode::CREATED);
+    }
 }

@@ -2,12 +2,14 @@
 
 use crate::codes;
 use crate::problem::Problem;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use sha2::{Digest, Sha256};
 use tollgate_engine::request::IdempotencyKey;
 
 /// The header's name.
 pub const HEADER: &str = "idempotency-key";
+
+const NAME: HeaderName = HeaderName::from_static(HEADER);
 
 /// Set to `true` on a reply that was given before.
 pub const REPLAYED_HEADER: &str = "idempotent-replayed";
@@ -25,7 +27,7 @@ pub fn of(
     path: &str,
     body: &[u8],
 ) -> Result<Option<IdempotencyKey>, Problem> {
-    let mut sent = headers.get_all(HEADER).iter();
+    let mut sent = headers.get_all(NAME).iter();
     let Some(value) = sent.next() else {
         return Ok(None);
     };

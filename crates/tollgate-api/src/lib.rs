@@ -31,7 +31,9 @@ pub mod tokens;
 pub mod versions;
 
 mod client;
+mod compression;
 mod input;
+mod json;
 mod pages;
 mod platform;
 mod qr_image;
@@ -64,13 +66,6 @@ use routes::{
     passkeys as passkey_routes, payment, payment_methods, payment_qr, processor_accounts, qr_codes,
     rate_limits, recent, refunds, routing, statistics, tokens as token_routes, webhook_endpoints, webhooks,
 };
-use tower_http::CompressionLevel;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
-
-/// Replies above this many bytes are compressed for callers that ask for it.
-const COMPRESS_BYTES_MIN: u64 = 1_024;
 
 /// The whole API.
 pub fn app(state: AppState) -> Router {
@@ -246,18 +241,11 @@ const PAGE_ROUTES: [(&str, &[&str]); 11] = [
     ("/demo/receipt", &["GET"]),
 ];
 
-/// Routes with what every reply has in common around them.
+/// Routes with what every reply has in common around them: one layer, because each costs every request.
 fn finished(routes: Router<AppState>, state: AppState) -> Router {
-    let compression = CompressionLayer::new()
-        .quality(CompressionLevel::Fastest)
-        // A stream of events would wait in the compressor.
-        .compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::SSE));
     routes
         .method_not_allowed_fallback(finish::method_not_allowed)
         .fallback(finish::not_found)
-        .route_layer(from_fn_with_state(state.clone(), guard::guard))
-        .layer(compression)
-        .layer(CatchPanicLayer::custom(finish::panicked))
         .layer(from_fn_with_state(state.clone(), finish::finish))
         .with_state(state)
 }

@@ -4,6 +4,7 @@
 //! a crash all give the same reply.
 
 use crate::codes::{self, Code};
+use crate::json;
 use crate::problem::Problem;
 use crate::views::payment::PaymentView;
 use crate::views::refund::RefundView;
@@ -18,9 +19,8 @@ use tollgate_store::commit::StoredReply;
 const BODY_BYTES_USUAL: usize = 2_560;
 
 fn bytes(status: u16, view: &impl Serialize) -> StoredReply {
-    let mut body = Vec::with_capacity(BODY_BYTES_USUAL);
     // Views are text and numbers written into memory: this cannot fail.
-    let _ = serde_json::to_writer(&mut body, view);
+    let body = json::to_vec(view, BODY_BYTES_USUAL).unwrap_or_default();
     StoredReply { status, body: body.into() }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::codes;
 use crate::idempotency::REPLAYED_HEADER;
+use crate::json;
 use crate::problem::{self, Problem};
 use axum::body::Body;
 use axum::response::Response;
@@ -11,12 +12,18 @@ use serde::Serialize;
 use tollgate_engine::Answer;
 use tollgate_store::commit::StoredReply;
 
+/// Most replies are no longer.
+const BODY_BYTES_USUAL: usize = 1_024;
+
+/// Most replies have no more headers.
+const HEADERS_USUAL: usize = 16;
+
 /// JSON bytes of a reply.
 ///
 /// # Errors
 /// `internal_error` if the value cannot be serialised, which no view of this crate is.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Problem> {
-    let bytes = serde_json::to_vec(value).map_err(|error| {
+    let bytes = json::to_vec(value, BODY_BYTES_USUAL).map_err(|error| {
         tracing::error!(%error, "a reply cannot be serialised");
         Problem::new(&codes::INTERNAL)
     })?;
@@ -45,6 +52,8 @@ pub(crate) fn stored(reply: StoredReply, replayed: bool) -> Response {
 pub(crate) fn bytes_of(status: StatusCode, media: &'static str, bytes: impl Into<Body>) -> Response {
     let mut response = Response::new(bytes.into());
     *response.status_mut() = status;
+    // With those that every reply gets on its way out.
+    response.headers_mut().reserve(HEADERS_USUAL);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
     response
 }

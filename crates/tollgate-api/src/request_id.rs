@@ -3,10 +3,12 @@
 //! A caller that traces sends `traceparent`; its trace id becomes the request's id, so both sides
 //! find the same request. Everybody else gets a new one. Source: W3C Trace Context, section 3.2.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The id of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +26,7 @@ impl RequestId {
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         headers
-            .get("traceparent")
+            .get(TRACEPARENT)
             .and_then(|value| Self::from_traceparent(value.as_bytes()))
             .unwrap_or_else(Self::fresh)
     }
@@ -38,9 +40,10 @@ impl RequestId {
         let low = count.wrapping_add(offset).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let value = (u128::from(run) << 64) | u128::from(low);
         let mut text = [b'0'; 32];
-        for (slot, shift) in text.iter_mut().zip((0..32_u32).rev()) {
-            let digit = usize::try_from((value >> (shift * 4)) & 0xF).unwrap_or(0);
-            *slot = b"0123456789abcdef".get(digit).copied().unwrap_or(b'0');
+        for (pair, byte) in text.chunks_exact_mut(2).zip(value.to_be_bytes()) {
+            for (slot, digit) in pair.iter_mut().zip([byte >> 4, byte & 0xF]) {
+                *slot = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+            }
         }
         Self(text)
     }

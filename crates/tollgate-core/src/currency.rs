@@ -69,7 +69,14 @@ impl Currency {
     /// Number of decimal digits of the major unit: 0, 2 or 3.
     #[must_use]
     pub fn exponent(self) -> u32 {
-        exponent_of(&self.0).unwrap_or(2)
+        // Most have two: they are not looked for.
+        if NO_DIGITS.contains(&&self.0) {
+            0
+        } else if THREE_DIGITS.contains(&&self.0) {
+            3
+        } else {
+            2
+        }
     }
 
     /// The alphabetic code, e.g. `INR`.

@@ -96,10 +96,9 @@ macro_rules! id_type {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = String::with_capacity(base62::LENGTH);
-                base62::encode_into(self.0, &mut text);
+                let digits = base62::digits(self.0);
                 f.write_str($prefix)?;
-                f.write_str(&text)
+                f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
             }
         }
 

@@ -31,7 +31,7 @@ pub use crate::json::PolicyError;
 pub use assess::{assess, unscored};
 pub use assessment::{Assessment, Fallback, REASONS_MAX, Reason, Score, Verdict};
 pub use country::{Country, InvalidCountry};
-pub use feature::{FEATURE_COUNT, FEATURES, Feature, FeatureVector, Reading, feature_index};
+pub use feature::{FEATURE_COUNT, FEATURES, Feature, FeatureVector, Reading, feature_index, words};
 pub use follow_up::FollowUp;
 pub use keys::RiskKeys;
 pub use lists::LIST_ENTRIES_MAX;

@@ -1,6 +1,6 @@
 //! Before every handler: who calls, whether they may, whether not too often, and with which version of the API.
 //!
-//! One layer around all routes asks [`table`] what the endpoint demands, authenticates the caller, and puts the result
+//! The one layer around all routes comes here first. This asks [`table`] what the endpoint demands, authenticates the caller, and puts the result
 //! where the extractors of [`crate::auth`] find it.
 
 pub mod consistency;
@@ -21,7 +21,7 @@ use crate::problem::Problem;
 use crate::state::AppState;
 use crate::tls::ClientCertificate;
 use crate::versions::layer;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use limits::Told;
@@ -32,7 +32,7 @@ use tollgate_core::api_key::KeyOwner;
 use tollgate_store::reads::relaxed;
 
 /// Passes a request on if its caller may do what it asks for, now.
-pub(crate) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(state: &AppState, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let address = state.client_address().of(&parts);
@@ -51,7 +51,7 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
         return next.run(Request::from_parts(parts, body)).await;
     };
     let certificate = parts.extensions.get::<ClientCertificate>().copied();
-    let entered = match auth::authenticate(&state, &parts.headers, address, certificate).await {
+    let entered = match auth::authenticate(state, &parts.headers, address, certificate).await {
         Ok(entered) => entered,
         Err(problem) => return problem.into_response(),
     };
@@ -69,7 +69,7 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
             return response;
         }
     }
-    let chosen = match layer::choose(&state, &parts.headers, &entered.principal, endpoint) {
+    let chosen = match layer::choose(state, &parts.headers, &entered.principal, endpoint) {
         Ok(chosen) => chosen,
         Err(mut response) => {
             told.write(response.headers_mut());
@@ -84,13 +84,13 @@ pub(crate) async fn guard(State(state): State<AppState>, request: Request, next:
         }
         let is_change = !parts.method.is_safe();
         let reading = consistency::reading(endpoint, &parts.headers, &principal.owner);
-        let running = chosen.run(&state, &principal, parts, body, next);
+        let running = chosen.run(state, &principal, parts, body, next);
         let mut response = match reading {
             Some(reading) => relaxed(reading, running).await,
             None => running.await,
         };
         if is_change {
-            consistency::tell(&state, &principal.owner, response.headers_mut());
+            consistency::tell(state, &principal.owner, response.headers_mut());
         }
         response
     } else {

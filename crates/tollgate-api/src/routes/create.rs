@@ -78,7 +78,9 @@ pub(super) async fn take(
 ) -> Result<Answer, Problem> {
     let Asked { new, presented, counted } = match asked {
         Ok(asked) => asked,
-        Err(problem) => return submission::given_before(state, caller, key.as_ref(), problem).await,
+        Err(problem) => {
+            return Box::pin(submission::given_before(state, caller, key.as_ref(), problem)).await;
+        }
     };
     let engine = state.engine();
     let said = engine.create_payment(&caller.merchant, new, key.clone(), render::created).await;
@@ -109,7 +111,7 @@ pub(super) async fn read(state: &AppState, caller: &Caller, body: PaymentBody<'_
         validate::payment(body, caller.id(), state.engine().now_ms())?;
     let mut counted = None;
     if let Some(answer) = &confirmation {
-        let confirmed = confirmations::confirm(state, caller, &new, answer).await?;
+        let confirmed = Box::pin(confirmations::confirm(state, caller, &new, answer)).await?;
         new.confirmation = Some(confirmed.confirmation);
         counted = confirmed.counted;
     }

@@ -90,7 +90,7 @@ pub(crate) async fn settled(
             | EngineError::Overloaded
             | EngineError::Store(_)),
         ) => Err(error.into()),
-        Err(error) => given_before(state, caller, key, error.into()).await,
+        Err(error) => Box::pin(given_before(state, caller, key, error.into())).await,
     }
 }
 

@@ -150,6 +150,16 @@ impl Chosen {
         if plan.is_empty() {
             return next.run(Request::from_parts(parts, body)).await;
         }
+        Box::pin(Self::translated(state, plan, parts, body, next)).await
+    }
+
+    async fn translated(
+        state: &AppState,
+        plan: &[&Change],
+        parts: Parts,
+        body: Body,
+        next: Next,
+    ) -> Response {
         let is_head = parts.method == Method::HEAD;
         let response = match upgraded(state, plan, parts, body).await {
             Ok(request) => next.run(request).await,

@@ -11,6 +11,7 @@ use tollgate_core::failure::FailureCode;
 use tollgate_core::merchant::FeePlan;
 use tollgate_core::method::{CardSummary, InstrumentSummary, MethodKind};
 use tollgate_core::money::Money;
+use tollgate_core::risk::{Assessment, Reason, Score, Screening, Verdict};
 use tollgate_core::routing::record::{Considered, PassedOver, RouteReason, RouteRecord};
 
 /// A payment of 100.00 rupees by card, after its first event.
@@ -202,4 +203,40 @@ fn a_payment_says_why_it_went_where_it_went() {
         "passed_over": [{"processor": "payu", "why": "breaker_open"}],
     });
     assert_eq!(shown["routing"], expected);
+}
+
+/// The writer of replies is our own; its bytes are those of the library.
+#[test]
+fn a_reply_is_to_the_byte_what_the_library_writes() {
+    let reason =
+        |feature: u8| Reason { feature, value: 40 + feature, weight: 1_250 - 300 * i32::from(feature) };
+    let screening = Screening {
+        assessment: Assessment {
+            score: Score::from_ten_thousandths(1_234),
+            verdict: Verdict::StepUp,
+            model: "m\\1".to_owned(),
+            rules: vec!["list:\"x\"".to_owned()],
+            reasons: (0..32).map(reason).collect(),
+            features: Vec::new(),
+            fallback: None,
+        },
+        ip: Some("192.0.2.1".to_owned()),
+        device_id: Some("ünï\n\u{1}\u{7f}".to_owned()),
+        card_fingerprint: Some([7; 16]),
+        ip_country: None,
+        card_country: Some("IN".to_owned()),
+        holds_capture: true,
+    };
+    let metadata = vec![("a\"b".to_owned(), "\u{2028}\\".to_owned()), (String::new(), "é".repeat(40))];
+    let mut payment = payment_of(PaymentTerms {
+        risk: Some(Box::new(screening)),
+        metadata,
+        description: Some("line\r\nnext\ttab \u{8}\u{c}".to_owned()),
+        ..terms(CaptureMode::Automatic)
+    });
+    payment.failure = Some(failure());
+    payment.expires_at_ms = Some(1_767_247_200_250);
+    payment.updated_at_ms = u64::MAX;
+    let written = render::created(&payment, None).body;
+    assert_eq!(written, serde_json::to_vec(&PaymentView::new(&payment)).unwrap());
 }

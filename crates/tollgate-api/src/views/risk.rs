@@ -1,10 +1,12 @@
 //! A payment's fraud check, as it is shown.
 
-use super::text::{At, Shown};
+use super::text::{At, Decimal, Shown};
 use crate::schemas::fraud::VerdictSchema;
 use serde::Serialize;
 use tollgate_core::payment::Payment;
-use tollgate_core::risk::{Assessment, FEATURES, Fallback, Reason, Review, Score, Verdict, fingerprint_text};
+use tollgate_core::risk::{
+    Assessment, FEATURES, Fallback, Reason, Review, Score, Verdict, fingerprint_text, words,
+};
 use utoipa::ToSchema;
 
 /// What the fraud check found in a payment, and what people made of it.
@@ -60,8 +62,8 @@ pub(crate) struct ReasonView {
     #[schema(value_type = String, example = "instrument_1h")]
     feature: &'static str,
     /// Its value, in words.
-    #[schema(example = "about 12")]
-    value: String,
+    #[schema(value_type = String, example = "about 12")]
+    value: &'static str,
     /// What it added to the log-odds of fraud; below zero if it spoke for the payment.
     #[schema(value_type = String, example = "1.250")]
     weight: Thousandths,
@@ -100,8 +102,7 @@ pub(crate) struct Thousandths(i32);
 
 impl Serialize for Thousandths {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (sign, value) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
-        serializer.collect_str(&format_args!("{sign}{}.{:03}", value / 1_000, value % 1_000))
+        serializer.serialize_str(Decimal::new(self.0 < 0, self.0.unsigned_abs().into(), 3).as_str())
     }
 }
 
@@ -150,7 +151,7 @@ impl ReasonView {
         let feature = FEATURES.get(usize::from(reason.feature))?;
         Some(Self {
             feature: feature.name,
-            value: feature.read(reason.value),
+            value: words(reason.feature, reason.value)?,
             weight: Thousandths(reason.weight),
         })
     }

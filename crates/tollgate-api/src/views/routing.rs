@@ -1,6 +1,6 @@
 //! Where a payment went or would go and why, and how the processors do, as it is shown.
 
-use super::text::{At, Major, Shown};
+use super::text::{At, Decimal, Major, Shown};
 use crate::schemas::CurrencySchema;
 use crate::schemas::routing::{BreakerSchema, FamilySchema, PassedOverSchema, ReasonSchema};
 use serde::Serialize;
@@ -219,7 +219,7 @@ impl Share {
 
 impl Serialize for Share {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}.{:04}", self.0 / 10_000, self.0 % 10_000))
+        serializer.serialize_str(Decimal::new(false, self.0.into(), 4).as_str())
     }
 }
 

@@ -43,7 +43,13 @@ impl Score {
 impl fmt::Display for Score {
     /// As a decimal fraction, e.g. `0.8125`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:04}", self.0 / 10_000, self.0 % 10_000)
+        let mut text = *b"0.0000";
+        let mut rest = self.0;
+        for slot in text.iter_mut().rev().filter(|slot| **slot == b'0') {
+            *slot += u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -2,6 +2,7 @@
 //! to read each byte back.
 
 use crate::method::MethodKind;
+use std::sync::OnceLock;
 
 /// Features of a payment.
 pub const FEATURE_COUNT: usize = 32;
@@ -157,6 +158,16 @@ pub fn feature_index(name: &str) -> Option<usize> {
     FEATURES.iter().position(|feature| feature.name == name)
 }
 
+/// What a byte of the feature at a place says, as [`Feature::read`]. Put into words once: there are few bytes.
+#[must_use]
+pub fn words(place: u8, value: u8) -> Option<&'static str> {
+    static WORDS: [[OnceLock<Box<str>>; 256]; FEATURE_COUNT] =
+        [const { [const { OnceLock::new() }; 256] }; FEATURE_COUNT];
+    let feature = FEATURES.get(usize::from(place))?;
+    let slot = WORDS.get(usize::from(place))?.get(usize::from(value))?;
+    Some(slot.get_or_init(|| feature.read(value).into_boxed_str()))
+}
+
 impl Feature {
     /// What a byte of this feature says, e.g. `about 12`, `never seen before`.
     #[must_use]
@@ -260,6 +271,8 @@ mod tests {
             assert_eq!(feature_index(feature.name), Some(place));
             for value in 0..=u8::MAX {
                 assert!(!feature.read(value).is_empty());
+                let place = u8::try_from(place).unwrap();
+                assert_eq!(words(place, value), Some(feature.read(value).as_str()));
             }
         }
         assert_eq!(FEATURES[at::AGENT].name, "agent");
