@@ -157,7 +157,8 @@ mod tests {
             form.field("a b", &value).field("c", &value);
             let mut standard = form_urlencoded::Serializer::new(String::new());
             standard.append_pair("a b", &value).append_pair("c", &value);
-            prop_assert_eq!(form.into_body().as_slice(), standard.finish().as_bytes());
+            let (written, standard) = (form.into_body(), standard.finish());
+            prop_assert_eq!(written.as_slice(), standard.as_bytes());
         }
 
         #[test]

@@ -51,7 +51,16 @@ impl<'de> Visitor<'de> for TextVisitor {
         Ok(Text(Cow::Borrowed(if value { "true" } else { "false" })))
     }
 
-    /// A number comes as an object of one member. An object is never a scalar.
+    // JSON writes an integer in one way only, so these give back the text that was sent.
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Text(Cow::Owned(value.to_string())))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Text(Cow::Owned(value.to_string())))
+    }
+
+    /// Any other number comes as an object of one member. An object is never a scalar.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         match map.next_key::<&'de str>()? {
             Some(NUMBER) => map.next_value::<String>().map(|text| Text(Cow::Owned(text))),

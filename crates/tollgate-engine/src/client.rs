@@ -17,7 +17,7 @@ use bytes::Bytes;
 use connection::{Connection, Failed};
 use host::{Host, Target};
 use http::header::{HOST, HeaderName};
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -86,7 +86,8 @@ impl Client {
     pub(crate) async fn send(&self, request: HttpRequest) -> Result<Answer, ClientError> {
         let target = Target::of(&request.url).ok_or(NOT_BUILT)?;
         let host = self.host(target.origin).ok_or(NOT_BUILT)?;
-        let mut request = built(&host, &target, request).ok_or(NOT_BUILT)?;
+        let path = target.path().ok_or(NOT_BUILT)?;
+        let mut request = built(&host, path, request).ok_or(NOT_BUILT)?;
         if let Some(kept) = host.take(Instant::now()) {
             match exchange(&host, kept, request).await {
                 Ok(answer) => return Ok(answer),
@@ -145,8 +146,7 @@ async fn exchange(
     Ok(answer)
 }
 
-fn built(host: &Host, target: &Target<'_>, sent: HttpRequest) -> Option<Request<Full<Bytes>>> {
-    let path = target.path()?;
+fn built(host: &Host, path: Uri, sent: HttpRequest) -> Option<Request<Full<Bytes>>> {
     // The body moves; its bytes are wiped when the connection has written them.
     let body = if sent.body.is_empty() { Bytes::new() } else { Bytes::from_owner(sent.body) };
     let mut request = Request::new(Full::new(body));
