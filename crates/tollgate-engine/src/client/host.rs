@@ -43,8 +43,9 @@ pub(super) struct Host {
     idle: Mutex<VecDeque<Idle>>,
 }
 
+/// A connection that waits.
 #[derive(Debug)]
-struct Idle {
+pub(super) struct Idle {
     connection: Box<Connection>,
     since: Instant,
 }
@@ -92,12 +93,12 @@ impl Host {
 
     /// Those that have waited too long. They are closed by dropping them, which the caller does without the lock.
     #[must_use]
-    pub(super) fn stale(&self, now: Instant) -> Vec<Box<Connection>> {
+    pub(super) fn stale(&self, now: Instant) -> Vec<Idle> {
         let is_stale = |kept: &Idle| now.saturating_duration_since(kept.since) >= IDLE_MAX;
         let mut idle = self.idle.lock();
         let mut stale = Vec::new();
         while idle.front().is_some_and(is_stale) {
-            stale.extend(idle.pop_front().map(|kept| kept.connection));
+            stale.extend(idle.pop_front());
         }
         stale
     }

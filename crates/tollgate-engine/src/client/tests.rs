@@ -212,7 +212,11 @@ async fn nobody_there_is_not_sent() {
     drop(listener);
     assert_eq!(send(&client(), &url).await, Err(UNREACHED));
     // TLS that does not come about: the request was not sent.
-    let (url, seen) = always(b"no TLS").await;
+    let (url, seen) = server(|_, mut stream, _| async move {
+        stream.read_exact(&mut [0; 16]).await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 no TLS here\r\n\r\n").await.unwrap();
+    })
+    .await;
     assert_eq!(send(&client(), &url.replace("http:", "https:")).await, Err(UNREACHED));
     assert_eq!(seen.counts(), (1, 0));
 }
