@@ -7,16 +7,17 @@ use zeroize::Zeroizing;
 /// The most fields one message may have; anything longer is not one of ours.
 const FIELDS_MAX: usize = 256;
 
-/// A form being written. Reserved up front so that a card number is not left behind in memory by a
-/// growing buffer.
+/// A form being written. It grows into a new buffer and wipes the old one, so a card number is never left behind in
+/// memory. Room that is not used is wiped too, so it begins with what most messages need.
 pub(crate) struct Form(Zeroizing<Vec<u8>>);
 
 impl Form {
     pub(crate) fn new() -> Self {
-        Self(Zeroizing::new(Vec::with_capacity(2048)))
+        Self(Zeroizing::new(Vec::with_capacity(1024)))
     }
 
     pub(crate) fn field(&mut self, name: &str, value: &str) -> &mut Self {
+        self.make_room(name.len() * 3 + value.len() * 3 + 2);
         if !self.0.is_empty() {
             self.0.push(b'&');
         }
@@ -26,24 +27,50 @@ impl Form {
         self
     }
 
+    /// Room for that many bytes more. After this the buffer does not move.
+    fn make_room(&mut self, more: usize) {
+        let needed = self.0.len() + more;
+        if needed <= self.0.capacity() {
+            return;
+        }
+        let mut wider = Zeroizing::new(Vec::with_capacity(needed.max(self.0.capacity() * 2)));
+        wider.extend_from_slice(&self.0);
+        self.0 = wider;
+    }
+
     pub(crate) fn into_body(self) -> Zeroizing<Vec<u8>> {
         self.0
     }
 }
 
-/// Percent-encodes everything but unreserved characters; a space becomes `+`.
+/// The bytes that stand for themselves.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let unreserved = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._*";
+    let mut index = 0;
+    while index < unreserved.len() {
+        plain[unreserved[index] as usize] = true;
+        index += 1;
+    }
+    plain
+};
+
+/// Percent-encodes everything but unreserved characters; a space becomes `+`. What stands for itself is copied in runs.
 fn escape_into(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
+    let mut rest = text.as_bytes();
+    loop {
+        let run = rest.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(rest.len());
+        let (plain, after) = rest.split_at(run);
+        out.extend_from_slice(plain);
+        let Some((byte, after)) = after.split_first() else {
+            return;
+        };
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => out.push(byte),
             b' ' => out.push(b'+'),
-            _ => {
-                out.push(b'%');
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 0xF)]);
-            }
+            byte => out.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xF)]]),
         }
+        rest = after;
     }
 }
 
@@ -122,6 +149,16 @@ mod tests {
             let fields = Fields::parse(&body).unwrap();
             prop_assert_eq!(fields.get(&name), Some(value.as_str()));
             prop_assert_eq!(fields.get("missing"), Some(""));
+        }
+
+        #[test]
+        fn escapes_are_those_of_the_standard(value in "\\PC{0,2000}") {
+            let mut form = Form::new();
+            form.field("a b", &value).field("c", &value);
+            let mut standard = form_urlencoded::Serializer::new(String::new());
+            standard.append_pair("a b", &value).append_pair("c", &value);
+            let (written, standard) = (form.into_body(), standard.finish());
+            prop_assert_eq!(written.as_slice(), standard.as_bytes());
         }
 
         #[test]

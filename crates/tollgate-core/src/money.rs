@@ -90,14 +90,19 @@ impl Money {
 #[must_use]
 pub fn minor_to_major_text(minor: i128, currency: Currency) -> String {
     let exponent = currency.exponent() as usize;
-    let sign = if minor < 0 { "-" } else { "" };
-    let digits = minor.unsigned_abs().to_string();
-    if exponent == 0 {
-        return format!("{sign}{digits}");
+    let digits = minor.unsigned_abs();
+    let mut text = u64::try_from(digits).map_or_else(|_| digits.to_string(), |digits| digits.to_string());
+    if exponent > 0 {
+        let missing = (exponent + 1).saturating_sub(text.len());
+        if missing > 0 {
+            text.insert_str(0, &"0".repeat(missing));
+        }
+        text.insert(text.len() - exponent, '.');
     }
-    let padded = format!("{digits:0>width$}", width = exponent + 1);
-    let (major, fraction) = padded.split_at(padded.len() - exponent);
-    format!("{sign}{major}.{fraction}")
+    if minor < 0 {
+        text.insert(0, '-');
+    }
+    text
 }
 
 impl fmt::Display for Money {

@@ -3,23 +3,16 @@
 //! The rule of promise 1: only what provably never reached a step that moves money is *not taken*.
 //! Once such a step may have been sent, whatever goes wrong is *unknown*.
 
+use crate::client::{Answer, Client, ClientError};
 use crate::processors::Processor;
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use crate::timings::Timings;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
-use tollgate_connectors::wire::{HttpMethod, HttpRequest, HttpResponse};
+use tollgate_connectors::wire::{HttpRequest, HttpResponse};
 use tollgate_connectors::{BuildError, Operation, Progress};
 use tollgate_core::card::Secret;
 use tollgate_core::failure::{Failure, FailureCode};
 use tollgate_core::outcome::Outcome;
-
-/// The largest answer that is read.
-const RESPONSE_BYTES_MAX: usize = 1 << 20;
 
 /// Most exchanges one operation may need.
 const STEPS_MAX: usize = 6;
@@ -27,7 +20,8 @@ const STEPS_MAX: usize = 6;
 /// The HTTP client all processors share.
 #[derive(Debug, Clone)]
 pub struct Http {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client,
+    timings: Timings,
 }
 
 /// How a request was lost.
@@ -77,22 +71,7 @@ impl Http {
     /// A client with kept-alive connections.
     #[must_use]
     pub fn new(connect_timeout: Duration) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(connect_timeout));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_webpki_roots()
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            // Below the 60 to 75 s after which servers commonly close an idle connection.
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(1_024)
-            .build(connector);
-        Self { client }
+        Self { client: Client::new(connect_timeout), timings: Timings::default() }
     }
 
     /// Carries out an operation: one or several exchanges, within the processor's time limit each and all of
@@ -108,12 +87,7 @@ impl Http {
         let outcome = self.run(processor, operation, until, &mut heard).await;
         let outcome = if processor.own.is_some() { of_own_account(outcome, &heard) } else { outcome };
         let took = begun.elapsed();
-        let labels = [
-            ("processor", processor.name.as_str().to_owned()),
-            ("operation", operation_name(operation).to_owned()),
-            ("outcome", outcome_name(&outcome).to_owned()),
-        ];
-        metrics::histogram!("tollgate_processor_seconds", &labels).record(took.as_secs_f64());
+        self.timings.record(&processor.name, operation, &outcome, took);
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         Performed { outcome, took_ms, retry_after_ms: heard.retry_after_ms, blameless: heard.blameless }
     }
@@ -204,33 +178,8 @@ impl Http {
             Some(left) if left < timeout => (left, Lost::CutShort),
             _ => (timeout, Lost::Doubtful("the processor did not answer in time")),
         };
-        let method = match request.method {
-            HttpMethod::Get => http::Method::GET,
-            HttpMethod::Post => http::Method::POST,
-            HttpMethod::Put => http::Method::PUT,
-            HttpMethod::Delete => http::Method::DELETE,
-        };
-        let mut builder = http::Request::builder().method(method).uri(request.url);
-        for (name, value) in &request.headers {
-            builder = builder.header(name.as_ref(), value);
-        }
-        let body = Full::new(Bytes::copy_from_slice(&request.body));
-        let request = builder.body(body).map_err(|_| Lost::NotSent("the request could not be built"))?;
-        let exchange = async {
-            let response = self.client.request(request).await.map_err(|error| {
-                if error.is_connect() {
-                    Lost::NotSent("the processor could not be reached")
-                } else {
-                    Lost::Doubtful("the connection to the processor was lost")
-                }
-            })?;
-            let status = response.status().as_u16();
-            let retry_after_ms = retry_after_ms(status, response.headers());
-            let body = read_bounded(response.into_body()).await?;
-            Ok(Received { status, retry_after_ms, body })
-        };
-        match tokio::time::timeout(limit, exchange).await {
-            Ok(result) => result,
+        match tokio::time::timeout(limit, self.client.send(request)).await {
+            Ok(answer) => Ok(Received::from(answer?)),
             Err(_) => Err(late),
         }
     }
@@ -240,7 +189,23 @@ impl Http {
 struct Received {
     status: u16,
     retry_after_ms: Option<u64>,
-    body: Bytes,
+    body: bytes::Bytes,
+}
+
+impl From<Answer> for Received {
+    fn from(answer: Answer) -> Self {
+        let retry_after_ms = retry_after_ms(answer.status, &answer.headers);
+        Self { status: answer.status, retry_after_ms, body: answer.body }
+    }
+}
+
+impl From<ClientError> for Lost {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::NotSent(why) => Self::NotSent(why),
+            ClientError::Doubtful(why) => Self::Doubtful(why),
+        }
+    }
 }
 
 impl Lost {
@@ -263,21 +228,6 @@ fn retry_after_ms(status: u16, headers: &http::HeaderMap) -> Option<u64> {
     seconds.checked_mul(1_000)
 }
 
-async fn read_bounded(mut body: hyper::body::Incoming) -> Result<Bytes, Lost> {
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Lost::Doubtful("the processor's answer was cut off"))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if whole.len() + data.len() > RESPONSE_BYTES_MAX {
-            return Err(Lost::Doubtful("the processor's answer is too long"));
-        }
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.freeze())
-}
-
 /// A processor that does not know the caller finds fault with the merchant's own account, and the merchant is told so.
 fn of_own_account(outcome: Outcome, heard: &Heard) -> Outcome {
     let as_account_s = |failure| Failure { code: FailureCode::AccountRejected, ..failure };
@@ -298,31 +248,4 @@ fn unknown(why: &str) -> Outcome {
 
 fn not_built(error: &BuildError) -> Outcome {
     Outcome::NotTaken(Failure::new(FailureCode::ProcessorRejected, error.to_string()))
-}
-
-fn operation_name(operation: &Operation<'_>) -> &'static str {
-    match operation {
-        Operation::Charge(_) => "charge",
-        Operation::Capture { .. } => "capture",
-        Operation::Void { .. } => "void",
-        Operation::Refund { .. } => "refund",
-        Operation::EnquireCharge { .. } => "enquire_charge",
-        Operation::EnquireRefund { .. } => "enquire_refund",
-        Operation::RevokeMandate { .. } => "revoke_mandate",
-    }
-}
-
-fn outcome_name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Authorized { .. } => "authorized",
-        Outcome::Captured { .. } => "captured",
-        Outcome::ActionRequired { .. } => "action_required",
-        Outcome::Pending { .. } => "pending",
-        Outcome::Voided => "voided",
-        Outcome::Refunded { .. } => "refunded",
-        Outcome::Declined(_) => "declined",
-        Outcome::NotTaken(_) => "not_taken",
-        Outcome::Unknown(_) => "unknown",
-        Outcome::NotFound => "not_found",
-    }
 }

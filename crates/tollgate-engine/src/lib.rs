@@ -6,6 +6,7 @@
 pub mod accounts;
 mod charge;
 pub mod checkout;
+mod client;
 pub mod clock;
 pub mod desk;
 pub mod enquiry;
@@ -33,6 +34,7 @@ pub mod routing;
 mod sandbox;
 mod send;
 pub mod subjects;
+mod timings;
 pub mod watch;
 pub mod webhooks;
 

@@ -10,7 +10,7 @@ use crate::Charge;
 use crate::answer::upi_link;
 use crate::digest::{same, sha512_of_joined};
 use crate::form::Fields;
-use crate::json::{Text, text};
+use crate::json::{Text, read, text};
 use crate::wire::HttpResponse;
 use serde::Deserialize;
 use tollgate_core::outcome::{NextAction, Outcome};
@@ -235,7 +235,7 @@ pub(super) fn read_payment(account: &PayU, charge: &Charge<'_>, response: &HttpR
     if response.status >= 500 || response.status < 200 {
         return unknown("the processor failed to answer");
     }
-    let Ok(reply) = serde_json::from_slice::<Reply<'_>>(response.body) else {
+    let Some(reply) = read::<Reply<'_>>(response.body) else {
         return unreadable();
     };
     let Some(result) = &reply.result else {
