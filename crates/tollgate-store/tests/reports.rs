@@ -220,7 +220,7 @@ async fn payments_are_added_up_by_day_merchant_and_processor() {
     let after = ask(ReportBy::Day).await;
     assert_eq!(after.rows[&day(second, &usd)], sums(2, 2, 0, 6));
     // A payment may take less than a millisecond; making the sums anew does not.
-    assert!(after.as_of_ms >= before.as_of_ms + u64::from(is_postgres()));
+    assert!(after.as_of_ms >= before.as_of_ms.map(|at_ms| at_ms + u64::from(is_postgres())));
 }
 
 #[tokio::test]
