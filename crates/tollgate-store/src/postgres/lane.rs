@@ -241,15 +241,19 @@ impl Lane {
                 "SELECT 1 FROM events WHERE merchant_id = $1 AND payment_id = $2 AND version = $3 AND id = $4",
             );
             let is_there = !link.query(query, &[merchant, payment, version, id]).await?.is_empty();
-            match &self.options.written {
-                Some(written) if is_there => {
-                    // The log goes on behind the commit by now: who asks a replica is to see it.
-                    let told = link.run_for("ROLLBACK; SELECT pg_current_wal_lsn()").await?;
-                    if let Some(lsn) = told.as_deref().and_then(Lsn::read) {
-                        written.note(units.iter().filter_map(bucket), lsn);
-                    }
+            if is_there {
+                // That it is seen here does not mean that a replica has it: who cuts off a connection that waits for one
+                // ends the waiting, and not the commit. A commit of our own waits for all before it.
+                link.run("SELECT pg_logical_emit_message(true, 'tollgate', ''); COMMIT").await?;
+            } else {
+                link.run("ROLLBACK").await?;
+            }
+            if let (true, Some(written)) = (is_there, &self.options.written) {
+                // The log goes on behind the commit by now: who asks a replica is to see it.
+                let told = link.run_for("SELECT pg_current_wal_lsn()").await?;
+                if let Some(lsn) = told.as_deref().and_then(Lsn::read) {
+                    written.note(units.iter().filter_map(bucket), lsn);
                 }
-                _ => link.run("ROLLBACK").await?,
             }
             Ok(match is_there {
                 true => Found::Committed,

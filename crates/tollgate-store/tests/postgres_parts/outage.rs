@@ -71,7 +71,7 @@ async fn nobody_waits_for_ever() {
 }
 
 /// Makes every commit wait for a replica that never comes, and cuts off who waits: such a commit is made, and its
-/// answer lost.
+/// answer lost. It is not told as made before it need not wait any more.
 pub(crate) async fn lose_the_answer<T: Send + 'static>(
     cluster: &Cluster,
     asked: impl Future<Output = T> + Send + 'static,
@@ -88,9 +88,11 @@ pub(crate) async fn lose_the_answer<T: Send + 'static>(
         assert!(begun.elapsed() < Duration::from_secs(20), "no commit waits");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let answer = tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!asked.is_finished(), "it was told, though no replica has it");
     client.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
     client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     answer
 }
@@ -114,6 +116,30 @@ async fn a_commit_whose_answer_was_lost_is_told_as_made() {
     assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), told);
     assert_eq!(store.payment(mer, done.payment.id).await.unwrap().unwrap(), *done.payment);
     crate::assert_clean(store.as_ref()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn a_commit_of_which_nobody_knows_is_told_as_doubtful() {
+    let cluster = Cluster::new("");
+    cluster.start();
+    let store = open(&cluster, 0).await;
+    let mer = merchant(store.as_ref(), 1).await;
+    let client = crate::support::connect(&cluster.url()).await;
+    client.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await.unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let asked = tokio::spawn({
+        let (store, commit) = (Arc::clone(&store), create(mer, 500, NOW_MS));
+        async move { store.commit(commit).await }
+    });
+    let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'COMMIT%'";
+    while client.query(waits, &[]).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    cluster.stop("immediate");
+    let answer = tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap().unwrap();
+    assert!(matches!(answer, Err(CommitError::Store(StoreError::Doubtful(_)))), "{answer:?}");
 }
 
 /// Connections that are cut off at any moment: whatever is told is so.
