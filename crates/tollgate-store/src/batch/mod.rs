@@ -15,6 +15,7 @@ pub(crate) mod lists;
 pub(crate) mod outcomes;
 pub(crate) mod overlay;
 pub(crate) mod queue;
+pub(crate) mod state;
 pub(crate) mod txn;
 pub(crate) mod volumes;
 pub(crate) mod whose;

@@ -7,8 +7,7 @@
 use crate::batch::admin::Staged;
 use crate::batch::codec::{decode, encode};
 use crate::batch::erase::Erased;
-use crate::batch::outcomes::OutcomeLog;
-use crate::batch::volumes::Partners;
+use crate::batch::state::{BalanceKey, State};
 use crate::batch::work::{Desk, Hints};
 use crate::batch::{Base, DAY_MS, Map, Set, Table, Window, WindowKey, keys, lists};
 use crate::commit::{Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply};
@@ -22,7 +21,6 @@ use tollgate_core::attempt::{Attempt, AttemptStatus};
 use tollgate_core::audit::AuditEntry;
 use tollgate_core::checkout::CheckoutSession;
 use tollgate_core::command::{Command, Policy, Refusal};
-use tollgate_core::currency::Currency;
 use tollgate_core::decide::{Situation, decide};
 use tollgate_core::event::{EventRecord, PaymentEvent};
 use tollgate_core::id::{AttemptId, CheckoutId, MerchantId, PaymentId, RefundId};
@@ -30,82 +28,6 @@ use tollgate_core::ledger::{self, Account, Balance, Posting};
 use tollgate_core::payment::{ApplyError, Payment};
 use tollgate_core::refund::{Refund, RefundStatus};
 use tollgate_core::totals::{Counted, Totals, TotalsKey};
-
-/// Rows of accounts and totals kept in memory before the least useful are let go.
-const HOT_ROWS_MAX: usize = 100_000;
-
-type BalanceKey = (MerchantId, Currency, Account);
-
-/// What the writer remembers between batches. Never ahead of the disk once a batch has ended.
-pub(crate) struct State {
-    /// The last event's sequence number.
-    pub(crate) sequence: u64,
-    /// How the log of outcomes stands.
-    pub(crate) outcomes: OutcomeLog,
-    /// Payments with something under way, and what is under way.
-    payments: Map<PaymentId, Arc<Payment>>,
-    attempts: Map<AttemptId, Attempt>,
-    /// What the last batch ended: not needed any more once it is durable.
-    ended: Ended,
-    /// Idempotency keys whose requests are under way.
-    claims: Map<WindowKey, (u64, IdempotencyRecord)>,
-    balances: Map<BalanceKey, Balance>,
-    pub(crate) totals: Map<(MerchantId, TotalsKey), Totals>,
-    /// The partners of merchants that had payments lately, and what those have taken.
-    pub(crate) partners: Partners,
-    hints: Hints,
-}
-
-impl State {
-    pub(crate) fn new(sequence: u64, outcomes: OutcomeLog) -> Self {
-        Self {
-            sequence,
-            outcomes,
-            payments: Map::default(),
-            attempts: Map::default(),
-            ended: Ended::default(),
-            claims: Map::default(),
-            balances: Map::default(),
-            totals: Map::default(),
-            partners: Partners::default(),
-            hints: Hints::default(),
-        }
-    }
-
-    /// A batch is durable: what the next ones may begin with, less what they will hardly need.
-    pub(crate) fn written(&mut self, hints: Hints) {
-        self.hints = hints;
-        for id in self.ended.payments.drain(..) {
-            self.payments.remove(&id);
-        }
-        for id in self.ended.attempts.drain(..) {
-            self.attempts.remove(&id);
-        }
-        if self.claims.len() > HOT_ROWS_MAX {
-            self.claims.clear();
-        }
-        if self.payments.len() > HOT_ROWS_MAX {
-            self.payments.clear();
-        }
-        if self.attempts.len() > HOT_ROWS_MAX {
-            self.attempts.clear();
-        }
-        if self.balances.len() > HOT_ROWS_MAX {
-            self.balances.clear();
-        }
-        if self.totals.len() > HOT_ROWS_MAX {
-            self.totals.clear();
-        }
-        self.partners.trim(HOT_ROWS_MAX);
-    }
-}
-
-/// Rows that nothing is under way of any more.
-#[derive(Default)]
-struct Ended {
-    payments: Vec<PaymentId>,
-    attempts: Vec<AttemptId>,
-}
 
 /// One batch in the making.
 pub(crate) struct Txn<'a, B: Base> {
