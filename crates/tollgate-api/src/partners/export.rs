@@ -40,7 +40,7 @@ pub async fn export(
         let mut filter = PaymentFilter { limit: LIMIT_MAX, ..PaymentFilter::default() };
         loop {
             let page = store.payments(merchant_id, filter.clone()).await?;
-            for payment in &page.payments {
+            for payment in page.payments {
                 lines += 1;
                 line(out, "payment", &whole(store, payment).await?)?;
             }

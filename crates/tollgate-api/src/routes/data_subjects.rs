@@ -162,8 +162,9 @@ pub async fn export_page(
     before: Option<Cursor>,
 ) -> Result<(Value, usize), StoreError> {
     let found = find(store, merchant_id, subject, (before, PAGE, PAGE)).await?;
-    let mut payments: Vec<Value> = Vec::with_capacity(found.payments.len());
-    for payment in &found.payments {
+    let count = found.payments.len();
+    let mut payments: Vec<Value> = Vec::with_capacity(count);
+    for payment in found.payments {
         let text = whole(store, payment).await?;
         payments.push(json::read(&text).ok_or(StoreError::Corrupt("payment"))?);
     }
@@ -203,7 +204,7 @@ pub async fn export_page(
             .collect();
         members.insert("passkeys".to_owned(), passkeys.into());
     }
-    Ok((page, found.payments.len()))
+    Ok((page, count))
 }
 
 fn session_json(session: &CheckoutSession) -> Value {

@@ -361,4 +361,4 @@ pub(crate) struct LedgerEntryView {
 
 #[cfg(test)]
 #[path = "payment_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -15,7 +15,7 @@ use tollgate_core::risk::{Assessment, Reason, Score, Screening, Verdict};
 use tollgate_core::routing::record::{Considered, PassedOver, RouteReason, RouteRecord};
 
 /// A payment of 100.00 rupees by card, after its first event.
-fn payment(capture: CaptureMode) -> Payment {
+pub(crate) fn payment(capture: CaptureMode) -> Payment {
     payment_of(terms(capture))
 }
 
