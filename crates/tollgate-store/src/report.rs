@@ -14,7 +14,7 @@ use tollgate_core::totals::Total;
 use tollgate_core::transition::PaymentStatus;
 
 /// Most merchants of one report.
-pub const MERCHANTS_MAX: usize = 10_000;
+pub const MERCHANTS_MAX: usize = 100_000;
 
 /// Most days of one report.
 pub const DAYS_MAX: u32 = 366;

@@ -223,6 +223,57 @@ async fn payments_are_added_up_by_day_merchant_and_processor() {
     assert!(after.as_of_ms >= before.as_of_ms.map(|at_ms| at_ms + u64::from(is_postgres())));
 }
 
+/// Sums of some merchants are their own added up, or those of all less those of the others: whoever is asked for, it is the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_asked_for_the_sums_are_theirs() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let store = store.as_ref();
+    let noon = |day: u32| u64::from(day) * DAY_MS + DAY_MS / 2;
+    let (first, days) = (today() - 9, 4);
+    // Merchants of one shard, with ever more rows, and the last without any.
+    let mut merchants = Vec::new();
+    let mut paid: Vec<(u32, MerchantId, &str, Money, bool)> = Vec::new();
+    for number in 0..5_u32 {
+        let id = merchant(store, 5).await;
+        merchants.push(id);
+        for turn in 0..number * 3 {
+            let money = if turn % 4 == 3 { Money::new(7, Currency::USD) } else { inr(100 + i64::from(turn)) };
+            let processor = ["razorpay", "payu"][(turn % 2) as usize];
+            let (day, succeeds) = (first + (turn + number) % days, turn % 5 != 4);
+            let outcome = if succeeds { captured(money.minor) } else { declined() };
+            pay(store, id, noon(day), (money, processor), outcome).await;
+            paid.push((day, id, processor, money, succeeds));
+        }
+    }
+    place.refresh_reports().await;
+    for chosen in 0..32_usize {
+        let some: Vec<MerchantId> =
+            (0..5).filter(|bit| chosen >> bit & 1 == 1).map(|bit| merchants[bit]).collect();
+        for (from, to) in [(first, first + days), (first + 1, first + 3), (first + 2, first + 2)] {
+            for by in [ReportBy::Day, ReportBy::Merchant, ReportBy::Processor] {
+                let mut expected: BTreeMap<ReportKey, ReportSums> = BTreeMap::new();
+                for (day, id, processor, money, succeeds) in &paid {
+                    if !some.contains(id) || !(from..to).contains(day) {
+                        continue;
+                    }
+                    let key = ReportKey {
+                        day: (by == ReportBy::Day).then_some(*day),
+                        merchant_id: (by == ReportBy::Merchant).then_some(*id),
+                        processor: (by == ReportBy::Processor).then(|| ProcessorName::new(processor)),
+                        currency: money.currency,
+                    };
+                    let yes = i64::from(*succeeds);
+                    let volume = if *succeeds { i128::from(money.minor) } else { 0 };
+                    expected.entry(key).or_default().add(&sums(1, yes, 1 - yes, volume));
+                }
+                let report = store.report(wish(&some, (from, to), by)).await.unwrap();
+                assert_eq!(report.rows, expected, "{chosen:05b} {by:?} {from}..{to}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn reports_are_bounded() {
     let place = Place::new().await;

@@ -1,7 +1,7 @@
-//! Reports from the materialised view `report_days`, and keeping it fresh.
+//! Reports from the materialised view `report_days` and the sums made of it, and keeping them fresh.
 //!
-//! Servers refresh it side by side: each looks often, and a lock and the view's age decide that one of them does it. It is
-//! refreshed concurrently: whoever reads it meanwhile reads what was there before.
+//! Servers refresh them side by side: each looks often, and a lock and the views' age decide that one of them does it. They are
+//! refreshed concurrently and together: whoever reads them meanwhile reads what was there before.
 
 use crate::error::StoreError;
 use crate::postgres::PostgresOptions;
@@ -29,13 +29,35 @@ pub async fn refresh_reports(options: &PostgresOptions, least_age: Duration) -> 
     Ok(done)
 }
 
-/// The statement of a report.
-pub(super) const fn statement(by: ReportBy) -> &'static str {
-    match by {
-        ReportBy::Day => include_str!("sql/report_days.sql"),
-        ReportBy::Merchant => include_str!("sql/report_merchants.sql"),
-        ReportBy::Processor => include_str!("sql/report_processors.sql"),
+/// How a report is added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the merchants' own sums.
+    Own,
+    /// From the sums of all merchants, less those of merchants that are not asked for.
+    AllButOthers,
+}
+
+/// The statement of a report. All give the same.
+pub(super) const fn statement(by: ReportBy, way: Way) -> &'static str {
+    match (by, way) {
+        (ReportBy::Merchant, _) => include_str!("sql/report_merchants.sql"),
+        (ReportBy::Day, Way::Own) => include_str!("sql/report_days.sql"),
+        (ReportBy::Day, Way::AllButOthers) => include_str!("sql/report_days_of_all.sql"),
+        (ReportBy::Processor, Way::Own) => include_str!("sql/report_processors.sql"),
+        (ReportBy::Processor, Way::AllButOthers) => include_str!("sql/report_processors_of_all.sql"),
     }
+}
+
+/// The way that reads less.
+pub(super) async fn way(link: &Link, by: ReportBy, merchants: &Vec<Id>) -> Result<Way, StoreError> {
+    if by == ReportBy::Merchant {
+        return Ok(Way::Own);
+    }
+    let row = link.query_opt(Query::Fixed(include_str!("sql/report_weight.sql")), &[merchants]).await?;
+    let row = row.ok_or(StoreError::Corrupt("report"))?;
+    let (wanted, others): (i64, i64) = (column(&row, 0, "report")?, column(&row, 1, "report")?);
+    Ok(if others < wanted { Way::AllButOthers } else { Way::Own })
 }
 
 /// Reads a report.
@@ -55,7 +77,8 @@ pub(super) async fn read(link: &Link, wish: &ReportWish) -> Result<Report, Store
     let day = |day: u32| i32::try_from(day).unwrap_or(i32::MAX);
     let params: [Param<'_>; 3] = [&merchants, &day(wish.from_day), &day(wish.to_day)];
     let mut rows = BTreeMap::new();
-    for row in link.query(Query::Fixed(statement(wish.by)), &params).await? {
+    let way = way(link, wish.by, &merchants).await?;
+    for row in link.query(Query::Fixed(statement(wish.by, way)), &params).await? {
         let corrupt = || StoreError::Corrupt(what);
         let day = column::<Option<i32>>(&row, 0, what)?;
         let merchant = column::<Option<Id>>(&row, 1, what)?;

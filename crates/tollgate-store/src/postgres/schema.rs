@@ -52,10 +52,16 @@ const MIGRATIONS: &[Migration] = &[
         name: "reports",
         sql: include_str!("../../migrations/0005_reports.sql"),
     },
+    Migration {
+        version: 6,
+        oldest_program: 5,
+        name: "sums of reports",
+        sql: include_str!("../../migrations/0006_sums_of_reports.sql"),
+    },
 ];
 
 /// What a program of this version knows.
-pub(crate) const VERSION: i32 = 5;
+pub(crate) const VERSION: i32 = 6;
 
 const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS tollgate_schema (
