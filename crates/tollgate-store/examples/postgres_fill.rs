@@ -10,6 +10,7 @@
 
 #[allow(dead_code, reason = "each program uses its part")]
 mod filled;
+mod records;
 
 use filled::{MERCHANTS, Random, World, customer, merchant, processor, sells_abroad};
 use std::collections::HashMap;
@@ -30,8 +31,6 @@ use tollgate_core::money::Money;
 use tollgate_core::outcome::NextAction;
 use tollgate_core::partner::period::Period;
 use tollgate_core::payment::Payment;
-use tollgate_core::risk::{Assessment, FEATURE_COUNT, Reason, Score, Screening, Verdict};
-use tollgate_core::routing::record::{Considered, RouteReason, RouteRecord};
 use tollgate_core::totals::{PERIOD_MS, Totals, TotalsKey, hour_of};
 use tollgate_store::Store;
 use tollgate_store::commit::{Admin, Upkeep};
@@ -300,8 +299,8 @@ fn terms(world: &World, random: &mut Random, rank: usize, processor: &ProcessorN
         mandate: None,
         confirmed_by: None,
         checkout: None,
-        risk: Some(Box::new(screening(random))),
-        routing: Some(Box::new(route(processor, amount_minor))),
+        risk: Some(Box::new(screening(|| random.below(4_000)))),
+        routing: Some(Box::new(route(processor, FEE.fee_minor(amount_minor)))),
     }
 }
 
@@ -329,48 +328,6 @@ fn instrument(random: &mut Random) -> (MethodKind, InstrumentSummary) {
             let plan = BnplPlan { provider: "simpl".to_owned(), kind: BnplKind::PayLater, schedule: vec![] };
             (MethodKind::Bnpl, InstrumentSummary::Bnpl { plan })
         }
-    }
-}
-
-fn screening(random: &mut Random) -> Screening {
-    let reason = |feature: u8| Reason { feature, value: 1, weight: 100 };
-    Screening {
-        assessment: Assessment {
-            score: Score::from_ten_thousandths(u16::try_from(random.below(4_000)).unwrap()),
-            verdict: Verdict::Allow,
-            model: "default-1".to_owned(),
-            rules: vec![],
-            reasons: (0..5).map(reason).collect(),
-            features: (0..FEATURE_COUNT).map(|_| u8::try_from(random.below(8)).unwrap()).collect(),
-            fallback: None,
-        },
-        ip: Some("203.0.113.7".to_owned()),
-        device_id: None,
-        card_fingerprint: None,
-        ip_country: Some("IN".to_owned()),
-        card_country: None,
-        holds_capture: false,
-    }
-}
-
-fn route(processor: &ProcessorName, amount_minor: i64) -> RouteRecord {
-    let considered = |place: u16| Considered {
-        processor: processor.clone(),
-        score: 9_000 - place * 100,
-        success: 5_500,
-        latency: 1_800,
-        cost: 1_500,
-        rate: 9_400,
-        latency_ms: Some(640),
-        fee_minor: FEE.fee_minor(amount_minor),
-    };
-    RouteRecord {
-        reason: RouteReason::Score,
-        rule: None,
-        deadline_ms: 30_000,
-        considered: (0..3).map(considered).collect(),
-        passed_over: vec![],
-        own_accounts: vec![],
     }
 }
 
