@@ -2,6 +2,9 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)] // Each test file uses a part of it.
 
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tollgate_bus::{Bus, BusConfig};
