@@ -45,7 +45,7 @@ impl Sizes {
         let mut sizes = Vec::new();
         for table in ["payments", "attempts", "events", "ledger_postings"] {
             let text = format!(
-                "SELECT avg(length(record))::bigint FROM (SELECT record FROM {table} LIMIT 1000) AS some"
+                "SELECT avg(length(record))::bigint FROM (SELECT record FROM {table} LIMIT 1000) AS newest"
             );
             let size: i64 = client.query_one(&text, &[]).await.unwrap().get(0);
             sizes.push(usize::try_from(size).unwrap());
