@@ -86,7 +86,6 @@ const CASES: [(&str, Case); 27] = [
         }),
     ),
     ("recent payments of 50 customers", Case::Recent),
-    ("totals of 12 months, hour by hour", Case::Hours(365)),
     ("totals of a day", Case::Totals(1)),
     ("totals of a month", Case::Totals(30)),
     ("totals of 12 months", Case::Totals(365)),
@@ -102,7 +101,6 @@ enum Case {
     Recent,
     /// Of so many days.
     Totals(u64),
-    Hours(u64),
     Report(ReportBy, u64),
 }
 
@@ -174,14 +172,11 @@ async fn ask(store: &PostgresStore, case: Case, mut ask: Ask<'_>) -> (Duration, 
             let found = store.recent_payments(merchant_id, users).await.unwrap();
             (begun.elapsed(), found.iter().flatten().count())
         }
-        Case::Totals(days) | Case::Hours(days) => {
+        Case::Totals(days) => {
             let from = hour_of(ask.moment(days * DAY_MS));
             let to = from + u32::try_from(days * 24).unwrap();
             let begun = Instant::now();
-            let rows = match case {
-                Case::Hours(_) => store.totals(merchant_id, from, to).await.unwrap(),
-                _ => store.totals_by_day(merchant_id, from, to).await.unwrap(),
-            };
+            let rows = store.totals_by_day(merchant_id, from, to).await.unwrap();
             (begun.elapsed(), rows.len())
         }
         Case::Report(by, days) => {

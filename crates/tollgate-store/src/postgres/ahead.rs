@@ -28,7 +28,8 @@ struct Wanted {
     messages: HashSet<WindowKey>,
     balances_of: HashSet<MerchantId>,
     volumes: HashSet<VolumeKey>,
-    oldest_ms: Option<u64>,
+    /// The oldest and the newest of the times of commits.
+    times_ms: Option<(u64, u64)>,
 }
 
 /// Reads what a batch names.
@@ -77,14 +78,14 @@ impl Wanted {
     }
 
     async fn read(self, ground: &Ground<'_>) -> Result<(), StoreError> {
-        let now_ms = self.oldest_ms.unwrap_or(0);
+        let times_ms = self.times_ms.unwrap_or_default();
         let rows = self.rows.into_iter().map(|(table, keys)| ground.load(table, keys));
         let (rows, balances, volumes, idempotency, messages) = tokio::join!(
             futures_util::future::try_join_all(rows),
             ground.load_balances(self.balances_of),
             ground.load_volumes(self.volumes),
-            ground.load_window(Window::Idempotency, self.idempotency, now_ms),
-            ground.load_window(Window::Messages, self.messages, now_ms),
+            ground.load_window(Window::Idempotency, self.idempotency, times_ms),
+            ground.load_window(Window::Messages, self.messages, times_ms),
         );
         rows?;
         balances?;
@@ -95,7 +96,8 @@ impl Wanted {
 
     fn of_commit(&mut self, commit: &Commit) {
         let merchant_id = commit.merchant_id;
-        self.oldest_ms = Some(self.oldest_ms.map_or(commit.now_ms, |oldest| oldest.min(commit.now_ms)));
+        let (oldest, newest) = self.times_ms.unwrap_or((commit.now_ms, commit.now_ms));
+        self.times_ms = Some((oldest.min(commit.now_ms), newest.max(commit.now_ms)));
         if let Some(message) = &commit.message {
             self.messages.insert(message_key(merchant_id, message));
         }
@@ -158,7 +160,9 @@ impl Wanted {
             }
             // An event may end another attempt than the one that is settled.
             for id in payment.open_operation.iter().map(|open| open.attempt_id) {
-                self.want(Table::Attempts, id.to_bytes());
+                if !ground.is_loaded(Table::Attempts, &id.to_bytes()) {
+                    self.want(Table::Attempts, id.to_bytes());
+                }
             }
         }
         if let Some(id) = command.settled_attempt()

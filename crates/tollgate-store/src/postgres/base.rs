@@ -6,7 +6,7 @@
 use crate::batch::keys;
 use crate::batch::{Base, DAY_MS, MESSAGES_MS, Table, VolumeKey, Window, WindowKey};
 use crate::error::StoreError;
-use crate::postgres::changes::{Changes, VolumeColumns};
+use crate::postgres::changes::{Changes, Kind, VolumeColumns};
 use crate::postgres::gate::Gate;
 use crate::postgres::link::{Id, Link, Param, Query, big, column, natural};
 use crate::postgres::places::{Place, place};
@@ -108,6 +108,19 @@ impl<'a> Ground<'a> {
         self.rows.borrow().get(&(table, key.to_vec())).cloned().flatten()
     }
 
+    /// Whether a row was read ahead, and is there or not.
+    pub(super) fn is_loaded(&self, table: Table, key: &[u8]) -> bool {
+        self.rows.borrow().contains_key(&(table, key.to_vec()))
+    }
+
+    /// Whether a row that is written is there already: none is changed that was not read.
+    fn kind(&self, table: Table, key: Vec<u8>) -> Kind {
+        match self.rows.borrow().get(&(table, key)) {
+            Some(Some(_)) => Kind::Present,
+            _ => Kind::New,
+        }
+    }
+
     /// Reads rows of a table.
     pub(super) async fn load(&self, table: Table, keys: HashSet<Vec<u8>>) -> Result<(), StoreError> {
         if keys.is_empty() {
@@ -196,19 +209,21 @@ impl<'a> Ground<'a> {
         &self,
         window: Window,
         keys: HashSet<WindowKey>,
-        now_ms: u64,
+        (oldest_ms, newest_ms): (u64, u64),
     ) -> Result<(), StoreError> {
         if keys.is_empty() {
             return Ok(());
         }
         let merchants: Vec<Id> = keys.iter().map(|key| Id(key.merchant_id.to_bytes())).collect();
         let digests: Vec<&[u8]> = keys.iter().map(|key| key.digest.as_slice()).collect();
-        let first = big(now_ms.saturating_sub(self.retention_ms(window)) / DAY_MS);
+        let first = big(oldest_ms.saturating_sub(self.retention_ms(window)) / DAY_MS);
+        // Days are partitions, and those ahead are empty: they are not looked into. Another instance's clock may be ahead of ours.
+        let last = big(newest_ms / DAY_MS + 1);
         let query = Query::Fixed(match window {
             Window::Idempotency => include_str!("sql/idempotency_get.sql"),
             Window::Messages => include_str!("sql/messages_get.sql"),
         });
-        let found = self.link.query(query, &[&merchants, &digests, &first]).await?;
+        let found = self.link.query(query, &[&merchants, &digests, &first, &last]).await?;
         let mut windows = self.windows.borrow_mut();
         for key in keys {
             windows.insert((window, key), None);
@@ -437,7 +452,7 @@ impl Base for Ground<'_> {
         if let Some(found) = self.windows.borrow().get(&(window, *key)) {
             return Ok(found.clone());
         }
-        self.runtime.block_on(self.load_window(window, HashSet::from([*key]), now_ms))?;
+        self.runtime.block_on(self.load_window(window, HashSet::from([*key]), (now_ms, now_ms)))?;
         Ok(self.windows.borrow().get(&(window, *key)).cloned().flatten())
     }
 
@@ -518,16 +533,23 @@ impl Base for Ground<'_> {
         key: &WindowKey,
         row: &[u8],
     ) -> Result<(), StoreError> {
-        batch.keep(window, day, key, row);
+        let found =
+            self.windows.borrow().get(&(window, *key)).and_then(|found| found.as_ref().map(|it| it.0));
+        let kind = if found == Some(day) { Kind::Present } else { Kind::New };
+        batch.keep(window, kind, (day, key), row);
         Ok(())
     }
 
     fn put_payment(&self, batch: &mut Changes, payment: &Payment, row: &[u8]) {
-        batch.payments.add(payment, row);
+        batch.put_payment(
+            self.kind(Table::Payments, payment_key(payment.merchant_id, payment.id)),
+            payment,
+            row,
+        );
     }
 
     fn put_attempt(&self, batch: &mut Changes, attempt: &Attempt, row: &[u8]) {
-        batch.attempts.add(attempt, row);
+        batch.put_attempt(self.kind(Table::Attempts, attempt.id.to_bytes().to_vec()), attempt, row);
     }
 
     fn put_posting(

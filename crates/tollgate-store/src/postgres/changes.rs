@@ -20,21 +20,36 @@ use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::ledger::Posting;
 use tollgate_core::payment::Payment;
 
+/// A window's rows, by their keys and days.
+type WindowRows = BTreeMap<(WindowKey, u64), Vec<u8>>;
+
 /// The changes of one batch.
 #[derive(Default)]
 pub(super) struct Changes {
     /// The last word about each row; none: removed.
     rows: BTreeMap<Table, BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
-    windows: BTreeMap<Window, BTreeMap<(WindowKey, u64), Vec<u8>>>,
+    windows: BTreeMap<(Window, Kind), WindowRows>,
     /// By how much merchants have taken more.
     pub(super) volumes: HashMap<VolumeKey, i128>,
+    /// Payments that are there already.
     pub(super) payments: Payments,
+    pub(super) new_payments: Payments,
+    /// Attempts that are there already.
     pub(super) attempts: Attempts,
+    pub(super) new_attempts: Attempts,
     pub(super) postings: Postings,
     pub(super) events: Events,
     /// Events in which a person is masked; then the payments are those.
     pub(super) masked_events: Events,
     pub(super) outcomes: Outcomes,
+}
+
+/// Whether a row that is written is there already, as the batch has read it. It is said because finding it out costs as much as the
+/// writing; what was said wrongly is noticed, by a key that is there or by a number of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    New,
+    Present,
 }
 
 /// Payments to write.
@@ -73,27 +88,37 @@ impl Payments {
         self.record.push(row.to_vec());
     }
 
-    async fn write(&self, link: &Link) -> Result<(), StoreError> {
-        let written = link
-            .execute(
-                Query::Fixed(include_str!("sql/payments_put.sql")),
-                &[
-                    &self.merchant_id,
-                    &self.id,
-                    &self.version,
-                    &self.status,
-                    &self.processor,
-                    &self.method,
-                    &self.customer,
-                    &self.checkout_id,
-                    &self.currency,
-                    &self.amount_minor,
-                    &self.created_at_ms,
-                    &self.deadline_ms,
-                    &self.record,
-                ],
-            )
-            .await?;
+    async fn insert(&self, link: &Link) -> Result<(), StoreError> {
+        let params: [Param<'_>; 13] = [
+            &self.merchant_id,
+            &self.id,
+            &self.version,
+            &self.status,
+            &self.processor,
+            &self.method,
+            &self.customer,
+            &self.checkout_id,
+            &self.currency,
+            &self.amount_minor,
+            &self.created_at_ms,
+            &self.deadline_ms,
+            &self.record,
+        ];
+        let written = link.execute(Query::Fixed(include_str!("sql/payments_add.sql")), &params).await?;
+        all_written(written, self.id.len())
+    }
+
+    async fn update(&self, link: &Link) -> Result<(), StoreError> {
+        let params: [Param<'_>; 7] = [
+            &self.merchant_id,
+            &self.id,
+            &self.version,
+            &self.status,
+            &self.processor,
+            &self.deadline_ms,
+            &self.record,
+        ];
+        let written = link.execute(Query::Fixed(include_str!("sql/payments_change.sql")), &params).await?;
         all_written(written, self.id.len())
     }
 
@@ -110,7 +135,7 @@ fn all_written(written: u64, wanted: usize) -> Result<(), StoreError> {
     if usize::try_from(written) == Ok(wanted) {
         return Ok(());
     }
-    Err(StoreError::Unavailable("a payment was changed by somebody else meanwhile".to_owned()))
+    Err(StoreError::Unavailable("a row was changed by somebody else meanwhile".to_owned()))
 }
 
 /// Attempts to write.
@@ -140,23 +165,27 @@ impl Attempts {
         self.record.push(row.to_vec());
     }
 
-    async fn write(&self, link: &Link) -> Result<(), StoreError> {
-        link.execute(
-            Query::Fixed(include_str!("sql/attempts_put.sql")),
-            &[
-                &self.merchant_id,
-                &self.id,
-                &self.payment_id,
-                &self.processor,
-                &self.status,
-                &self.is_watched,
-                &self.amount_minor,
-                &self.created_at_ms,
-                &self.record,
-            ],
-        )
-        .await?;
-        Ok(())
+    async fn insert(&self, link: &Link) -> Result<(), StoreError> {
+        let params: [Param<'_>; 9] = [
+            &self.merchant_id,
+            &self.id,
+            &self.payment_id,
+            &self.processor,
+            &self.status,
+            &self.is_watched,
+            &self.amount_minor,
+            &self.created_at_ms,
+            &self.record,
+        ];
+        let written = link.execute(Query::Fixed(include_str!("sql/attempts_add.sql")), &params).await?;
+        all_written(written, self.id.len())
+    }
+
+    async fn update(&self, link: &Link) -> Result<(), StoreError> {
+        let params: [Param<'_>; 5] =
+            [&self.merchant_id, &self.id, &self.status, &self.is_watched, &self.record];
+        let written = link.execute(Query::Fixed(include_str!("sql/attempts_change.sql")), &params).await?;
+        all_written(written, self.id.len())
     }
 }
 
@@ -268,15 +297,31 @@ impl Changes {
         }
     }
 
-    pub(super) fn keep(&mut self, window: Window, day: u64, key: &WindowKey, row: &[u8]) {
-        self.windows.entry(window).or_default().insert((*key, day), row.to_vec());
+    pub(super) fn put_payment(&mut self, kind: Kind, payment: &Payment, row: &[u8]) {
+        match kind {
+            Kind::New => self.new_payments.add(payment, row),
+            Kind::Present => self.payments.add(payment, row),
+        }
+    }
+
+    pub(super) fn put_attempt(&mut self, kind: Kind, attempt: &Attempt, row: &[u8]) {
+        match kind {
+            Kind::New => self.new_attempts.add(attempt, row),
+            Kind::Present => self.attempts.add(attempt, row),
+        }
+    }
+
+    pub(super) fn keep(&mut self, window: Window, kind: Kind, (day, key): (u64, &WindowKey), row: &[u8]) {
+        self.windows.entry((window, kind)).or_default().insert((*key, day), row.to_vec());
     }
 
     /// Whose rows of those that are on a merchant's shard are written.
     pub(super) fn merchants(&self) -> Result<impl Iterator<Item = MerchantId>, StoreError> {
         let columns = [
             &self.payments.merchant_id,
+            &self.new_payments.merchant_id,
             &self.attempts.merchant_id,
+            &self.new_attempts.merchant_id,
             &self.postings.merchant_id,
             &self.events.merchant_id,
             &self.masked_events.merchant_id,
@@ -309,14 +354,20 @@ impl Changes {
         if !self.payments.id.is_empty() {
             // An erasure is no change of a payment: its version stays. Nobody else writes both kinds.
             if self.masked_events.id.is_empty() {
-                writes.push(Box::pin(self.payments.write(link)));
+                writes.push(Box::pin(self.payments.update(link)));
             } else {
                 writes.push(Box::pin(self.payments.mask(link)));
                 writes.push(Box::pin(self.masked_events.mask(link)));
             }
         }
+        if !self.new_payments.id.is_empty() {
+            writes.push(Box::pin(self.new_payments.insert(link)));
+        }
         if !self.attempts.id.is_empty() {
-            writes.push(Box::pin(self.attempts.write(link)));
+            writes.push(Box::pin(self.attempts.update(link)));
+        }
+        if !self.new_attempts.id.is_empty() {
+            writes.push(Box::pin(self.new_attempts.insert(link)));
         }
         if !self.postings.payment_id.is_empty() {
             writes.push(Box::pin(self.postings.write(link)));
@@ -327,8 +378,8 @@ impl Changes {
         for (table, rows) in &self.rows {
             writes.push(Box::pin(write_rows(link, *table, rows)));
         }
-        for (window, rows) in &self.windows {
-            writes.push(Box::pin(write_window(link, *window, rows)));
+        for ((window, kind), rows) in &self.windows {
+            writes.push(Box::pin(write_window(link, (*window, *kind), rows)));
         }
         writes.push(Box::pin(self.outcomes.make_room(link)));
         try_join_all(writes).await?;
@@ -454,21 +505,18 @@ impl VolumeColumns {
     }
 }
 
-async fn write_window(
-    link: &Link,
-    window: Window,
-    rows: &BTreeMap<(WindowKey, u64), Vec<u8>>,
-) -> Result<(), StoreError> {
+async fn write_window(link: &Link, of: (Window, Kind), rows: &WindowRows) -> Result<(), StoreError> {
     let merchants: Vec<Id> = rows.keys().map(|(key, _)| Id(key.merchant_id.to_bytes())).collect();
     let digests: Vec<&[u8]> = rows.keys().map(|(key, _)| key.digest.as_slice()).collect();
     let days: Vec<i64> = rows.keys().map(|(_, day)| big(*day)).collect();
     let records: Vec<&[u8]> = rows.values().map(Vec::as_slice).collect();
-    let query = Query::Fixed(match window {
-        Window::Idempotency => include_str!("sql/idempotency_put.sql"),
-        Window::Messages => include_str!("sql/messages_put.sql"),
+    let query = Query::Fixed(match of {
+        (Window::Idempotency, Kind::New) => include_str!("sql/idempotency_add.sql"),
+        (Window::Idempotency, Kind::Present) => include_str!("sql/idempotency_change.sql"),
+        (Window::Messages, Kind::New) => include_str!("sql/messages_add.sql"),
+        (Window::Messages, Kind::Present) => include_str!("sql/messages_change.sql"),
     });
-    link.execute(query, &[&merchants, &digests, &days, &records]).await?;
-    Ok(())
+    all_written(link.execute(query, &[&merchants, &digests, &days, &records]).await?, rows.len())
 }
 
 /// A payment has far fewer versions than an `integer` has numbers.

@@ -48,6 +48,11 @@ pub(super) const BUCKETS: i32 = 0x7467_0001;
 /// The first half of advisory locks: what there is once.
 pub(super) const ONCE: i32 = 0x7467_0002;
 
+/// A lane reads and writes rows by their keys, many at once, and mostly rows that were written a moment ago. A plan made while a table was
+/// small would read the whole of it, and would go on doing so when it is large; and planning anew each time costs as much as the reading.
+const BY_KEY: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+                      SET random_page_cost = 0.1; SET plan_cache_mode = force_generic_plan";
+
 /// What a lane decides about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
@@ -336,7 +341,9 @@ impl Lane {
 
     fn connect(&mut self) -> Result<(), StoreError> {
         if self.link.as_ref().is_none_or(Link::is_closed) {
-            self.link = Some(self.runtime.block_on(Link::connect(&self.options.target))?);
+            let link = self.runtime.block_on(Link::connect(&self.options.target))?;
+            self.runtime.block_on(link.run(BY_KEY))?;
+            self.link = Some(link);
         }
         Ok(())
     }

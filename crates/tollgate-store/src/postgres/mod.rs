@@ -122,7 +122,7 @@ impl PostgresOptions {
             replica_lag_max_ms: 100,
             patience_ms: 30_000,
             pool: PoolOptions::default(),
-            lanes: 4,
+            lanes: 2,
             batch_max: BATCH_MAX,
             statement_ms: 10_000,
             queue_length_max: 8_192,

@@ -62,7 +62,7 @@ impl Default for Store {
             shards: Vec::new(),
             replicas: Vec::new(),
             replica_lag_max_ms: 100,
-            lanes: 4,
+            lanes: 2,
             patience_ms: 30_000,
             partitions_ahead: 3,
             reports_refresh_s: 900,

@@ -1,5 +1,9 @@
+-- For each key by itself: there is no day whose rows are few, whatever the planner believes.
 SELECT wanted.merchant_id, wanted.digest, kept.day, kept.record
 FROM unnest($1::uuid[], $2::bytea[]) AS wanted (merchant_id, digest)
-JOIN messages AS kept USING (merchant_id, digest)
-WHERE kept.day >= $3::bigint
+CROSS JOIN LATERAL (
+    SELECT day, record FROM messages
+    WHERE merchant_id = wanted.merchant_id AND digest = wanted.digest AND day BETWEEN $3::bigint AND $4::bigint
+    OFFSET 0
+) AS kept
 ORDER BY kept.day

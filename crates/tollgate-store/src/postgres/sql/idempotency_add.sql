@@ -1,3 +1,2 @@
 INSERT INTO idempotency (merchant_id, digest, day, record)
 SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::bytea[])
-ON CONFLICT (merchant_id, digest, day) DO UPDATE SET record = EXCLUDED.record

@@ -3,5 +3,3 @@ INSERT INTO attempts
 SELECT *
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::bigint[], $8::bigint[],
             $9::bytea[])
-ON CONFLICT (merchant_id, id) DO UPDATE
-SET status = EXCLUDED.status, is_watched = EXCLUDED.is_watched, record = EXCLUDED.record
