@@ -299,8 +299,8 @@ fn terms(world: &World, random: &mut Random, rank: usize, processor: &ProcessorN
         mandate: None,
         confirmed_by: None,
         checkout: None,
-        risk: Some(Box::new(screening(|| random.below(4_000)))),
-        routing: Some(Box::new(route(processor, FEE.fee_minor(amount_minor)))),
+        risk: Some(Box::new(records::screening(|| random.below(4_000)))),
+        routing: Some(Box::new(records::route(processor, FEE.fee_minor(amount_minor)))),
     }
 }
 

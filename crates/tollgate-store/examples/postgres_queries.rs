@@ -32,7 +32,7 @@ const PAGE: usize = 20;
 const OF: [(&str, usize); 3] = [("big", 0), ("middle", 99), ("small", 999)];
 
 /// What is asked.
-const CASES: [(&str, Case); 27] = [
+const CASES: [(&str, Case); 26] = [
     ("list", Case::List(|_| PaymentFilter::default())),
     ("list, limit 1000", Case::List(|_| PaymentFilter { limit: 1_000, ..PaymentFilter::default() })),
     ("list, status completed", Case::List(|_| of_status(PaymentStatus::Completed))),
