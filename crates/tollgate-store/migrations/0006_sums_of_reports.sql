@@ -24,7 +24,21 @@ FROM report_days
 GROUP BY merchant_id, currency, day
 WINDOW upto AS (PARTITION BY merchant_id, currency ORDER BY day)
 WITH NO DATA;
-CREATE UNIQUE INDEX report_running_key ON report_running (merchant_id, currency, day);
+-- With the sums in it: a report looks at one or two rows of each merchant, far from each other.
+CREATE UNIQUE INDEX report_running_key ON report_running (merchant_id, currency, day)
+    INCLUDE (payments, succeeded, failed, volume_minor);
+
+-- Whoever refreshes them does so in the name of the function's owner, whose report_days is: with a migration by another role (a superuser)
+-- these would be that one's.
+DO $do$
+DECLARE
+    owner name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'report_days'::regclass);
+BEGIN
+    EXECUTE format('ALTER MATERIALIZED VIEW report_sums OWNER TO %I', owner);
+    EXECUTE format('ALTER MATERIALIZED VIEW report_merchants OWNER TO %I', owner);
+    EXECUTE format('ALTER MATERIALIZED VIEW report_running OWNER TO %I', owner);
+END
+$do$;
 
 -- They are still to be made, so there is no report until then. A refresh that is under way does not count.
 UPDATE reports SET as_of = NULL, arrivals = arrivals + 1;

@@ -153,7 +153,7 @@ impl Reads for StoreReads<'_> {
 
 /// Reads what belongs to a payment between two reads of it that agree: each is a read of its own, and a change that comes
 /// between them (a refund that fails, say) would be shown by the one and not by the other. Every change of what belongs to a
-/// payment raises its version.
+/// payment raises its version; an erasure, which only masks, does not.
 async fn at_one_moment<R: Reads>(
     mut payment: Payment,
     reads: &R,

@@ -217,7 +217,7 @@ impl<'a> Ground<'a> {
         let merchants: Vec<Id> = keys.iter().map(|key| Id(key.merchant_id.to_bytes())).collect();
         let digests: Vec<&[u8]> = keys.iter().map(|key| key.digest.as_slice()).collect();
         let first = big(oldest_ms.saturating_sub(self.retention_ms(window)) / DAY_MS);
-        // Days are partitions, and those ahead are empty: they are not looked into. Another instance's clock may be ahead of ours.
+        // Days are partitions, and those ahead are empty: they are not looked into. Another instance's clock may be ahead of ours by a day.
         let last = big(newest_ms / DAY_MS + 1);
         let query = Query::Fixed(match window {
             Window::Idempotency => include_str!("sql/idempotency_get.sql"),

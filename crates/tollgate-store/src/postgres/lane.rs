@@ -50,7 +50,9 @@ pub(super) const ONCE: i32 = 0x7467_0002;
 
 /// A lane reads and writes rows by their keys, many at once, and mostly rows that were written a moment ago. A plan made while a table was
 /// small would read the whole of it, and would go on doing so when it is large; and planning anew each time costs as much as the reading.
-const BY_KEY: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+/// What is switched off counts as endless cost where there is no other way, for which PostgreSQL would compile the statement each time.
+const BY_KEY: &str =
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;
                       SET random_page_cost = 0.1; SET plan_cache_mode = force_generic_plan";
 
 /// What a lane decides about.

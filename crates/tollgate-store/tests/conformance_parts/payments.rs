@@ -147,6 +147,17 @@ async fn lists_filter_page_and_stay_stable() {
     assert_eq!(recent, [None, Some(120), Some(999)]);
     let events = store.events(mer, 50, 10).await.unwrap();
     assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [51, 52]);
+
+    // Of a customer who has paid long ago and lately, the newest; of one who has paid lately alone, that one.
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let today_ms = u64::try_from(since.as_millis()).unwrap();
+    completed(store.as_ref(), mer, today_ms, 7, "five").await;
+    completed(store.as_ref(), mer, today_ms + 1, 8, "new").await;
+    let users = ["new", "nobody", "five", "other"].map(str::to_owned).to_vec();
+    let recent = store.recent_payments(mer, users).await.unwrap();
+    let recent: Vec<_> =
+        recent.iter().map(|found| found.as_ref().map(|payment| payment.terms.amount.minor)).collect();
+    assert_eq!(recent, [Some(8), None, Some(7), Some(999)]);
 }
 
 #[tokio::test]
