@@ -133,6 +133,16 @@ pub(crate) struct Begun {
     render: Render,
 }
 
+/// Whose idempotency key it is, and what its reply shows.
+#[derive(Clone, Copy)]
+struct Claim {
+    merchant_id: MerchantId,
+    payment_id: PaymentId,
+    refund_id: Option<RefundId>,
+    /// When it was claimed; none: whenever that was.
+    at_ms: Option<u64>,
+}
+
 impl Engine {
     /// Puts an engine together.
     #[must_use]
@@ -450,7 +460,8 @@ impl Engine {
         R: Future<Output = Result<StoredReply, EngineError>> + Send,
     {
         let flow = self.begin_flow(merchant_id)?;
-        let begins = command.begins().map(|(payment_id, refund_id)| (merchant_id, payment_id, refund_id));
+        let (payment_id, refund_id) = command.begins().unwrap_or((command.payment_id(), None));
+        let claim = Claim { merchant_id, payment_id, refund_id, at_ms: Some(now_ms) };
         // Boxed: a task is moved several times from here to its end, and this one is large.
         let task = tokio::spawn(Box::pin(async move {
             let engine = Arc::clone(&flow.0);
@@ -472,28 +483,25 @@ impl Engine {
                     return Ok(Answer { reply, replayed: true });
                 }
                 Err(CommitError::KeyOrphaned { payment_id, refund_id }) => {
-                    let subject = (merchant_id, payment_id, refund_id);
-                    return engine.adopt(subject, name.unwrap_or_default(), render).await;
+                    let claim = Claim { merchant_id, payment_id, refund_id, at_ms: None };
+                    return engine.adopt(claim, name.unwrap_or_default(), render).await;
                 }
                 Err(CommitError::DuplicateMessage) => return Err(EngineError::ConfirmationUsed),
                 Err(error) => {
                     // It may be durable all the same: then its key is claimed, and nobody works on it.
-                    if let (CommitError::Store(StoreError::Doubtful(_)), Some(subject), Some(key)) =
-                        (&error, begins, name)
-                    {
-                        tokio::spawn(async move { engine.give_back(subject, key, render).await });
+                    if let (CommitError::Store(StoreError::Doubtful(_)), Some(key)) = (&error, name) {
+                        tokio::spawn(async move { engine.give_back(claim, key, render).await });
                     }
                     return Err(error.into());
                 }
             };
-            let subject = (merchant_id, committed.payment.id, committed.refund.as_ref().map(|it| it.id));
             let claimed = name.clone();
             let begun = Begun { committed, key: name, render };
             let reply = match rest(Arc::clone(&engine), begun).await {
                 Ok(reply) => reply,
                 Err(error) => {
                     if let (EngineError::Store(_), Some(key)) = (&error, claimed) {
-                        tokio::spawn(async move { engine.give_back(subject, key, render).await });
+                        tokio::spawn(async move { engine.give_back(claim, key, render).await });
                     }
                     return Err(error);
                 }
@@ -506,12 +514,8 @@ impl Engine {
     }
 
     /// Answers a request whose first run was cut off by a restart, with the payment as it stands.
-    async fn adopt(
-        &self,
-        (merchant_id, payment_id, refund_id): (MerchantId, PaymentId, Option<RefundId>),
-        key: String,
-        render: Render,
-    ) -> Result<Answer, EngineError> {
+    async fn adopt(&self, claim: Claim, key: String, render: Render) -> Result<Answer, EngineError> {
+        let Claim { merchant_id, payment_id, refund_id, at_ms: claimed_ms } = claim;
         let (parts, now_ms) = ids::fresh(&self.clock, merchant_id.bucket());
         let finished = self
             .commit(Commit {
@@ -519,7 +523,7 @@ impl Engine {
                 now_ms,
                 event_id: EventId::from_parts(parts),
                 command: None,
-                idempotency: Some(IdempotencyStep::Finish { key, payment_id, refund_id, render }),
+                idempotency: Some(IdempotencyStep::Finish { key, payment_id, refund_id, claimed_ms, render }),
                 message: None,
             })
             .await?;
@@ -529,27 +533,22 @@ impl Engine {
 
     /// Answers the repeats of a request whose flow was ended by the store: without it they would be told for as long as
     /// this process lives that the first is still being worked on.
-    async fn give_back(
-        &self,
-        subject: (MerchantId, PaymentId, Option<RefundId>),
-        key: String,
-        render: Render,
-    ) {
+    async fn give_back(&self, claim: Claim, key: String, render: Render) {
         let mut pause = GIVE_BACK_FIRST;
         for _ in 0..GIVE_BACK_TRIES_MAX {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(GIVE_BACK_LONGEST);
-            match self.adopt(subject, key.clone(), render).await {
+            match self.adopt(claim, key.clone(), render).await {
                 Err(EngineError::Store(_) | EngineError::Overloaded) => {}
                 // Not there: the commit that would have begun it was not made.
                 Ok(_) | Err(EngineError::Refused(Refusal::NotFound)) => return,
                 Err(error) => {
-                    tracing::error!(payment = %subject.1, %error, "an idempotency key is not answered");
+                    tracing::error!(payment = %claim.payment_id, %error, "an idempotency key is not answered");
                     return;
                 }
             }
         }
-        tracing::error!(payment = %subject.1, "an idempotency key was not answered in time");
+        tracing::error!(payment = %claim.payment_id, "an idempotency key was not answered in time");
     }
 
     /// A capture, void or refund: one call, then its settlement.
@@ -707,7 +706,7 @@ impl Begun {
 
     fn finish_at(&self, payment_id: PaymentId, refund_id: Option<RefundId>) -> Option<IdempotencyStep> {
         let key = self.key.clone()?;
-        Some(IdempotencyStep::Finish { key, payment_id, refund_id, render: self.render })
+        Some(IdempotencyStep::Finish { key, payment_id, refund_id, claimed_ms: None, render: self.render })
     }
 
     pub(crate) fn reply(&self, committed: Committed) -> StoredReply {

@@ -57,6 +57,8 @@ pub enum IdempotencyStep {
         payment_id: PaymentId,
         /// The refund the reply shows.
         refund_id: Option<RefundId>,
+        /// When the key was claimed, where only that claim is meant: a later one of the same payment is another request's.
+        claimed_ms: Option<u64>,
         /// Makes the reply of the state being committed.
         render: Render,
     },

@@ -252,8 +252,13 @@ async fn a_key_is_claimed_once_by_all_instances_and_taken_over_from_the_dead() {
     assert!(
         matches!(&orphaned, Err(CommitError::KeyOrphaned { payment_id, .. }) if *payment_id == won.payment.id)
     );
-    let finish =
-        IdempotencyStep::Finish { key: "k".to_owned(), payment_id: won.payment.id, refund_id: None, render };
+    let finish = IdempotencyStep::Finish {
+        key: "k".to_owned(),
+        payment_id: won.payment.id,
+        refund_id: None,
+        claimed_ms: None,
+        render,
+    };
     let done = Commit { idempotency: Some(finish), ..captured(&won.payment, NOW_MS) };
     let reply = survivor.commit(done).await.unwrap().reply.unwrap();
     assert!(matches!(survivor.commit(begin()).await, Err(CommitError::Replay(again)) if again == reply));

@@ -28,6 +28,7 @@ use tollgate_store::Store;
 use tollgate_store::audit::audit;
 use tollgate_store::commit::{Admin, Commit, Upkeep};
 use tollgate_store::postgres::refresh_reports;
+use tollgate_store::query::PaymentFilter;
 use tollgate_store::report::{DAYS_MAX, MERCHANTS_MAX, Report, ReportBy, ReportKey, ReportSums, ReportWish};
 use tollgate_store::sharded::{MoveOptions, move_bucket, unwatched};
 
@@ -359,6 +360,70 @@ async fn totals_of_days_are_those_of_their_hours_whatever_comes_later() {
     assert_eq!(same(all.0, all.1).await, fewer(4, 10));
     assert_eq!(store.totals(other, all.0, all.1).await.unwrap().len(), 1);
     assert_clean(store).await;
+}
+
+/// Where the totals tell when there are payments in a currency, lists find all of them, newest first, on whatever pages.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_a_currency_are_what_a_list_of_all_holds_of_it() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let store = store.as_ref();
+    let mer = merchant(store, 5).await;
+    let day = today() - 60;
+    let at = |day: u32, minute: u32| u64::from(day * 24 * 60 + minute) * 60_000;
+    for number in 0..50_u32 {
+        pay(store, mer, at(day + number, 3), (inr(100), "razorpay"), captured(100)).await;
+        // Two at once every fourth day, and at the first and the last moment of a day.
+        if number % 4 == 0 {
+            for minute in [0, 0, 24 * 60 - 1] {
+                pay(store, mer, at(day + number, minute), (Money::new(9, Currency::USD), "stripe"), None)
+                    .await;
+            }
+        }
+    }
+    let all = PaymentFilter { limit: 1_000, ..PaymentFilter::default() };
+    let everything = store.payments(mer, all.clone()).await.unwrap().payments;
+    let same = async |filter: PaymentFilter| {
+        let expected: Vec<_> =
+            everything.iter().filter(|payment| filter.matches(payment)).map(|payment| payment.id).collect();
+        for limit in [1, 2, 5, 1_000] {
+            let (mut found, mut filter) = (Vec::new(), PaymentFilter { limit, ..filter.clone() });
+            loop {
+                let page = store.payments(mer, filter.clone()).await.unwrap();
+                assert!(page.payments.len() <= limit);
+                found.extend(page.payments.iter().map(|payment| payment.id));
+                match page.next {
+                    Some(next) => filter.before = Some(next),
+                    None => break,
+                }
+            }
+            assert_eq!(found, expected, "{filter:?}");
+        }
+        expected.len()
+    };
+    let (usd, eur) = (Some(Currency::USD), Some(Currency::EUR));
+    for upto in [0, day + 20, day + 60] {
+        store.upkeep(Upkeep::AddUpDays { merchant_id: mer, upto_hour: upto * 24 }).await.unwrap();
+        assert_eq!(same(PaymentFilter { currency: usd, ..all.clone() }).await, 39);
+        assert_eq!(same(PaymentFilter { currency: eur, ..all.clone() }).await, 0);
+        assert_eq!(same(PaymentFilter { currency: Some(Currency::INR), ..all.clone() }).await, 50);
+        for (from, to, count) in [
+            (at(day + 4, 0), at(day + 8, 0), 3),
+            (at(day + 4, 1), at(day + 8, 1), 3),
+            (at(day + 5, 0), at(day + 8, 0), 0),
+            (at(day + 60, 0), u64::MAX, 0),
+        ] {
+            let within =
+                PaymentFilter { created_from_ms: Some(from), created_to_ms: Some(to), ..all.clone() };
+            assert_eq!(same(PaymentFilter { currency: usd, ..within }).await, count, "{from} to {to}");
+        }
+        let skipped = PaymentFilter { currency: usd, offset: 30, ..all.clone() };
+        assert_eq!(store.payments(mer, skipped).await.unwrap().payments.len(), 9);
+    }
+    // One that has just been made, in a currency that was never there.
+    let fresh = pay(store, mer, at(day + 61, 5), (Money::new(9, Currency::EUR), "stripe"), None).await;
+    let found = store.payments(mer, PaymentFilter { currency: eur, ..all }).await.unwrap().payments;
+    assert_eq!(found.iter().map(|payment| payment.id).collect::<Vec<_>>(), [fresh.id]);
 }
 
 /// Each commit comes before the day is added up, or changes it.

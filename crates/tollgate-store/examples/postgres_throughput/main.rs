@@ -101,7 +101,8 @@ async fn pay(store: &dyn Store, merchant_id: MerchantId) {
     store.commit(commit(begin, claim)).await.unwrap();
     let outcome = Outcome::Captured { processor_payment_id: "p".to_owned(), amount_minor: 10_000 };
     let settle = Command::Settle { payment_id, attempt_id, outcome, next: None };
-    let answer = IdempotencyStep::Finish { key, payment_id, refund_id: None, render: reply };
+    let answer =
+        IdempotencyStep::Finish { key, payment_id, refund_id: None, claimed_ms: None, render: reply };
     store.commit(commit(settle, answer)).await.unwrap();
 }
 

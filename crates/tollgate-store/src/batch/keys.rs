@@ -175,6 +175,12 @@ pub(crate) const fn begin(key: TotalsKey) -> TotalsKey {
     TotalsKey { hour: key.hour & !DAYS, currency: key.currency, method: key.method }
 }
 
+/// The hours that a row of totals counts, by how its key begins.
+pub(crate) const fn span(place: u32) -> Range<u32> {
+    let begin = place & !DAYS;
+    begin..begin.saturating_add(if place < DAYS { 1 } else { 24 })
+}
+
 /// Up to where a merchant's days are added up: behind all days.
 pub(crate) fn totals_mark(merchant_id: MerchantId) -> [u8; 24] {
     let mut key = [u8::MAX; 24];

@@ -509,11 +509,13 @@ impl<'a, B: Base> Txn<'a, B> {
                 };
                 self.idempotency.insert(idempotency_key(merchant_id, &key), (now_ms / DAY_MS, record));
             }
-            Some(IdempotencyStep::Finish { key, payment_id, refund_id, render }) => {
+            Some(IdempotencyStep::Finish { key, payment_id, refund_id, claimed_ms, render }) => {
                 let found = self.idempotency_record(merchant_id, &key, now_ms)?;
                 // Another request may have claimed it since: it gets its own reply.
-                let own = found
-                    .filter(|(_, record)| (record.payment_id, record.refund_id) == (payment_id, refund_id));
+                let own = found.filter(|(_, record)| {
+                    (record.payment_id, record.refund_id) == (payment_id, refund_id)
+                        && claimed_ms.is_none_or(|claimed_ms| record.created_at_ms == claimed_ms)
+                });
                 let Some((day, mut record)) = own else {
                     committed.reply = Some(render(&committed.payment, committed.refund.as_ref()));
                     return Ok(());

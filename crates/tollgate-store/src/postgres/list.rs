@@ -8,6 +8,7 @@ use crate::error::StoreError;
 use crate::jobs::{DeliveryFilter, DeliveryPage, JobFilter};
 use crate::postgres::base::{fetch, page, split};
 use crate::postgres::link::{Id, Link, Param, Query, big, column};
+use crate::postgres::spans;
 use crate::query::{LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, SCAN_MAX};
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -56,21 +57,24 @@ impl Conditions {
     }
 }
 
+/// From when to when payments are looked for, where that is known: milliseconds of their identifiers.
+pub(super) type Span = Option<(u64, u64)>;
+
 /// The statement that reads a page of payments, newest first, and one row more.
-pub(super) fn payments_query(merchant_id: MerchantId, filter: &PaymentFilter) -> Conditions {
+pub(super) fn payments_query(merchant_id: MerchantId, filter: &PaymentFilter, span: Span) -> Conditions {
     let limit = filter.limit.clamp(1, LIMIT_MAX).saturating_add(1);
     let mut made = Conditions::new("SELECT record FROM payments WHERE");
     let offset = filter.offset.min(OFFSET_MAX);
     if offset > 0 && skips_by_index(filter) {
         // The page begins where an index alone says; the rows before it are not looked at.
-        conditions(&mut made, merchant_id, filter);
+        conditions(&mut made, merchant_id, filter, span);
         made.text.push_str(" AND id <= (SELECT id FROM payments WHERE");
-        conditions(&mut made, merchant_id, filter);
+        conditions(&mut made, merchant_id, filter, span);
         made.add(" ORDER BY id DESC LIMIT 1 OFFSET", count(offset));
         made.add(") ORDER BY id DESC LIMIT", count(limit));
         return made;
     }
-    conditions(&mut made, merchant_id, filter);
+    conditions(&mut made, merchant_id, filter, span);
     made.add(" ORDER BY id DESC LIMIT", count(limit));
     if offset > 0 {
         made.add(" OFFSET", count(offset));
@@ -93,10 +97,12 @@ const fn skips_by_index(filter: &PaymentFilter) -> bool {
 }
 
 /// What must hold of a payment that is listed.
-fn conditions(made: &mut Conditions, merchant_id: MerchantId, filter: &PaymentFilter) {
+fn conditions(made: &mut Conditions, merchant_id: MerchantId, filter: &PaymentFilter, span: Span) {
     // Ids begin with their time: a created range is a key range.
-    let from = u128::from(filter.created_from_ms.unwrap_or(0)) << 80;
-    let until = filter.created_to_ms.map_or(u128::MAX, |to| u128::from(to.min(1 << 47)) << 80);
+    let begin = |ms: u64| u128::from(ms.min(1 << 47)) << 80;
+    let from = begin(filter.created_from_ms.unwrap_or(0).max(span.map_or(0, |(from, _)| from)));
+    let until = [filter.created_to_ms, span.map(|(_, to)| to)].into_iter().flatten().min();
+    let until = until.map_or(u128::MAX, begin);
     let to = filter.before.map_or(until, |id| id.as_u128().min(until));
     made.add(" merchant_id =", Id(merchant_id.to_bytes()));
     if from > 0 {
@@ -123,14 +129,35 @@ pub(super) async fn payments(
     filter: &PaymentFilter,
 ) -> Result<PaymentPage, StoreError> {
     let limit = filter.limit.clamp(1, LIMIT_MAX);
-    let made = payments_query(merchant_id, filter);
-    let rows = link.query(Query::Text(made.text().to_owned()), &made.params()).await?;
-    let read = |row: &tokio_postgres::Row| decode::<Payment>(column(row, 0, "payment")?, "payment");
-    let mut payments: Vec<Payment> = rows.iter().map(read).collect::<Result<_, _>>()?;
+    let mut payments = Vec::new();
+    match filter.currency {
+        Some(currency) if filter.offset == 0 => {
+            for span in spans::of_currency(link, merchant_id, currency, filter).await? {
+                let rest = PaymentFilter { limit: limit.saturating_sub(payments.len()), ..filter.clone() };
+                payments.extend(read_payments(link, merchant_id, &rest, Some((span.start, span.end))).await?);
+                if payments.len() > limit {
+                    break;
+                }
+            }
+        }
+        _ => payments = read_payments(link, merchant_id, filter, None).await?,
+    }
     let goes_on = payments.len() > limit;
     payments.truncate(limit);
     let next = payments.last().map(|payment| payment.id).filter(|_| goes_on);
     Ok(PaymentPage { payments, next })
+}
+
+/// As many payments as a page has and, where there are more, one.
+async fn read_payments(
+    link: &Link,
+    merchant_id: MerchantId,
+    filter: &PaymentFilter,
+    span: Span,
+) -> Result<Vec<Payment>, StoreError> {
+    let made = payments_query(merchant_id, filter, span);
+    let rows = link.query(Query::Text(made.text().to_owned()), &made.params()).await?;
+    rows.iter().map(|row| decode(column(row, 0, "payment")?, "payment")).collect()
 }
 
 /// A merchant's jobs, newest first.

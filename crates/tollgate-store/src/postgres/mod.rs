@@ -24,6 +24,7 @@ mod replicas;
 mod reports;
 mod schema;
 pub(crate) mod shards;
+mod spans;
 mod tls;
 mod written;
 

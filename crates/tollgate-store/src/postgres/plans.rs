@@ -109,7 +109,7 @@ async fn listed_queries_use_their_indexes() {
         ),
     ];
     for (filter, index) in lists {
-        let made = payments_query(mer, &filter);
+        let made = payments_query(mer, &filter, None);
         let (text, used) = plan(&link, made.text(), &made.params()).await;
         assert_eq!(used, [index], "{filter:?}\n{text}");
         assert!(!text.contains("Seq Scan on payments_202609"), "{text}");
@@ -125,13 +125,18 @@ async fn listed_queries_use_their_indexes() {
     let key = [1_u8; 41];
     let (key, end) = (key.as_slice(), [1_u8, 255].as_slice());
     let (hour, later_hour) = ([0_u8, 6, 0x1B, 0].as_slice(), [0_u8, 6, 0x1C, 0].as_slice());
-    let others: [(&str, &[Param<'_>], &str); 12] = [
+    let others: [(&str, &[Param<'_>], &str); 13] = [
         (
             include_str!("sql/totals_days.sql"),
             &[&merchant, &hour, &later_hour, &later_hour, &later_hour, &later_hour, &later_hour],
             "totals_pkey",
         ),
         (include_str!("sql/totals.sql"), &[&merchant, &hour, &later_hour], "totals_pkey"),
+        (
+            include_str!("sql/totals_when.sql"),
+            &[&merchant, &b"INR".as_slice(), &hour, &later_hour, &hour, &later_hour, &end],
+            "totals_pkey",
+        ),
         (include_str!("sql/deadlines.sql"), &[&later, &50_i64], "payments_active"),
         (include_str!("sql/checkout_payments.sql"), &[&merchant, &one, &50_i64], "payments_checkout"),
         (include_str!("sql/attempts_get.sql"), &[&ids], "attempts_id"),
@@ -179,7 +184,7 @@ async fn offsets_are_skipped_by_an_index_alone() {
         (PaymentFilter { currency: Some(Currency::INR), ..deep.clone() }, false),
     ];
     for (filter, is_skipped) in filters {
-        let made = payments_query(mer, &filter);
+        let made = payments_query(mer, &filter, None);
         let query = Query::Text(format!("EXPLAIN (ANALYZE, TIMING OFF) {}", made.text()));
         let rows = link.query(query, &made.params()).await.unwrap();
         let lines: Vec<String> = rows.iter().map(|row| column(row, 0, "plan").unwrap()).collect();
@@ -191,7 +196,7 @@ async fn offsets_are_skipped_by_an_index_alone() {
             let rows = link.query(Query::Text(text), params).await.unwrap();
             rows.iter().map(|row| column(row, 0, "id").unwrap()).collect()
         };
-        let stepped = payments_query(mer, &PaymentFilter { offset: 0, ..filter.clone() });
+        let stepped = payments_query(mer, &PaymentFilter { offset: 0, ..filter.clone() }, None);
         let page = ids(made.text(), &made.params()).await;
         let expected = ids(&format!("{} OFFSET 2000", stepped.text()), &stepped.params()).await;
         assert_eq!((page.len(), page), (21, expected), "{filter:?}");

@@ -30,8 +30,13 @@ async fn one_idempotency_key_makes_one_payment() {
 
     let mut finish = work(mer, NOW_MS, settle(&won.payment, won.payment.charge_attempt_id, captured(700)));
     let payment_id = won.payment.id;
-    finish.idempotency =
-        Some(IdempotencyStep::Finish { key: "k".to_owned(), payment_id, refund_id: None, render });
+    finish.idempotency = Some(IdempotencyStep::Finish {
+        key: "k".to_owned(),
+        payment_id,
+        refund_id: None,
+        claimed_ms: None,
+        render,
+    });
     let reply = store.commit(finish).await.unwrap().reply.unwrap();
     assert_eq!(reply, render(&store.payment(mer, payment_id).await.unwrap().unwrap(), None));
     let again = store.commit(begin(1)).await;
@@ -57,17 +62,21 @@ async fn nobody_answers_under_another_request_s_key() {
     begin.command = Some(create(NOW_MS, terms(700, "u", CaptureMode::Automatic)));
     begin.idempotency = Some(IdempotencyStep::Begin { key: "k".to_owned(), fingerprint: [1; 32] });
     let won = store.commit(begin.clone()).await.unwrap().payment.id;
-    let finish = |payment_id| {
-        let step = IdempotencyStep::Finish { key: "k".to_owned(), payment_id, refund_id: None, render };
+    let finish_claim = |payment_id, claimed_ms| {
+        let key = "k".to_owned();
+        let step = IdempotencyStep::Finish { key, payment_id, refund_id: None, claimed_ms, render };
         let mut finish = begin.clone();
         (finish.command, finish.idempotency) = (None, Some(step));
         finish
     };
-    // One whose own claim was never made, though it may have believed so.
+    let finish = |payment_id| finish_claim(payment_id, None);
+    // One whose own claim was never made, though it may have believed so; of another payment, and of the same one before.
+    store.commit(finish_claim(won, Some(NOW_MS - 1))).await.unwrap().reply.unwrap();
+    assert!(matches!(store.commit(begin.clone()).await, Err(CommitError::KeyInFlight)));
     let reply = store.commit(finish(other)).await.unwrap().reply.unwrap();
     assert_eq!(reply, render(&store.payment(mer, other).await.unwrap().unwrap(), None));
     assert!(matches!(store.commit(begin.clone()).await, Err(CommitError::KeyInFlight)));
-    let reply = store.commit(finish(won)).await.unwrap().reply.unwrap();
+    let reply = store.commit(finish_claim(won, Some(NOW_MS))).await.unwrap().reply.unwrap();
     let again = store.commit(begin).await;
     assert!(matches!(&again, Err(CommitError::Replay(again)) if *again == reply), "{again:?}");
 }
@@ -88,8 +97,13 @@ async fn a_claim_of_a_dead_run_is_adopted_once() {
     assert_eq!(payment_id, begun.payment.id);
     let mut adopt = work(mer, NOW_MS, refund_of(&begun.payment, None));
     adopt.command = None;
-    adopt.idempotency =
-        Some(IdempotencyStep::Finish { key: "k".to_owned(), payment_id, refund_id: None, render });
+    adopt.idempotency = Some(IdempotencyStep::Finish {
+        key: "k".to_owned(),
+        payment_id,
+        refund_id: None,
+        claimed_ms: None,
+        render,
+    });
     let first = store.commit(adopt.clone()).await.unwrap().reply.unwrap();
     store
         .commit(work(mer, NOW_MS, settle(&begun.payment, begun.payment.charge_attempt_id, captured(700))))

@@ -126,6 +126,15 @@ impl Cluster {
         );
     }
 
+    /// What a statement says, in a session of its own.
+    pub fn sql(&self, statement: &str) -> String {
+        let mut psql = Command::new(programs().join("psql"));
+        psql.args(["-X", "-q", "-A", "-t", &self.url(), "-c", statement]);
+        let said = psql.current_dir("/").stdin(Stdio::null()).output().unwrap();
+        assert!(said.status.success(), "{statement}: {}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).unwrap().trim().to_owned()
+    }
+
     pub fn url(&self) -> String {
         format!("postgres://tollgate@127.0.0.1:{}/postgres", self.port)
     }

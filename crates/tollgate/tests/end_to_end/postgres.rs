@@ -284,3 +284,59 @@ fn a_database_that_was_away_is_used_again() {
     assert_eq!(pay(&url, &key, "away-0").status, 201);
     rig.verify(&["--nothing-open"]);
 }
+
+/// The database dies while it is not known whether a capture, or a payment, is durable: they are refused, and are there. Whoever
+/// repeats them gets an answer under the same key, though the process under which it was claimed still lives.
+#[test]
+#[ignore = "needs a PostgreSQL; run by scripts/postgres"]
+fn what_was_doubtful_is_answered_under_its_key() {
+    let cluster = Cluster::new("");
+    cluster.start();
+    let mut rig = Rig::start_on(&format!("{}patience_ms = 0\n", knobs(&cluster.url())), "");
+    let url = rig.url("/api/v1/payments");
+    let bearer = format!("Bearer {}", rig.key);
+    let post = |path: &str, key: &str, body: &Value| {
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("idempotency-key", key),
+            ("content-type", "application/json"),
+        ];
+        call("POST", path, &headers, Some(body.to_string().as_bytes())).expect("the gateway answers")
+    };
+    let card = json!({"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "123", "name": "Asha Holder"});
+    let method = json!({"type": "card", "card": card});
+    let manual =
+        json!({"amount": "100.00", "currency": "INR", "capture_mode": "manual", "payment_method": method});
+    let held = post(&url, "held", &manual);
+    assert_eq!((held.status, held.json()["status"].as_str()), (201, Some("authorized")), "{}", held.json());
+    let capture = format!("{url}/{}/capture", held.json()["id"].as_str().unwrap());
+    let sql = |text: &str| cluster.sql(text);
+    for (path, key, body) in [(&capture, "taken", json!({})), (&url, "paid", body())] {
+        sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+        sql("SELECT pg_reload_conf()");
+        std::thread::sleep(Duration::from_millis(300));
+        let refused_in_doubt = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| post(path, key, &body));
+            let waits =
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'COMMIT%'";
+            rig.wait(PATIENCE, "a commit waits", || sql(waits) != "0");
+            cluster.stop("immediate");
+            asked.join().unwrap()
+        });
+        refused(&refused_in_doubt, 503, "store_unavailable", None);
+        cluster.start();
+        sql("ALTER SYSTEM RESET synchronous_standby_names");
+        sql("SELECT pg_reload_conf()");
+        rig.wait(Duration::from_secs(90), "the key is answered", || {
+            let reply = post(path, key, &body);
+            if reply.status < 300 {
+                assert_eq!(reply.header("idempotent-replayed"), Some("true"), "{}", reply.json());
+                assert_eq!(post(path, key, &body).body, reply.body);
+                return true;
+            }
+            assert!(matches!(reply.status, 409 | 503), "{}", reply.json());
+            false
+        });
+    }
+    rig.verify(&[]);
+}
