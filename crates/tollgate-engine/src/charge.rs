@@ -62,7 +62,7 @@ impl Engine {
     pub(crate) async fn charge(
         self: Arc<Self>,
         begun: Begun,
-        trip: Trip,
+        trip: Box<Trip>,
     ) -> Result<StoredReply, EngineError> {
         let mut payment = Arc::clone(&begun.committed.payment);
         let merchant_id = payment.merchant_id;
@@ -82,9 +82,9 @@ impl Engine {
         self: &Arc<Self>,
         begun: &Begun,
         payment: &mut Arc<Payment>,
-        trip: Trip,
+        trip: Box<Trip>,
     ) -> Result<StoredReply, EngineError> {
-        let Trip { secrets, mut call, mut rest, until, soft_declines, mode } = trip;
+        let Trip { secrets, mut call, mut rest, until, soft_declines, mode } = *trip;
         let mut tries = Tries { attempts: 1, repeats: 0 };
         loop {
             let attempt_id = payment.charge_attempt_id;
@@ -126,7 +126,7 @@ impl Engine {
             }
             if goes_on {
                 // A webhook settled it in between: the reply is still to be remembered.
-                return self.finish(begun, settled).await;
+                return Box::pin(self.finish(begun, settled)).await;
             }
             return Ok(begun.reply(settled));
         }

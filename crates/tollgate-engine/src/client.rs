@@ -96,7 +96,8 @@ impl Client {
                 Err(Failed::Unsent(back)) => request = *back,
             }
         }
-        let new = self.connect(&host).await?;
+        // Boxed: most exchanges find a connection, and a flow is as large as the largest thing it may wait for.
+        let new = Box::pin(self.connect(&host)).await?;
         exchange(&host, new, request).await.map_err(|failed| match failed {
             Failed::Lost(why) => ClientError::Doubtful(why),
             Failed::Unsent(_) => UNREACHED,

@@ -111,7 +111,8 @@ impl Http {
             let needs_login = call.needs_login;
             let mut request = call.request;
             if needs_login {
-                match self.log_in(processor, until, heard).await {
+                // Boxed: it is seldom needed, and all of an exchange's room would be kept for it in every payment's flow.
+                match Box::pin(self.log_in(processor, until, heard)).await {
                     Ok(login) => request = request.header("authorization", login.expose()),
                     // Not a byte of the exchange itself was sent.
                     Err(why) if asks || money_may_move => return unknown(why),
