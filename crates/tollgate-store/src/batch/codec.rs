@@ -39,6 +39,14 @@ pub(crate) fn decode_first<'a, T: DeserializeOwned>(
     }
 }
 
+/// What stands behind a row of this type.
+pub(crate) fn behind<'a, T: DeserializeOwned>(
+    bytes: &'a [u8],
+    what: &'static str,
+) -> Result<&'a [u8], StoreError> {
+    decode_first::<T>(bytes, what).map(|(_, rest)| rest)
+}
+
 /// The row of these bytes, where its type has a version of its own.
 pub(crate) fn decode_version<T: DeserializeOwned>(
     version: u8,

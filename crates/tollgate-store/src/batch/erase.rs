@@ -65,13 +65,21 @@ impl<B: Base> Txn<'_, B> {
         Ok(erased)
     }
 
+    /// The keys of a payment's events.
+    fn event_places(&self, payment: &Payment) -> Result<Vec<Vec<u8>>, StoreError> {
+        if !B::NUMBERS_EVENTS {
+            let place =
+                |version| keys::versioned(payment.merchant_id, payment.id, version).as_slice().to_vec();
+            return Ok((1..=payment.version).map(place).collect());
+        }
+        let numbers = self.event_numbers(payment.merchant_id, payment.id)?;
+        Ok(numbers.iter().map(|number| number.to_be_bytes().to_vec()).collect())
+    }
+
     fn erase(&self, erased: &mut Erased, wish: &ErasePayments, payment: &Payment) -> Result<(), StoreError> {
         let words = Words::of(&wish.subject, &payment.terms);
-        for version in 1..=payment.version {
-            let place = keys::versioned(payment.merchant_id, payment.id, version);
-            let sequence = self.base.get(Table::PaymentEvents, &place)?;
-            let sequence = sequence.ok_or(StoreError::Corrupt("payment's event"))?;
-            let row = self.base.get(Table::Events, sequence.as_ref())?;
+        for place in self.event_places(payment)? {
+            let row = self.base.get(Table::Events, &place)?;
             let row = row.ok_or(StoreError::Corrupt("event"))?;
             let mut record: EventRecord = decode(row.as_ref(), "event")?;
             words.erase_event(&mut record.event);

@@ -12,6 +12,7 @@ pub(crate) mod erase;
 pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod lists;
+pub(crate) mod numbers;
 pub(crate) mod outcomes;
 pub(crate) mod overlay;
 pub(crate) mod queue;
@@ -120,6 +121,9 @@ pub(crate) trait Base {
         row: &[u8],
     ) -> Result<(), StoreError>;
 
+    /// Whether a payment's row ends with the numbers of its events; else events are found by what they are of.
+    const NUMBERS_EVENTS: bool;
+
     /// Writes a payment; `row` is its bytes.
     fn put_payment(&self, batch: &mut Self::Batch, payment: &Payment, row: &[u8]) {
         self.put(batch, Table::Payments, &keys::owned(payment.merchant_id, payment.id.to_bytes()), row);
@@ -155,12 +159,23 @@ pub(crate) trait Base {
 
     /// Adds an event to the log.
     fn put_event(&self, batch: &mut Self::Batch, record: &EventRecord, row: &[u8]) {
-        let sequence = record.sequence.to_be_bytes();
-        let key = keys::versioned(record.merchant_id, record.payment_id, record.version);
-        self.put(batch, Table::Events, &sequence, row);
-        self.put(batch, Table::PaymentEvents, &key, &sequence);
-        let key = keys::merchant_event(record.merchant_id, record.sequence);
-        self.put(batch, Table::MerchantEvents, &key, &[]);
+        self.put(batch, Table::Events, &record.sequence.to_be_bytes(), row);
+    }
+
+    /// Lists a merchant's events of a batch, by their numbers, which rise.
+    fn list_events(
+        &self,
+        batch: &mut Self::Batch,
+        merchant_id: MerchantId,
+        numbers: &[u64],
+    ) -> Result<(), StoreError> {
+        let Some(last) = numbers.last() else {
+            return Ok(());
+        };
+        let mut row = Vec::with_capacity(numbers.len().saturating_add(8));
+        numbers::append(&mut row, numbers)?;
+        self.put(batch, Table::MerchantEvents, &keys::merchant_event(merchant_id, *last), &row);
+        Ok(())
     }
 
     /// Adds an outcome to its log; `row` is its bytes.
@@ -192,7 +207,6 @@ pub(crate) enum Table {
     Balances,
     Totals,
     Events,
-    PaymentEvents,
     MerchantEvents,
     UserPayments,
     Checkouts,

@@ -27,6 +27,8 @@ pub(crate) struct State {
     /// Payments with something under way, and what is under way.
     pub(super) payments: Map<PaymentId, Arc<Payment>>,
     pub(super) attempts: Map<AttemptId, Attempt>,
+    /// The numbers of the events of those payments, where rows of payments name them.
+    pub(super) events: Map<PaymentId, Vec<u64>>,
     /// What the last batch ended: not needed any more once it is durable.
     pub(super) ended: Ended,
     /// Idempotency keys whose requests are under way.
@@ -45,6 +47,7 @@ impl State {
             outcomes,
             payments: Map::default(),
             attempts: Map::default(),
+            events: Map::default(),
             ended: Ended::default(),
             claims: Map::default(),
             balances: Map::default(),
@@ -59,6 +62,7 @@ impl State {
         self.hints = hints;
         for id in self.ended.payments.drain(..) {
             self.payments.remove(&id);
+            self.events.remove(&id);
         }
         for id in self.ended.attempts.drain(..) {
             self.attempts.remove(&id);
@@ -68,6 +72,7 @@ impl State {
         }
         if self.payments.len() > HOT_ROWS_MAX {
             self.payments.clear();
+            self.events.clear();
         }
         if self.attempts.len() > HOT_ROWS_MAX {
             self.attempts.clear();

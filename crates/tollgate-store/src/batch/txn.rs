@@ -5,11 +5,11 @@
 //! change. If the batch itself cannot be written, the whole [`State`] is thrown away.
 
 use crate::batch::admin::Staged;
-use crate::batch::codec::{decode, encode};
+use crate::batch::codec::{behind, decode, encode};
 use crate::batch::erase::Erased;
 use crate::batch::state::{BalanceKey, State};
 use crate::batch::work::{Desk, Hints};
-use crate::batch::{Base, DAY_MS, Map, Set, Table, Window, WindowKey, keys, lists};
+use crate::batch::{Base, DAY_MS, Map, Set, Table, Window, WindowKey, keys, lists, numbers};
 use crate::commit::{Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
@@ -40,6 +40,8 @@ pub(crate) struct Txn<'a, B: Base> {
     touched_attempts: Set<AttemptId>,
     touched_balances: Set<BalanceKey>,
     pub(crate) touched_totals: Set<(MerchantId, TotalsKey)>,
+    /// The numbers of the events of this batch, by merchant.
+    logged: Map<MerchantId, Vec<u64>>,
     /// Rows staged in this batch that are read again within it.
     refunds: Map<RefundId, Refund>,
     idempotency: Map<WindowKey, (u64, IdempotencyRecord)>,
@@ -91,6 +93,7 @@ impl<'a, B: Base> Txn<'a, B> {
             touched_attempts: Set::default(),
             touched_balances: Set::default(),
             touched_totals: Set::default(),
+            logged: Map::default(),
             refunds: Map::default(),
             idempotency: Map::default(),
             messages: Set::default(),
@@ -193,7 +196,15 @@ impl<'a, B: Base> Txn<'a, B> {
         let (base, rows) = (self.base, &mut self.rows);
         for payment_id in &self.touched_payments {
             if let Some(payment) = self.state.payments.get(payment_id) {
-                base.put_payment(rows, payment, &encode(payment.as_ref())?);
+                let mut row = encode(payment.as_ref())?;
+                if B::NUMBERS_EVENTS {
+                    let events = self.state.events.get(payment_id).map(Vec::as_slice).unwrap_or_default();
+                    if usize::try_from(payment.version) != Ok(events.len()) {
+                        return Err(StoreError::Corrupt("numbers of a payment's events"));
+                    }
+                    numbers::append(&mut row, events)?;
+                }
+                base.put_payment(rows, payment, &row);
                 if payment.open_operation.is_none() {
                     self.state.ended.payments.push(*payment_id);
                 }
@@ -229,6 +240,9 @@ impl<'a, B: Base> Txn<'a, B> {
             if let Some(totals) = self.state.totals.get(key) {
                 base.put(rows, Table::Totals, &keys::totals(key.0, &key.1), &encode(totals)?);
             }
+        }
+        for (merchant_id, events) in &self.logged {
+            base.list_events(rows, *merchant_id, events)?;
         }
         self.desk.drain(rows);
         self.state.outcomes.seal(base, rows, &mut self.desk)?;
@@ -394,6 +408,14 @@ impl<'a, B: Base> Txn<'a, B> {
         if let Some(refund) = &refund {
             self.refunds.insert(refund.id, refund.clone());
         }
+        self.logged.entry(merchant_id).or_default().push(record.sequence);
+        if B::NUMBERS_EVENTS {
+            let is_new = before.is_none();
+            let mut events =
+                if is_new { Vec::with_capacity(4) } else { self.event_numbers(merchant_id, payment_id)? };
+            events.push(record.sequence);
+            self.state.events.insert(payment_id, events);
+        }
         let payment = Arc::new(payment);
         self.touched_payments.insert(payment_id);
         self.state.payments.insert(payment_id, Arc::clone(&payment));
@@ -558,6 +580,10 @@ impl<'a, B: Base> Txn<'a, B> {
     /// Takes over what an erasure has worked out.
     pub(super) fn take_erased(&mut self, erased: Erased) -> Result<(), StoreError> {
         for payment in erased.payments {
+            if B::NUMBERS_EVENTS {
+                let events = self.event_numbers(payment.merchant_id, payment.id)?;
+                self.state.events.insert(payment.id, events);
+            }
             self.touched_payments.insert(payment.id);
             self.state.payments.insert(payment.id, payment);
         }
@@ -582,6 +608,20 @@ impl<'a, B: Base> Txn<'a, B> {
             }
         }
         Ok(())
+    }
+
+    /// The numbers of a payment's events, oldest first, where its row names them.
+    pub(super) fn event_numbers(
+        &self,
+        merchant_id: MerchantId,
+        id: PaymentId,
+    ) -> Result<Vec<u64>, StoreError> {
+        if let Some(events) = self.state.events.get(&id) {
+            return Ok(events.clone());
+        }
+        let row = self.base.get(Table::Payments, &keys::owned(merchant_id, id.to_bytes()))?;
+        let row = row.ok_or(StoreError::Corrupt("payment"))?;
+        numbers::read(behind::<Payment>(row.as_ref(), "payment")?)
     }
 
     pub(super) fn payment(

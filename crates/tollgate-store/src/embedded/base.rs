@@ -25,7 +25,6 @@ impl Tables {
             Table::Balances => &self.balances,
             Table::Totals => &self.totals,
             Table::Events => &self.events,
-            Table::PaymentEvents => &self.payment_events,
             Table::MerchantEvents => &self.merchant_events,
             Table::UserPayments => &self.user_payments,
             Table::Checkouts => &self.checkouts,
@@ -67,6 +66,8 @@ impl Tables {
 impl Base for Tables {
     type Bytes = Slice;
     type Batch = OwnedWriteBatch;
+
+    const NUMBERS_EVENTS: bool = true;
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Slice>, StoreError> {
         Ok(self.of(table).get(key)?)

@@ -1,8 +1,8 @@
 //! Reading the embedded store. Point reads are done in place (microseconds); scans run on the
 //! blocking pool so that a long page never holds up the event loop.
 
-use crate::batch::codec::decode;
-use crate::batch::{api_keys, keys, txn};
+use crate::batch::codec::{behind, decode};
+use crate::batch::{api_keys, keys, numbers, txn};
 use crate::commit::{
     AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep,
 };
@@ -386,10 +386,13 @@ impl Store for EmbeddedStore {
 
     async fn history(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Vec<EventRecord>, StoreError> {
         let view = self.view();
-        let rows = view.snapshot.prefix(&self.tables.payment_events, keys::owned(merchant_id, id.to_bytes()));
+        let Some(row) = view.snapshot.get(&self.tables.payments, keys::owned(merchant_id, id.to_bytes()))?
+        else {
+            return Ok(Vec::new());
+        };
         let mut events = Vec::new();
-        for row in rows {
-            events.push(view.event(&row.value()?)?);
+        for number in numbers::read(behind::<Payment>(&row, "payment")?)? {
+            events.push(view.event(&number.to_be_bytes())?);
         }
         Ok(events)
     }
@@ -402,12 +405,19 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<EventRecord>, StoreError> {
         let from = keys::merchant_event(merchant_id, after_sequence.saturating_add(1));
         let to = keys::merchant_event(merchant_id, u64::MAX);
+        let limit = limit.min(LIMIT_MAX);
         self.scan(move |view| {
             let mut events = Vec::new();
-            for row in view.snapshot.range(&view.tables.merchant_events, from..=to).take(limit.min(LIMIT_MAX))
-            {
-                let key = row.key()?;
-                events.push(view.event(key.get(16..).unwrap_or_default())?);
+            for row in view.snapshot.range(&view.tables.merchant_events, from..=to) {
+                for number in numbers::read(&row.value()?)? {
+                    if number <= after_sequence {
+                        continue;
+                    }
+                    if events.len() >= limit {
+                        return Ok(events);
+                    }
+                    events.push(view.event(&number.to_be_bytes())?);
+                }
             }
             Ok(events)
         })

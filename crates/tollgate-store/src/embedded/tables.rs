@@ -7,7 +7,7 @@
 //! | `api_keys` | API key | `ApiKey` |
 //! | `key_uses` | API key | when it was last used |
 //! | `passkeys` | merchant, user digest, passkey | `Passkey` |
-//! | `payments` | merchant, payment | `Payment` |
+//! | `payments` | merchant, payment | `Payment` and the numbers of its events |
 //! | `attempts` | attempt | `Attempt` |
 //! | `open_attempts` | attempt | – |
 //! | `refunds` | merchant, refund | `Refund` |
@@ -15,8 +15,7 @@
 //! | `balances` | merchant, currency, account | account and `Balance` |
 //! | `totals` | merchant, hour, currency, method | `Totals` |
 //! | `events` | sequence | `EventRecord` |
-//! | `payment_events` | merchant, payment, version | sequence |
-//! | `merchant_events` | merchant, sequence | – |
+//! | `merchant_events` | merchant, last sequence of a batch | the numbers of the merchant's events in that batch |
 //! | `user_payments` | merchant, user digest, payment | – |
 //! | `checkouts` | checkout session | `CheckoutSession` |
 //! | `checkout_payments` | checkout session, payment | – |
@@ -86,7 +85,6 @@ pub(super) struct Tables {
     pub(super) balances: Keyspace,
     pub(super) totals: Keyspace,
     pub(super) events: Keyspace,
-    pub(super) payment_events: Keyspace,
     pub(super) merchant_events: Keyspace,
     pub(super) user_payments: Keyspace,
     pub(super) checkouts: Keyspace,
@@ -144,8 +142,7 @@ impl Tables {
             balances: open("balances", SMALL)?,
             totals: open("totals", SMALL)?,
             events: open("events", LARGE)?,
-            payment_events: open("payment_events", LARGE)?,
-            merchant_events: open("merchant_events", LARGE)?,
+            merchant_events: open("merchant_events", SMALL)?,
             user_payments: open("user_payments", LARGE)?,
             checkouts: open("checkouts", SMALL)?,
             checkout_payments: open("checkout_payments", SMALL)?,

@@ -25,7 +25,6 @@ pub(super) const fn place(table: Table) -> Place {
     match table {
         Table::Payments | Table::Attempts | Table::Ledger | Table::Events => Place::Columns,
         Table::OpenAttempts
-        | Table::PaymentEvents
         | Table::MerchantEvents
         | Table::UserPayments
         | Table::CheckoutPayments
