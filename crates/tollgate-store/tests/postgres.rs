@@ -15,6 +15,7 @@ mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use support::Database;
 use tollgate_core::attempt::{AttemptStart, ProcessorName};
 use tollgate_core::audit::By;
@@ -263,6 +264,42 @@ async fn a_key_is_claimed_once_by_all_instances_and_taken_over_from_the_dead() {
     let reply = survivor.commit(done).await.unwrap().reply.unwrap();
     assert!(matches!(survivor.commit(begin()).await, Err(CommitError::Replay(again)) if again == reply));
     assert_clean(survivor.as_ref()).await;
+}
+
+/// What a payment costs does not grow with its merchant's payments, though the server's plans were made while there were none
+/// and nobody has analysed anything since.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn plans_of_an_empty_month_are_not_kept() {
+    let database = Database::new().await;
+    let client = database.client().await;
+    let stores = [database.open(1).await];
+    let wish = PartitionWish { now_ms: NOW_MS, months_ahead: 1, keep_ms: None };
+    partitions(&database.options(1), &wish).await.unwrap();
+    let quiet = "DO $$ DECLARE leaf text; BEGIN
+        FOR leaf IN SELECT oid::regclass::text FROM pg_class
+                    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP
+            EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', leaf);
+        END LOOP;
+    END $$";
+    client.batch_execute(quiet).await.unwrap();
+    let mer = merchant(stores[0].as_ref(), 3).await;
+    let payments = 1_500_i64;
+    for _ in 0..payments / 30 {
+        let begun = race(&stores, (0..30).map(|_| create(mer, 700, NOW_MS)).collect()).await;
+        let done = begun.iter().map(|begun| captured(&begun.as_ref().unwrap().payment, NOW_MS)).collect();
+        assert!(race(&stores, done).await.iter().all(Result::is_ok));
+    }
+    drop(stores);
+    // Sessions tell what they have read when they end.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let scans = "SELECT sum(idx_scan) FILTER (WHERE indexrelname LIKE '%pkey')::bigint,
+                        sum(idx_scan) FILTER (WHERE indexrelname NOT LIKE '%pkey')::bigint
+                 FROM pg_stat_user_indexes WHERE relname LIKE 'payments_20%'";
+    let scans = client.query_one(scans, &[]).await.unwrap();
+    let (by_key, otherwise): (i64, i64) = (scans.get(0), scans.get(1));
+    assert!(by_key > payments && otherwise < payments, "{by_key} by key, {otherwise} otherwise");
+    assert_clean(database.open(2).await.as_ref()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

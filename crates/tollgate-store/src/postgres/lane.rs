@@ -24,6 +24,7 @@ use crate::postgres::base::Ground;
 use crate::postgres::changes::Changes;
 use crate::postgres::gate::Gate;
 use crate::postgres::link::{Id, Link, Param, Query};
+use crate::postgres::replan::Replans;
 use crate::postgres::written::{self, Lsn, Written};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -119,19 +120,21 @@ struct Lane {
     options: LaneOptions,
     runtime: Runtime,
     link: Option<Link>,
+    replans: Replans,
     /// When it was last looked whether outcomes have outlived their time.
     forgotten_at_ms: u64,
 }
 
 /// Runs until every sender is gone and the queue is empty.
 pub(super) fn run(options: LaneOptions, runtime: Runtime, mut queue: Queue) {
-    let mut lane = Lane { options, runtime, link: None, forgotten_at_ms: 0 };
+    let mut lane = Lane { options, runtime, link: None, replans: Replans::default(), forgotten_at_ms: 0 };
     let mut jobs: Vec<Job> = Vec::new();
     let mut size_before = 0;
     while queue.gather(&mut jobs, size_before) {
         size_before = jobs.len();
         let begun = Instant::now();
         lane.serve(std::mem::take(&mut jobs));
+        lane.replan();
         metrics::histogram!("tollgate_commit_batch_size")
             .record(f64::from(u32::try_from(size_before).unwrap_or(u32::MAX)));
         metrics::histogram!("tollgate_commit_seconds").record(begun.elapsed().as_secs_f64());
@@ -346,8 +349,19 @@ impl Lane {
             let link = self.runtime.block_on(Link::connect(&self.options.target))?;
             self.runtime.block_on(link.run(BY_KEY))?;
             self.link = Some(link);
+            self.replans = Replans::default();
         }
         Ok(())
+    }
+
+    /// Has plans made anew where it is time. A fault shows with the next batch.
+    fn replan(&mut self) {
+        if let (true, Some(link)) = (self.replans.batch(), &self.link) {
+            let discarded = self.runtime.block_on(link.run("DISCARD PLANS"));
+            if let Err(error) = discarded {
+                tracing::warn!(%error, "plans are not made anew");
+            }
+        }
     }
 
     /// What this run has leased, and that it is at work, ends with it.

@@ -20,6 +20,7 @@ mod places;
 mod plans;
 mod pool;
 mod read;
+mod replan;
 mod replicas;
 mod reports;
 mod schema;

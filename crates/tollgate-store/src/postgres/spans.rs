@@ -82,7 +82,7 @@ mod tests {
         let found = spans(vec![24..48, 48..72, 74..75, 200..201]);
         assert_eq!(found, [begin(200)..end(201), begin(24)..end(75)]);
         // An hour of a day that is there as a whole, too.
-        assert_eq!(spans(vec![24..48, 30..31]), [begin(24)..end(48)]);
+        assert_eq!(spans(vec![24..48, 30..31, 100..101]), [begin(100)..end(101), begin(24)..end(48)]);
         let many: Vec<_> = (1..100).map(|day| day * 48..day * 48 + 24).collect();
         let found = spans(many);
         assert_eq!(found.len(), SPANS_MAX);
