@@ -93,9 +93,6 @@ impl EmbeddedStore {
             .cache_size(options.cache_bytes)
             // A smaller journal is replayed faster at start; half the default costs no throughput.
             .max_journaling_size(128 << 20)
-            // With more, the first of them hands what is to be merged back to the queue, and takes it again, for as long as the
-            // others are busy: it spins on a core that payments need.
-            .worker_threads(1)
             .open()
             .map_err(|error| match error {
                 fjall::Error::Locked => StoreError::Locked(folder.clone()),
