@@ -160,6 +160,52 @@ async fn lists_filter_page_and_stay_stable() {
     assert_eq!(recent, [Some(8), None, Some(7), Some(999)]);
 }
 
+/// However many of them were made durable together, and wherever a page begins within those.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchants_events_are_listed_whole_and_in_order() {
+    let place = Place::new().await;
+    let store = place.open(1).await;
+    let merchants = [merchant(store.as_ref()).await, merchant(store.as_ref()).await];
+    let mut racers = tokio::task::JoinSet::new();
+    for number in 0..90 {
+        let (store, mer) = (Arc::clone(&store), merchants[number % 2]);
+        racers.spawn(async move {
+            let begun = create(NOW_MS, terms(700, "u", CaptureMode::Automatic));
+            let begun = store.commit(work(mer, NOW_MS, begun)).await.unwrap();
+            let attempt_id = begun.payment.charge_attempt_id;
+            let done = settle(&begun.payment, attempt_id, captured(700));
+            let done = store.commit(work(mer, NOW_MS, done)).await.unwrap();
+            (mer, [begun.event.unwrap(), done.event.unwrap()])
+        });
+    }
+    let mut told: Vec<_> = racers.join_all().await;
+    told.sort_unstable_by_key(|(mer, events)| (*mer, events[0].sequence));
+    drop(store);
+    let store = place.open(2).await;
+    for mer in merchants {
+        let mut expected: Vec<u64> = Vec::new();
+        for (_, events) in told.iter().filter(|(whose, _)| *whose == mer) {
+            expected.extend(events.iter().map(|event| event.sequence));
+            let history = store.history(mer, events[0].payment_id).await.unwrap();
+            assert_eq!(history, events.iter().map(|event| (**event).clone()).collect::<Vec<_>>());
+        }
+        expected.sort_unstable();
+        assert_eq!(expected.len(), 90);
+        for limit in [1, 7, 1_000] {
+            let (mut listed, mut after) = (Vec::new(), 0);
+            loop {
+                let page = store.events(mer, after, limit).await.unwrap();
+                let Some(last) = page.last() else { break };
+                assert!(page.len() <= limit);
+                after = last.sequence;
+                listed.extend(page.iter().map(|event| event.sequence));
+            }
+            assert_eq!(listed, expected, "{limit} a page");
+        }
+    }
+    assert_clean(store.as_ref()).await;
+}
+
 #[tokio::test]
 async fn deadlines_and_open_attempts_are_kept() {
     let place = Place::new().await;
