@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// How long before it signs a key is published.
@@ -31,6 +32,9 @@ const SUFFIX: &str = ".key";
 
 /// How the name of a file ends that a key is being written to.
 const BEGUN: &str = "begun";
+
+/// How long nobody needs to write a key.
+const LEFT_AFTER: Duration = Duration::from_secs(60);
 
 struct SigningKey {
     created_at_ms: u64,
@@ -93,9 +97,9 @@ impl TokenKeys {
                 let name = path.file_name().and_then(|name| name.to_str());
                 if let Some(stem) = name.and_then(|name| name.strip_suffix(SUFFIX)) {
                     keys.push(Arc::new(read(&path, stem)?));
-                } else if path.extension().is_some_and(|end| end == BEGUN) {
+                } else if path.extension().is_some_and(|end| end == BEGUN) && is_left(&path) {
                     // The process was ended while it wrote this one: nothing was signed with it.
-                    std::fs::remove_file(&path).map_err(failed)?;
+                    remove_if_there(&path).map_err(failed)?;
                 }
             }
         }
@@ -179,16 +183,26 @@ impl TokenKeys {
 /// ended is written over by the next.
 fn write_whole(path: &Path, document: &[u8]) -> std::io::Result<()> {
     let begun = path.with_extension(BEGUN);
-    match std::fs::remove_file(&begun) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_if_there(&begun)?;
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&begun)?;
     file.write_all(document)?;
     file.sync_all()?;
     std::fs::rename(&begun, path)?;
     // The name, too, has to be on the disk before anything is signed.
     path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+}
+
+/// Whether a file that was begun was left by a process that has ended: another on the same folder may be writing it this very moment.
+fn is_left(begun: &Path) -> bool {
+    let written = std::fs::metadata(begun).and_then(|about| about.modified());
+    written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since >= LEFT_AFTER))
+}
+
+fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a key; its file's name begins with the moment it was made.
@@ -234,6 +248,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let begun = folder.path().join(format!("{NOW}-0011223344556677.{BEGUN}"));
         std::fs::write(&begun, "half a k").unwrap();
+        let long_ago = std::time::SystemTime::now() - 2 * LEFT_AFTER;
+        std::fs::File::options().write(true).open(&begun).unwrap().set_modified(long_ago).unwrap();
         let keys = TokenKeys::open(Some(folder.path()), Algorithm::EdDsa, NOW).unwrap();
         assert_eq!(keys.public().len(), 1);
         assert!(!begun.exists(), "what is no key is not kept");
@@ -245,6 +261,21 @@ mod tests {
         write_whole(&path, b"whole").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
         assert!(!path.with_extension(BEGUN).exists());
+    }
+
+    #[test]
+    fn servers_that_start_together_do_not_take_each_others_files() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let opened = std::thread::scope(|scope| {
+                let open = || TokenKeys::open(Some(folder.path()), Algorithm::EdDsa, NOW);
+                let threads: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+            });
+            for opened in opened {
+                assert!(!opened.unwrap().public().is_empty());
+            }
+        }
     }
 
     #[test]
