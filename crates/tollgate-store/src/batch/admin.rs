@@ -1,8 +1,9 @@
 //! Administrative changes: decided whole, then staged together with their entries of the audit log.
 
 use crate::batch::codec::{decode, encode};
+use crate::batch::digests::user_digest;
 use crate::batch::erase::Erased;
-use crate::batch::txn::{Txn, user_digest};
+use crate::batch::txn::Txn;
 use crate::batch::{Base, Table, api_keys, keys};
 use crate::commit::{
     AccountCalls, Admin, CALLS_KEPT_DAYS, CommitError, Conflict, EndpointCalls, NOTICES_KEPT_MS, Upkeep,

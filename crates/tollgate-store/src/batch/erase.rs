@@ -1,8 +1,10 @@
 //! Forgetting a person: payments, their events, attempts and refunds, sessions and remembered replies are masked in one
 //! commit, so that a payment stays the fold of its events.
 
+use crate::batch::claims::find_idempotency;
 use crate::batch::codec::{decode, encode};
-use crate::batch::txn::{Txn, find_idempotency, user_digest};
+use crate::batch::digests::user_digest;
+use crate::batch::txn::Txn;
 use crate::batch::{Base, Table, WindowKey, keys};
 use crate::commit::{CommitError, Conflict, ErasePayments, IdempotencyRecord};
 use crate::error::StoreError;

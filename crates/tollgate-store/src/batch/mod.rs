@@ -6,8 +6,10 @@
 
 pub(crate) mod admin;
 pub(crate) mod api_keys;
+pub(crate) mod claims;
 pub(crate) mod codec;
 pub(crate) mod days;
+pub(crate) mod digests;
 pub(crate) mod erase;
 pub(crate) mod job;
 pub(crate) mod keys;

@@ -6,16 +6,16 @@
 
 use crate::batch::admin::Staged;
 use crate::batch::codec::{behind, decode, encode};
+use crate::batch::digests::{message_key, user_digest};
 use crate::batch::erase::Erased;
 use crate::batch::state::{BalanceKey, State};
 use crate::batch::work::{Desk, Hints};
 use crate::batch::{Base, DAY_MS, Map, Set, Table, Window, WindowKey, keys, lists, numbers};
-use crate::commit::{Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep, StoredReply};
+use crate::commit::{Commit, CommitError, Committed, IdempotencyRecord, IdempotencyStep};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use crate::query::RiskList;
 use crate::trail;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tollgate_core::attempt::{Attempt, AttemptStatus};
 use tollgate_core::audit::AuditEntry;
@@ -34,7 +34,7 @@ pub(crate) struct Txn<'a, B: Base> {
     pub(crate) base: &'a B,
     pub(crate) state: &'a mut State,
     policy: Policy,
-    run: u64,
+    pub(super) run: u64,
     pub(crate) rows: B::Batch,
     touched_payments: Set<PaymentId>,
     touched_attempts: Set<AttemptId>,
@@ -44,7 +44,7 @@ pub(crate) struct Txn<'a, B: Base> {
     logged: Map<MerchantId, Vec<u64>>,
     /// Rows staged in this batch that are read again within it.
     refunds: Map<RefundId, Refund>,
-    idempotency: Map<WindowKey, (u64, IdempotencyRecord)>,
+    pub(super) idempotency: Map<WindowKey, (u64, IdempotencyRecord)>,
     messages: Set<WindowKey>,
     /// Checkout sessions that were ended in this batch: their rows cannot be read yet.
     closed: Set<CheckoutId>,
@@ -486,92 +486,6 @@ impl<'a, B: Base> Txn<'a, B> {
         Ok(after)
     }
 
-    fn require_free_key(
-        &self,
-        merchant_id: MerchantId,
-        key: &str,
-        fingerprint: &[u8; 32],
-        now_ms: u64,
-    ) -> Result<(), CommitError> {
-        let Some((_, record)) = self.idempotency_record(merchant_id, key, now_ms)? else {
-            return Ok(());
-        };
-        if record.fingerprint != *fingerprint {
-            return Err(CommitError::KeyMismatch);
-        }
-        match record.reply {
-            Some(reply) => Err(CommitError::Replay(reply)),
-            None if record.run == self.run || self.base.is_at_work(record.run)? => {
-                Err(CommitError::KeyInFlight)
-            }
-            None => {
-                Err(CommitError::KeyOrphaned { payment_id: record.payment_id, refund_id: record.refund_id })
-            }
-        }
-    }
-
-    /// Claims an idempotency key, or remembers the reply under it.
-    fn remember(
-        &mut self,
-        merchant_id: MerchantId,
-        now_ms: u64,
-        step: Option<IdempotencyStep>,
-        committed: &mut Committed,
-    ) -> Result<(), CommitError> {
-        match step {
-            None => {}
-            Some(IdempotencyStep::Begin { key, fingerprint }) => {
-                let record = IdempotencyRecord {
-                    fingerprint,
-                    created_at_ms: now_ms,
-                    run: self.run,
-                    payment_id: committed.payment.id,
-                    refund_id: committed.refund.as_ref().map(|refund| refund.id),
-                    reply: None,
-                };
-                self.idempotency.insert(idempotency_key(merchant_id, &key), (now_ms / DAY_MS, record));
-            }
-            Some(IdempotencyStep::Finish { key, payment_id, refund_id, claimed_ms, render }) => {
-                let found = self.idempotency_record(merchant_id, &key, now_ms)?;
-                // Another request may have claimed it since: it gets its own reply.
-                let own = found.filter(|(_, record)| {
-                    (record.payment_id, record.refund_id) == (payment_id, refund_id)
-                        && claimed_ms.is_none_or(|claimed_ms| record.created_at_ms == claimed_ms)
-                });
-                let Some((day, mut record)) = own else {
-                    committed.reply = Some(render(&committed.payment, committed.refund.as_ref()));
-                    return Ok(());
-                };
-                let reply: StoredReply = match record.reply.take() {
-                    Some(reply) => reply,
-                    None => render(&committed.payment, committed.refund.as_ref()),
-                };
-                record.reply = Some(reply.clone());
-                committed.reply = Some(reply);
-                self.idempotency.insert(idempotency_key(merchant_id, &key), (day, record));
-            }
-        }
-        Ok(())
-    }
-
-    fn idempotency_record(
-        &self,
-        merchant_id: MerchantId,
-        key: &str,
-        now_ms: u64,
-    ) -> Result<Option<(u64, IdempotencyRecord)>, StoreError> {
-        let hashed = idempotency_key(merchant_id, key);
-        if let Some(found) = self.idempotency.get(&hashed) {
-            return Ok(Some(found.clone()));
-        }
-        if let Some((day, record)) = self.state.claims.get(&hashed)
-            && record.is_alive(self.base.idempotency_ms(), now_ms)
-        {
-            return Ok(Some((*day, record.clone())));
-        }
-        find_idempotency(self.base, &hashed, now_ms)
-    }
-
     /// Whether this batch has changed a payment already: what it wrote of it cannot be read yet.
     pub(super) fn has_touched(&self, payment: &Payment) -> bool {
         self.touched_payments.contains(&payment.id)
@@ -758,43 +672,4 @@ fn refund_after(
 fn broken(error: ApplyError) -> CommitError {
     tracing::error!(%error, "a decided event does not fit its payment; nothing was changed");
     CommitError::Store(StoreError::Corrupt("payment"))
-}
-
-/// The row remembered under a hashed key, if it still lives.
-pub(crate) fn find_idempotency<B: Base>(
-    base: &B,
-    key: &WindowKey,
-    now_ms: u64,
-) -> Result<Option<(u64, IdempotencyRecord)>, StoreError> {
-    let Some((day, row)) = base.find(Window::Idempotency, key, now_ms)? else {
-        return Ok(None);
-    };
-    let record: IdempotencyRecord = decode(row.as_ref(), "idempotency record")?;
-    Ok(record.is_alive(base.idempotency_ms(), now_ms).then_some((day, record)))
-}
-
-/// The key of a processor's message or a customer's confirmation.
-pub(crate) fn message_key(merchant_id: MerchantId, message: &str) -> WindowKey {
-    WindowKey { merchant_id, digest: digest(&[message.as_bytes()]) }
-}
-
-/// Merchant and digest of the caller's key.
-pub(crate) fn idempotency_key(merchant_id: MerchantId, key: &str) -> WindowKey {
-    WindowKey { merchant_id, digest: digest(&[&merchant_id.to_bytes(), key.as_bytes()]) }
-}
-
-/// The first half of a digest of a user's id: the ids are of any length.
-pub(crate) fn user_digest(user_id: &str) -> [u8; 16] {
-    let full = digest(&[user_id.as_bytes()]);
-    let mut half = [0; 16];
-    half.copy_from_slice(&full[..16]);
-    half
-}
-
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    hasher.finalize().into()
 }

@@ -2,7 +2,7 @@
 //! blocking pool so that a long page never holds up the event loop.
 
 use crate::batch::codec::{behind, decode};
-use crate::batch::{api_keys, keys, numbers, txn};
+use crate::batch::{api_keys, claims, digests, keys, numbers};
 use crate::commit::{
     AccountCalls, Admin, Commit, CommitError, Committed, EndpointCalls, IdempotencyRecord, Upkeep,
 };
@@ -264,7 +264,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn passkeys(&self, merchant_id: MerchantId, user_id: &str) -> Result<Vec<Passkey>, StoreError> {
-        let prefix = keys::owned(merchant_id, txn::user_digest(user_id));
+        let prefix = keys::owned(merchant_id, digests::user_digest(user_id));
         let rows = self.view().snapshot.prefix(&self.tables.passkeys, prefix);
         rows.map(|row| decode(&row.value()?, "passkey")).collect()
     }
@@ -338,7 +338,7 @@ impl Store for EmbeddedStore {
         user_id: &str,
     ) -> Result<Vec<SavedCard>, StoreError> {
         let view = self.view();
-        let prefix = keys::owned(merchant_id, txn::user_digest(user_id));
+        let prefix = keys::owned(merchant_id, digests::user_digest(user_id));
         let mut cards = Vec::new();
         for row in view.snapshot.prefix(&self.tables.user_cards, prefix).take(LIMIT_MAX) {
             let token = keys::bytes16(&row.key()?, 32).ok_or(StoreError::Corrupt("card index"))?;
@@ -532,8 +532,11 @@ impl Store for EmbeddedStore {
         key: &str,
         now_ms: u64,
     ) -> Result<Option<IdempotencyRecord>, StoreError> {
-        let found =
-            txn::find_idempotency(self.tables.as_ref(), &txn::idempotency_key(merchant_id, key), now_ms)?;
+        let found = claims::find_idempotency(
+            self.tables.as_ref(),
+            &digests::idempotency_key(merchant_id, key),
+            now_ms,
+        )?;
         Ok(found.map(|(_, record)| record))
     }
 
@@ -677,7 +680,7 @@ fn row<T: DeserializeOwned>(
 }
 
 fn latest_of_user(view: &View, merchant_id: MerchantId, user: &str) -> Result<Option<Payment>, StoreError> {
-    let prefix = keys::owned(merchant_id, txn::user_digest(user));
+    let prefix = keys::owned(merchant_id, digests::user_digest(user));
     let Some(newest) = view.snapshot.prefix(&view.tables.user_payments, prefix).next_back() else {
         return Ok(None);
     };
@@ -691,7 +694,7 @@ fn list(view: &View, merchant_id: MerchantId, filter: &PaymentFilter) -> Result<
     let limit = filter.limit.clamp(1, LIMIT_MAX);
     let mut to_skip = filter.offset.min(OFFSET_MAX);
     let prefix: Vec<u8> = match &filter.user_id {
-        Some(user) => keys::owned(merchant_id, txn::user_digest(user)).to_vec(),
+        Some(user) => keys::owned(merchant_id, digests::user_digest(user)).to_vec(),
         None => merchant_id.to_bytes().to_vec(),
     };
     let bound = |id: u128| [prefix.as_slice(), &id.to_be_bytes()].concat();

@@ -3,8 +3,8 @@
 
 use crate::batch::codec::decode;
 use crate::batch::days::read_mark;
+use crate::batch::digests::{idempotency_key, message_key};
 use crate::batch::job::Unit;
-use crate::batch::txn::{idempotency_key, message_key};
 use crate::batch::work::read_due;
 use crate::batch::{Table, VolumeKey, Window, WindowKey, keys};
 use crate::commit::{Commit, IdempotencyStep};

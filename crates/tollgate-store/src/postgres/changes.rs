@@ -4,7 +4,7 @@
 pub(super) mod bulk;
 
 use crate::batch::codec::encode;
-use crate::batch::txn::user_digest;
+use crate::batch::digests::user_digest;
 use crate::batch::{Table, VolumeKey, Window, WindowKey};
 use crate::error::StoreError;
 use crate::postgres::base::split;

@@ -2,7 +2,7 @@
 
 use crate::batch::codec::{decode, decode_first};
 use crate::batch::days::read_mark;
-use crate::batch::txn::user_digest;
+use crate::batch::digests::user_digest;
 use crate::batch::{Table, keys};
 use crate::error::StoreError;
 use crate::jobs::{DeliveryFilter, DeliveryPage, JobFilter};

@@ -1,7 +1,7 @@
 //! Reading the PostgreSQL store: each read is one statement on a connection of the pool, so it sees whole batches.
 
 use crate::batch::codec::decode;
-use crate::batch::txn::{idempotency_key, user_digest};
+use crate::batch::digests::{idempotency_key, user_digest};
 use crate::batch::work::read_due;
 use crate::batch::{DAY_MS, Table, api_keys, keys};
 use crate::commit::{
