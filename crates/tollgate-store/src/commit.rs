@@ -2,6 +2,7 @@
 
 use crate::error::StoreError;
 use crate::query::PolicyKind;
+use crate::replies::ReplyRow;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -69,6 +70,7 @@ pub type Render = fn(&Payment, Option<&Refund>) -> StoredReply;
 
 /// A reply as it was first given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "ReplyRow", try_from = "ReplyRow")]
 pub struct StoredReply {
     /// HTTP status.
     pub status: u16,

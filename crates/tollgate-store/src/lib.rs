@@ -21,6 +21,7 @@ pub mod report;
 pub mod sharded;
 
 mod batch;
+mod replies;
 mod trail;
 
 use async_trait::async_trait;
