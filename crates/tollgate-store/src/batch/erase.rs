@@ -2,7 +2,7 @@
 //! commit, so that a payment stays the fold of its events.
 
 use crate::batch::claims::find_idempotency;
-use crate::batch::codec::{decode, encode};
+use crate::batch::codec::{decode, decode_first, encode};
 use crate::batch::digests::user_digest;
 use crate::batch::txn::Txn;
 use crate::batch::{Base, Table, WindowKey, keys};
@@ -23,7 +23,7 @@ pub(super) struct Erased {
     pub(super) payments: Vec<Arc<Payment>>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) refunds: Vec<Refund>,
-    pub(super) events: Vec<EventRecord>,
+    pub(super) events: Vec<(EventRecord, Vec<u8>)>,
     /// Claims of idempotency keys, with their days.
     pub(super) claims: Vec<(WindowKey, (u64, IdempotencyRecord))>,
     /// Checkout sessions that nobody can pay from now on.
@@ -83,9 +83,9 @@ impl<B: Base> Txn<'_, B> {
         for place in self.event_places(payment)? {
             let row = self.base.get(Table::Events, &place)?;
             let row = row.ok_or(StoreError::Corrupt("event"))?;
-            let mut record: EventRecord = decode(row.as_ref(), "event")?;
+            let (mut record, behind) = decode_first::<EventRecord>(row.as_ref(), "event")?;
             words.erase_event(&mut record.event);
-            erased.events.push(record);
+            erased.events.push((record, behind.to_vec()));
         }
         for attempt in &payment.attempts {
             if let Some(mut attempt) = self.attempt(*attempt)? {

@@ -31,7 +31,7 @@ use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::key::LogKey;
 use tollgate_core::currency::Currency;
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{MerchantId, PaymentId};
+use tollgate_core::id::{AttemptId, MerchantId};
 use tollgate_core::ledger::Posting;
 use tollgate_core::partner::period::Period;
 use tollgate_core::payment::Payment;
@@ -131,38 +131,22 @@ pub(crate) trait Base {
         self.put(batch, Table::Payments, &keys::owned(payment.merchant_id, payment.id.to_bytes()), row);
     }
 
-    /// Writes an attempt.
-    fn put_attempt(&self, batch: &mut Self::Batch, attempt: &Attempt, row: &[u8]) {
-        let id = attempt.id.to_bytes();
-        self.put(batch, Table::Attempts, &id, row);
-        if attempt.status.is_watched() {
-            self.put(batch, Table::OpenAttempts, &id, &[]);
-        } else {
-            self.remove(batch, Table::OpenAttempts, &id);
-        }
-    }
+    /// Writes an attempt; `row` is its bytes.
+    fn put_attempt(&self, batch: &mut Self::Batch, attempt: &Attempt, row: &[u8]);
 
-    /// Writes a posting of a payment's version.
-    fn put_posting(
+    /// An attempt's row.
+    fn attempt(&self, id: AttemptId) -> Result<Option<Self::Bytes>, StoreError>;
+
+    /// Writes an event that is in the log already; `row` is its bytes, and what stood behind them.
+    fn rewrite_event(&self, batch: &mut Self::Batch, record: &EventRecord, row: &[u8]);
+
+    /// Adds an event to the log, and to the ledger what it books; each with its bytes.
+    fn put_event(
         &self,
         batch: &mut Self::Batch,
-        merchant_id: MerchantId,
-        payment_id: PaymentId,
-        posting: &Posting,
-        row: &[u8],
-    ) {
-        self.put(batch, Table::Ledger, &keys::versioned(merchant_id, payment_id, posting.version), row);
-    }
-
-    /// Writes an event that is in the log already.
-    fn rewrite_event(&self, batch: &mut Self::Batch, record: &EventRecord, row: &[u8]) {
-        self.put_event(batch, record, row);
-    }
-
-    /// Adds an event to the log.
-    fn put_event(&self, batch: &mut Self::Batch, record: &EventRecord, row: &[u8]) {
-        self.put(batch, Table::Events, &record.sequence.to_be_bytes(), row);
-    }
+        event: (&EventRecord, Vec<u8>),
+        posting: Option<(&Posting, Vec<u8>)>,
+    );
 
     /// Lists a merchant's events of a batch, by their numbers, which rise.
     fn list_events(
@@ -203,9 +187,7 @@ pub(crate) enum Table {
     Passkeys,
     Payments,
     Attempts,
-    OpenAttempts,
     Refunds,
-    Ledger,
     Balances,
     Totals,
     Events,

@@ -362,12 +362,13 @@ impl<'a, B: Base> Txn<'a, B> {
         } = change;
         let (merchant_id, payment_id) = (payment.merchant_id, payment.id);
         let (base, rows) = (self.base, &mut self.rows);
-        base.put_event(rows, &record, &encode(&record)?);
+        let booked = match &posting {
+            Some(posting) => Some((posting, encode(posting)?)),
+            None => None,
+        };
+        base.put_event(rows, (&record, encode(&record)?), booked);
         self.state.sequence = record.sequence;
 
-        if let Some(posting) = posting {
-            base.put_posting(rows, merchant_id, payment_id, &posting, &encode(&posting)?);
-        }
         for (key, balance) in balances {
             self.touched_balances.insert(key.clone());
             self.state.balances.insert(key, balance);
@@ -509,8 +510,10 @@ impl<'a, B: Base> Txn<'a, B> {
             self.refunds.insert(refund.id, refund);
         }
         self.closed.extend(erased.closed);
-        for record in &erased.events {
-            self.base.rewrite_event(&mut self.rows, record, &encode(record)?);
+        for (record, behind) in &erased.events {
+            let mut row = encode(record)?;
+            row.extend_from_slice(behind);
+            self.base.rewrite_event(&mut self.rows, record, &row);
         }
         for (key, claim) in erased.claims {
             self.idempotency.insert(key, claim);
@@ -555,7 +558,7 @@ impl<'a, B: Base> Txn<'a, B> {
         if let Some(attempt) = self.state.attempts.get(&id) {
             return Ok(Some(attempt.clone()));
         }
-        let row = self.base.get(Table::Attempts, &id.to_bytes())?;
+        let row = self.base.attempt(id)?;
         row.map(|row| decode(row.as_ref(), "attempt")).transpose()
     }
 

@@ -7,7 +7,11 @@ use crate::embedded::windows::Windows;
 use crate::error::StoreError;
 use fjall::{Keyspace, OwnedWriteBatch, Slice};
 use std::ops::ControlFlow;
+use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::key::LogKey;
+use tollgate_core::event::EventRecord;
+use tollgate_core::id::AttemptId;
+use tollgate_core::ledger::Posting;
 use tollgate_core::webhook::outcome::WebhookOutcome;
 
 impl Tables {
@@ -19,9 +23,7 @@ impl Tables {
             Table::Passkeys => &self.passkeys,
             Table::Payments => &self.payments,
             Table::Attempts => &self.attempts,
-            Table::OpenAttempts => &self.open_attempts,
             Table::Refunds => &self.refunds,
-            Table::Ledger => &self.ledger,
             Table::Balances => &self.balances,
             Table::Totals => &self.totals,
             Table::Events => &self.events,
@@ -107,6 +109,42 @@ impl Base for Tables {
 
     fn remove(&self, batch: &mut OwnedWriteBatch, table: Table, key: &[u8]) {
         batch.remove(self.of(table), key);
+    }
+
+    /// One that is still waited for lies beside the others: so nothing else has to say that it is.
+    fn put_attempt(&self, batch: &mut OwnedWriteBatch, attempt: &Attempt, row: &[u8]) {
+        let id = attempt.id.to_bytes();
+        if attempt.status.is_watched() {
+            batch.insert(&self.open_attempts, id, row);
+        } else {
+            batch.insert(&self.attempts, id, row);
+            batch.remove(&self.open_attempts, id);
+        }
+    }
+
+    /// Its older row may lie where those lie that are not waited for.
+    fn attempt(&self, id: AttemptId) -> Result<Option<Slice>, StoreError> {
+        match self.open_attempts.get(id.to_bytes())? {
+            Some(row) => Ok(Some(row)),
+            None => Ok(self.attempts.get(id.to_bytes())?),
+        }
+    }
+
+    fn rewrite_event(&self, batch: &mut OwnedWriteBatch, record: &EventRecord, row: &[u8]) {
+        batch.insert(&self.events, record.sequence.to_be_bytes(), row);
+    }
+
+    /// What it books stands behind it.
+    fn put_event(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        (record, mut row): (&EventRecord, Vec<u8>),
+        posting: Option<(&Posting, Vec<u8>)>,
+    ) {
+        if let Some((_, posting)) = posting {
+            row.extend_from_slice(&posting);
+        }
+        batch.insert(&self.events, record.sequence.to_be_bytes(), row);
     }
 
     fn keep(

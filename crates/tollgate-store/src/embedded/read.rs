@@ -20,7 +20,7 @@ use crate::query::{
 };
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
-use fjall::{Keyspace, Readable, Snapshot};
+use fjall::{Keyspace, Readable, Slice, Snapshot};
 use serde::de::DeserializeOwned;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -349,7 +349,12 @@ impl Store for EmbeddedStore {
     }
 
     async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
-        row(&self.tables.attempts, &id.to_bytes(), "attempt")
+        let view = self.view();
+        let key = id.to_bytes();
+        match view.row(&self.tables.open_attempts, &key, "attempt")? {
+            Some(attempt) => Ok(Some(attempt)),
+            None => view.row(&self.tables.attempts, &key, "attempt"),
+        }
     }
 
     async fn checkout(&self, id: CheckoutId) -> Result<Option<CheckoutSession>, StoreError> {
@@ -380,21 +385,22 @@ impl Store for EmbeddedStore {
     }
 
     async fn postings(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Vec<Posting>, StoreError> {
-        let rows = self.view().snapshot.prefix(&self.tables.ledger, keys::owned(merchant_id, id.to_bytes()));
-        rows.map(|row| decode(&row.value()?, "posting")).collect()
+        let view = self.view();
+        let mut postings = Vec::new();
+        for number in view.event_numbers(merchant_id, id)? {
+            let row = view.event_row(&number.to_be_bytes())?;
+            let posting = behind::<EventRecord>(&row, "event")?;
+            if !posting.is_empty() {
+                postings.push(decode(posting, "posting")?);
+            }
+        }
+        Ok(postings)
     }
 
     async fn history(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Vec<EventRecord>, StoreError> {
         let view = self.view();
-        let Some(row) = view.snapshot.get(&self.tables.payments, keys::owned(merchant_id, id.to_bytes()))?
-        else {
-            return Ok(Vec::new());
-        };
-        let mut events = Vec::new();
-        for number in numbers::read(behind::<Payment>(&row, "payment")?)? {
-            events.push(view.event(&number.to_be_bytes())?);
-        }
-        Ok(events)
+        let numbers = view.event_numbers(merchant_id, id)?;
+        numbers.iter().map(|number| view.event(&number.to_be_bytes())).collect()
     }
 
     async fn events(
@@ -499,9 +505,7 @@ impl Store for EmbeddedStore {
         self.scan(move |view| {
             let mut found = Vec::new();
             for row in view.snapshot.range(&view.tables.open_attempts, from..).take(limit) {
-                let key = row.key()?;
-                let attempt = view.row(&view.tables.attempts, &key, "attempt")?;
-                found.push(attempt.ok_or(StoreError::Corrupt("open attempt without a row"))?);
+                found.push(decode(&row.value()?, "attempt")?);
             }
             Ok(found)
         })
@@ -601,6 +605,7 @@ impl Store for EmbeddedStore {
                 &tables.payments,
                 &tables.events,
                 &tables.attempts,
+                &tables.open_attempts,
                 &tables.refunds,
                 &tables.user_payments,
                 &tables.saved_cards,
@@ -649,7 +654,18 @@ impl View {
     }
 
     fn event(&self, sequence: &[u8]) -> Result<EventRecord, StoreError> {
-        self.row(&self.tables.events, sequence, "event")?.ok_or(StoreError::Corrupt("event without a row"))
+        decode(&self.event_row(sequence)?, "event")
+    }
+
+    fn event_row(&self, sequence: &[u8]) -> Result<Slice, StoreError> {
+        let row = self.snapshot.get(&self.tables.events, sequence)?;
+        row.ok_or(StoreError::Corrupt("event without a row"))
+    }
+
+    /// The numbers of a payment's events, oldest first; none if there is no such payment.
+    fn event_numbers(&self, merchant_id: MerchantId, id: PaymentId) -> Result<Vec<u64>, StoreError> {
+        let row = self.snapshot.get(&self.tables.payments, keys::owned(merchant_id, id.to_bytes()))?;
+        row.map_or_else(|| Ok(Vec::new()), |row| numbers::read(behind::<Payment>(&row, "payment")?))
     }
 }
 

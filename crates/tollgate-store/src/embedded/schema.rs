@@ -4,7 +4,7 @@ use crate::error::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// The version this program writes.
-pub(super) const VERSION: u32 = 8;
+pub(super) const VERSION: u32 = 9;
 
 /// Where the version stands.
 pub(super) const KEY: &[u8] = b"schema_version";
@@ -19,9 +19,9 @@ pub(super) struct Migration {
 
 /// The steps there are, in order.
 pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { to: 1, run: |_| Ok(()) }, Migration { to: 8, run: refuse_used }];
+    &[Migration { to: 1, run: |_| Ok(()) }, Migration { to: 9, run: refuse_used }];
 
-/// Schemas 1 to 7 were written by unreleased programs only, whose rows are not read any more.
+/// Schemas 1 to 8 were written by unreleased programs only, whose rows are not read any more.
 fn refuse_used(database: &Database) -> Result<(), StoreError> {
     let merchants = database.keyspace("merchants", KeyspaceCreateOptions::default)?;
     if merchants.is_empty()? { Ok(()) } else { Err(StoreError::Unreadable) }
@@ -131,8 +131,8 @@ mod tests {
     fn newer_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (database, meta) = open(folder.path());
-        meta.insert(KEY, 9_u32.to_be_bytes()).unwrap();
+        meta.insert(KEY, 10_u32.to_be_bytes()).unwrap();
         let refusal = migrate(&database, &meta, MIGRATIONS, VERSION).unwrap_err();
-        assert!(refusal.to_string().contains("newer Tollgate (schema 9, this program knows 8)"));
+        assert!(refusal.to_string().contains("newer Tollgate (schema 10, this program knows 9)"));
     }
 }

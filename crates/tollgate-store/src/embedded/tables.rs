@@ -8,13 +8,12 @@
 //! | `key_uses` | API key | when it was last used |
 //! | `passkeys` | merchant, user digest, passkey | `Passkey` |
 //! | `payments` | merchant, payment | `Payment` and the numbers of its events |
-//! | `attempts` | attempt | `Attempt` |
-//! | `open_attempts` | attempt | – |
+//! | `attempts` | attempt | `Attempt` that nothing is waited for of |
+//! | `open_attempts` | attempt | `Attempt` whose end is waited for; an older row may be in `attempts` |
 //! | `refunds` | merchant, refund | `Refund` |
-//! | `ledger` | merchant, payment, version | `Posting` |
 //! | `balances` | merchant, currency, account | account and `Balance` |
 //! | `totals` | merchant, hour, currency, method | `Totals` |
-//! | `events` | sequence | `EventRecord` |
+//! | `events` | sequence | `EventRecord`, and the `Posting` that books it, if it moves money |
 //! | `merchant_events` | merchant, last sequence of a batch | the numbers of the merchant's events in that batch |
 //! | `user_payments` | merchant, user digest, payment | – |
 //! | `checkouts` | checkout session | `CheckoutSession` |
@@ -81,7 +80,6 @@ pub(super) struct Tables {
     pub(super) attempts: Keyspace,
     pub(super) open_attempts: Keyspace,
     pub(super) refunds: Keyspace,
-    pub(super) ledger: Keyspace,
     pub(super) balances: Keyspace,
     pub(super) totals: Keyspace,
     pub(super) events: Keyspace,
@@ -136,9 +134,8 @@ impl Tables {
             passkeys: open("passkeys", SMALL)?,
             payments: open("payments", LARGE)?,
             attempts: open("attempts", LARGE)?,
-            open_attempts: open("open_attempts", SMALL)?,
+            open_attempts: open("open_attempts", LARGE)?,
             refunds: open("refunds", SMALL)?,
-            ledger: open("ledger", LARGE)?,
             balances: open("balances", SMALL)?,
             totals: open("totals", SMALL)?,
             events: open("events", LARGE)?,

@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::key::LogKey;
 use tollgate_core::event::EventRecord;
-use tollgate_core::id::{MerchantId, PaymentId};
+use tollgate_core::id::{AttemptId, MerchantId, PaymentId};
 use tollgate_core::ledger::Posting;
 use tollgate_core::partner::period::Period;
 use tollgate_core::payment::Payment;
@@ -549,15 +549,8 @@ impl Base for Ground<'_> {
         batch.put_attempt(self.kind(Table::Attempts, attempt.id.to_bytes().to_vec()), attempt, row);
     }
 
-    fn put_posting(
-        &self,
-        batch: &mut Changes,
-        merchant_id: MerchantId,
-        payment_id: PaymentId,
-        posting: &Posting,
-        row: &[u8],
-    ) {
-        batch.postings.add(merchant_id, payment_id, posting, row);
+    fn attempt(&self, id: AttemptId) -> Result<Option<Bytes>, StoreError> {
+        self.get(Table::Attempts, &id.to_bytes())
     }
 
     fn rewrite_event(&self, batch: &mut Changes, record: &EventRecord, row: &[u8]) {
@@ -568,8 +561,16 @@ impl Base for Ground<'_> {
         Ok(())
     }
 
-    fn put_event(&self, batch: &mut Changes, record: &EventRecord, row: &[u8]) {
-        batch.events.add(record, row);
+    fn put_event(
+        &self,
+        batch: &mut Changes,
+        (record, row): (&EventRecord, Vec<u8>),
+        posting: Option<(&Posting, Vec<u8>)>,
+    ) {
+        batch.events.add(record, &row);
+        if let Some((posting, row)) = posting {
+            batch.postings.add(record.merchant_id, record.payment_id, posting, &row);
+        }
     }
 }
 

@@ -23,9 +23,8 @@ pub(super) enum Place {
 /// The place of a table.
 pub(super) const fn place(table: Table) -> Place {
     match table {
-        Table::Payments | Table::Attempts | Table::Ledger | Table::Events => Place::Columns,
-        Table::OpenAttempts
-        | Table::MerchantEvents
+        Table::Payments | Table::Attempts | Table::Events => Place::Columns,
+        Table::MerchantEvents
         | Table::UserPayments
         | Table::CheckoutPayments
         | Table::MerchantCheckouts
