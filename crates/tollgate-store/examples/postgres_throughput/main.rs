@@ -8,6 +8,7 @@
 mod plain;
 #[path = "../records/mod.rs"]
 mod records;
+mod replies;
 
 use plain::{Plain, Sizes};
 use std::sync::Arc;
@@ -72,9 +73,11 @@ fn terms() -> Box<PaymentTerms> {
     })
 }
 
-/// A reply as long as the gateway's.
+/// A reply like the gateway's.
 fn reply(payment: &Payment, _refund: Option<&Refund>) -> StoredReply {
-    let body = format!("{{\"id\":\"{}\",\"rest\":\"{}\"}}", payment.id, "x".repeat(plain::REPLY_BYTES - 60));
+    let number = payment.id.as_u128().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 64;
+    let number = u64::try_from(number).unwrap_or_default() % 1_000_000_000;
+    let body = replies::reply(&payment.id.to_string(), &payment.merchant_id.to_string(), number);
     StoredReply { status: 201, body: body.into() }
 }
 

@@ -4,13 +4,11 @@
 //! It does less than the store: its events are numbered by a sequence, which leaves gaps and shows numbers out of their order; nothing
 //! checks limits; sums are overwritten, not added up.
 
+use crate::replies;
 use std::error::Error;
 use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use tokio_postgres::{Client, NoTls, Statement};
 use tollgate_core::id::MerchantId;
-
-/// How long a reply is that is remembered under an idempotency key.
-pub(crate) const REPLY_BYTES: usize = 1_100;
 
 /// An id.
 #[derive(Debug, Clone, Copy)]
@@ -136,7 +134,8 @@ impl Plain {
         let record = |bytes: usize| vec![b'r'; bytes];
         let (payment, attempt, event) =
             (record(self.sizes.payment), record(self.sizes.attempt), record(self.sizes.event));
-        let (claim, reply, sums) = (record(80), record(REPLY_BYTES), record(40));
+        let (claim, sums) = (record(80), record(40));
+        let reply = replies::reply("pay_0352GH8VIHuptO8AdDrWe1", "mer_0352GH3ndLQGsXkMsGea9h", number);
         let key = u32::try_from(at_ms / 3_600_000).unwrap().to_be_bytes();
         let key = key.as_slice();
 
