@@ -7,6 +7,7 @@ use crate::codes;
 use crate::compression::Accepted;
 use crate::guard;
 use crate::problem::Problem;
+use crate::reply::Waited;
 use crate::request_id::RequestId;
 use crate::state::AppState;
 use crate::versions::layer::ProblemShape;
@@ -14,16 +15,20 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Carries the request's id in the reply.
 pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Tells where a reply's time went.
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Passes a request on and finishes its reply.
 pub(crate) async fn finish(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -50,6 +55,11 @@ pub(crate) async fn finish(State(state): State<AppState>, mut request: Request, 
 
     let route = matched.as_ref().map(MatchedPath::as_str);
     let took = began.elapsed();
+    if let Some(Waited(waited)) = response.extensions_mut().remove::<Waited>() {
+        let own = took.saturating_sub(waited);
+        state.http_metrics().record_overhead(own);
+        response.headers_mut().insert(SERVER_TIMING, timing(waited, own));
+    }
     state.http_metrics().of(route, &method).record(response.status(), took);
     tracing::debug!(
         request_id = id.as_str(),
@@ -60,6 +70,15 @@ pub(crate) async fn finish(State(state): State<AppState>, mut request: Request, 
         "request"
     );
     response
+}
+
+/// Where a reply's time went, in milliseconds, as W3C Server Timing writes it.
+fn timing(processor: Duration, gateway: Duration) -> HeaderValue {
+    let ms = |span: Duration| (span.as_millis(), span.subsec_micros() % 1_000);
+    let ((processor, processor_us), (gateway, gateway_us)) = (ms(processor), ms(gateway));
+    let text = format!("processor;dur={processor}.{processor_us:03}, gateway;dur={gateway}.{gateway_us:03}");
+    // Digits and the letters above: always a header's value.
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(HeaderValue::from_static("processor"))
 }
 
 /// The reply of the guard, or of the handler behind it.

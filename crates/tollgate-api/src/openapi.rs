@@ -251,7 +251,8 @@ fn introduction() -> String {
         "A payment gateway: one call takes a payment, charges it once, and books it.\n\n\
          **Money** is decimal text in major units (`\"100.00\"`); requests may also send a JSON number, which is read digit by \
          digit. **Moments** are RFC 3339 in UTC. **Errors** are `application/problem+json` (RFC 9457) with a stable `code`. \
-         **Every reply** carries `X-Request-Id`; a W3C `traceparent` sets it. **Idempotency:** send `Idempotency-Key` with \
+         **Every reply** carries `X-Request-Id`; a W3C `traceparent` sets it. `Server-Timing` tells what a reply's processor took, and \
+         what the gateway. **Idempotency:** send `Idempotency-Key` with \
          whatever changes something. The same key with the same request gets the first reply, to the byte, with \
          `Idempotent-Replayed: true`; with another request 422; while the first is under way 409. Unknown fields and \
          parameters are refused. **Versions:** your account is pinned to the newest version at its first call; `Tollgate-Version` \

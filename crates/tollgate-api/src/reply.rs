@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use std::time::Duration;
 use tollgate_engine::Answer;
 use tollgate_store::commit::StoredReply;
 
@@ -17,6 +18,10 @@ const BODY_BYTES_USUAL: usize = 1_024;
 
 /// Most replies have no more headers.
 const HEADERS_USUAL: usize = 16;
+
+/// How long a reply's processor was waited for; what is left of the request's time is the gateway's own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waited(pub(crate) Duration);
 
 /// JSON bytes of a reply.
 ///
@@ -32,7 +37,11 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Respons
 
 /// The reply the engine gives, now or again.
 pub(crate) fn answered(answer: Answer) -> Response {
-    stored(answer.reply, answer.replayed)
+    let mut response = stored(answer.reply, answer.replayed);
+    if let Some(waited) = answer.waited {
+        response.extensions_mut().insert(Waited(waited));
+    }
+    response
 }
 
 /// A remembered reply, to the byte.

@@ -124,6 +124,7 @@ pub(crate) struct HttpMetrics {
     routes: HashMap<&'static str, Vec<(Method, RouteMetrics)>>,
     unmatched: RouteMetrics,
     in_flight: Gauge,
+    overhead: Histogram,
 }
 
 impl HttpMetrics {
@@ -154,6 +155,7 @@ impl HttpMetrics {
             routes,
             unmatched: RouteMetrics::new("other", "other"),
             in_flight: gauge!("tollgate_http_requests_in_flight"),
+            overhead: histogram!("tollgate_gateway_overhead_seconds"),
         }
     }
 
@@ -164,6 +166,11 @@ impl HttpMetrics {
             .and_then(|route| self.routes.get(route))
             .and_then(|methods| methods.iter().find(|(known, _)| known == method))
             .map_or(&self.unmatched, |(_, metrics)| metrics)
+    }
+
+    /// Keeps how long a request took besides waiting for processors.
+    pub(crate) fn record_overhead(&self, own: Duration) {
+        self.overhead.record(own.as_secs_f64());
     }
 
     /// Counts a request as under way until the guard is dropped.

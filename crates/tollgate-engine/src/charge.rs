@@ -4,7 +4,7 @@
 use crate::desk::CardInHand;
 use crate::error::EngineError;
 use crate::exchange::Performed;
-use crate::flow::{Begun, Engine};
+use crate::flow::{Begun, Engine, Told};
 use crate::ids;
 use crate::routing::CallGuard;
 use crate::send::{CardSource, ChargeSecrets, ms};
@@ -19,7 +19,6 @@ use tollgate_core::merchant::Mode;
 use tollgate_core::outcome::Outcome;
 use tollgate_core::payment::Payment;
 use tollgate_core::routing::retry::{NextTry, Tried};
-use tollgate_store::commit::StoredReply;
 
 /// What a charge needs on its way beside its payment.
 pub(crate) struct Trip {
@@ -50,20 +49,16 @@ impl Engine {
         self: Arc<Self>,
         begun: Begun,
         card: Option<CardInHand>,
-    ) -> Result<StoredReply, EngineError> {
+    ) -> Result<Told, EngineError> {
         let blocked = begun.committed.clone();
         if let Some(card) = card {
             self.vault.release(blocked.payment.merchant_id, card.token, card.proof).await;
         }
-        self.finish(&begun, blocked).await
+        self.finish(&begun, blocked).await.map(Told::at_once)
     }
 
     /// Sends a charge that was begun, and answers with what came of it.
-    pub(crate) async fn charge(
-        self: Arc<Self>,
-        begun: Begun,
-        trip: Box<Trip>,
-    ) -> Result<StoredReply, EngineError> {
+    pub(crate) async fn charge(self: Arc<Self>, begun: Begun, trip: Box<Trip>) -> Result<Told, EngineError> {
         let mut payment = Arc::clone(&begun.committed.payment);
         let merchant_id = payment.merchant_id;
         let card = match &trip.secrets.card {
@@ -83,9 +78,10 @@ impl Engine {
         begun: &Begun,
         payment: &mut Arc<Payment>,
         trip: Box<Trip>,
-    ) -> Result<StoredReply, EngineError> {
+    ) -> Result<Told, EngineError> {
         let Trip { secrets, mut call, mut rest, until, soft_declines, mode } = *trip;
         let mut tries = Tries { attempts: 1, repeats: 0 };
+        let mut waited = Duration::ZERO;
         loop {
             let attempt_id = payment.charge_attempt_id;
             let done = {
@@ -99,6 +95,7 @@ impl Engine {
                     }
                 }
             };
+            waited += done.waited;
             call.end(mode, &done);
             let next = self.next_try(payment, &done, &mut tries, &mut rest, (until, soft_declines)).await;
             let start = next.as_ref().map(|(processor, _)| {
@@ -126,9 +123,10 @@ impl Engine {
             }
             if goes_on {
                 // A webhook settled it in between: the reply is still to be remembered.
-                return Box::pin(self.finish(begun, settled)).await;
+                let reply = Box::pin(self.finish(begun, settled)).await?;
+                return Ok(Told { reply, waited });
             }
-            return Ok(begun.reply(settled));
+            return Ok(Told { reply: begun.reply(settled), waited });
         }
     }
 

@@ -444,8 +444,8 @@ impl Engine {
         let Some(attempt) = committed.attempt.filter(|attempt| attempt.status == AttemptStatus::Open) else {
             return Ok(());
         };
-        let outcome = self.send_follow_up(&committed.payment, &attempt).await;
-        self.settle((merchant_id, payment_id, attempt.id), outcome, None, None).await?;
+        let done = self.send_follow_up(&committed.payment, &attempt).await;
+        self.settle((merchant_id, payment_id, attempt.id), done.outcome, None, None).await?;
         Ok(())
     }
 }

@@ -44,6 +44,8 @@ pub struct Performed {
     pub outcome: Outcome,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// How long of it the processor was waited for.
+    pub waited: Duration,
     /// How long the processor wants to be left alone, in milliseconds.
     pub retry_after_ms: Option<u64>,
     /// Whether it says nothing of the processor: nothing was sent, or the payment's own time ended it.
@@ -54,13 +56,14 @@ impl Performed {
     /// The outcome of something that was never sent.
     #[must_use]
     pub const fn unsent(outcome: Outcome) -> Self {
-        Self { outcome, took_ms: 0, retry_after_ms: None, blameless: true }
+        Self { outcome, took_ms: 0, waited: Duration::ZERO, retry_after_ms: None, blameless: true }
     }
 }
 
 /// What an operation has come to know beside its outcome.
 #[derive(Debug, Default)]
 struct Heard {
+    waited: Duration,
     retry_after_ms: Option<u64>,
     blameless: bool,
     /// Whether the processor's last answer was that the caller is not known, or may not do this.
@@ -89,7 +92,8 @@ impl Http {
         let took = begun.elapsed();
         self.timings.record(&processor.name, operation, &outcome, took);
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        Performed { outcome, took_ms, retry_after_ms: heard.retry_after_ms, blameless: heard.blameless }
+        let Heard { waited, retry_after_ms, blameless, .. } = heard;
+        Performed { outcome, took_ms, waited, retry_after_ms, blameless }
     }
 
     async fn run(
@@ -119,7 +123,7 @@ impl Http {
                     Err(why) => return not_taken(why),
                 }
             }
-            let answer = match self.send(request, processor.timeout, until).await {
+            let answer = match self.send(request, processor.timeout, until, heard).await {
                 Ok(answer) => answer,
                 Err(lost) => {
                     heard.blameless = matches!(lost, Lost::TooLate | Lost::CutShort);
@@ -156,7 +160,7 @@ impl Http {
     ) -> Result<Secret, &'static str> {
         let ask = async {
             let request = processor.connector.login().ok_or("the processor knows no login")?;
-            let answer = self.send(request, processor.timeout, until).await;
+            let answer = self.send(request, processor.timeout, until, heard).await;
             let answer = answer.map_err(|_| "the processor's login could not be reached")?;
             heard.refused_caller = (400..500).contains(&answer.status);
             let response = HttpResponse { status: answer.status, body: &answer.body };
@@ -170,8 +174,10 @@ impl Http {
         request: HttpRequest,
         timeout: Duration,
         until: Option<Instant>,
+        heard: &mut Heard,
     ) -> Result<Received, Lost> {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let begun = Instant::now();
+        let left = until.map(|until| until.saturating_duration_since(begun));
         if left.is_some_and(|left| left.is_zero()) {
             return Err(Lost::TooLate);
         }
@@ -179,7 +185,9 @@ impl Http {
             Some(left) if left < timeout => (left, Lost::CutShort),
             _ => (timeout, Lost::Doubtful("the processor did not answer in time")),
         };
-        match tokio::time::timeout(limit, self.client.send(request)).await {
+        let answer = tokio::time::timeout(limit, self.client.send(request)).await;
+        heard.waited += begun.elapsed();
+        match answer {
             Ok(answer) => Ok(Received::from(answer?)),
             Err(_) => Err(late),
         }

@@ -10,6 +10,7 @@ use crate::desk::CardDesk;
 use crate::enquiry::Enquiries;
 use crate::error::EngineError;
 use crate::exchange::Http;
+use crate::fresh::Fresh;
 use crate::ids;
 use crate::live::LiveStatistics;
 use crate::modes::Modes;
@@ -105,6 +106,7 @@ pub struct Engine {
     pub(crate) news: Arc<Notify>,
     /// Wakes who tells the bus.
     pub(crate) bus_news: Notify,
+    pub(crate) fresh: Fresh,
     flows: Mutex<Places>,
 }
 
@@ -115,6 +117,30 @@ pub struct Answer {
     pub reply: StoredReply,
     /// Whether it was given before.
     pub replayed: bool,
+    /// How long the processor was waited for; none where nobody was asked.
+    pub waited: Option<Duration>,
+}
+
+/// What a flow comes to.
+pub(crate) struct Told {
+    pub(crate) reply: StoredReply,
+    /// How long the processor was waited for, all tries together.
+    pub(crate) waited: Duration,
+}
+
+impl Told {
+    /// Without anybody asked.
+    pub(crate) const fn at_once(reply: StoredReply) -> Self {
+        Self { reply, waited: Duration::ZERO }
+    }
+}
+
+impl Answer {
+    /// One that was given before.
+    #[must_use]
+    pub const fn again(reply: StoredReply) -> Self {
+        Self { reply, replayed: true, waited: None }
+    }
 }
 
 /// Counts a flow for as long as it lives.
@@ -168,6 +194,7 @@ impl Engine {
             pressure: Arc::default(),
             news: Arc::default(),
             bus_news: Notify::new(),
+            fresh: Fresh::default(),
             flows: Mutex::new(Places::new(options.flows_max, options.routing.merchant_flows_max)),
         })
     }
@@ -458,7 +485,7 @@ impl Engine {
     ) -> Result<Answer, EngineError>
     where
         F: FnOnce(Arc<Self>, Begun) -> R + Send + 'static,
-        R: Future<Output = Result<StoredReply, EngineError>> + Send,
+        R: Future<Output = Result<Told, EngineError>> + Send,
     {
         let flow = self.begin_flow(merchant_id)?;
         let (payment_id, refund_id) = command.begins().unwrap_or((command.payment_id(), None));
@@ -481,7 +508,7 @@ impl Engine {
             let committed = match first {
                 Ok(committed) => committed,
                 Err(CommitError::Replay(reply)) => {
-                    return Ok(Answer { reply, replayed: true });
+                    return Ok(Answer::again(reply));
                 }
                 Err(CommitError::KeyOrphaned { payment_id, refund_id }) => {
                     let claim = Claim { merchant_id, payment_id, refund_id, at_ms: None };
@@ -498,8 +525,8 @@ impl Engine {
             };
             let claimed = name.clone();
             let begun = Begun { committed, key: name, render };
-            let reply = match rest(Arc::clone(&engine), begun).await {
-                Ok(reply) => reply,
+            let told = match rest(Arc::clone(&engine), begun).await {
+                Ok(told) => told,
                 Err(error) => {
                     if let (EngineError::Store(_), Some(key)) = (&error, claimed) {
                         tokio::spawn(async move { engine.give_back(claim, key, render).await });
@@ -508,7 +535,8 @@ impl Engine {
                 }
             };
             drop(flow);
-            Ok(Answer { reply, replayed: false })
+            let waited = (!told.waited.is_zero()).then_some(told.waited);
+            Ok(Answer { reply: told.reply, replayed: false, waited })
         }));
         task.await
             .map_err(|_| EngineError::Store(StoreError::Unavailable("the flow was cut off".to_owned())))?
@@ -529,7 +557,7 @@ impl Engine {
             })
             .await?;
         let reply = finished.reply.unwrap_or_else(|| render(&finished.payment, finished.refund.as_ref()));
-        Ok(Answer { reply, replayed: true })
+        Ok(Answer::again(reply))
     }
 
     /// Answers the repeats of a request whose flow was ended by the store: without it they would be told for as long as
@@ -553,16 +581,16 @@ impl Engine {
     }
 
     /// A capture, void or refund: one call, then its settlement.
-    async fn follow_up(self: Arc<Self>, begun: Begun) -> Result<StoredReply, EngineError> {
+    async fn follow_up(self: Arc<Self>, begun: Begun) -> Result<Told, EngineError> {
         let open = begun.committed.attempt.clone().filter(|attempt| attempt.status == AttemptStatus::Open);
         let Some(attempt) = open else {
             let committed = begun.committed.clone();
-            return self.finish(&begun, committed).await;
+            return self.finish(&begun, committed).await.map(Told::at_once);
         };
-        let outcome = self.send_follow_up(&begun.committed.payment, &attempt).await;
+        let done = self.send_follow_up(&begun.committed.payment, &attempt).await;
         let subject = (attempt.merchant_id, attempt.payment_id, attempt.id);
-        let settled = self.settle(subject, outcome, None, begun.finish(attempt.refund_id)).await?;
-        Ok(begun.reply(settled))
+        let settled = self.settle(subject, done.outcome, None, begun.finish(attempt.refund_id)).await?;
+        Ok(Told { reply: begun.reply(settled), waited: done.waited })
     }
 
     /// Remembers the reply under the caller's key when no settlement did.
@@ -619,6 +647,7 @@ impl Engine {
         let committed = self.pressure.timed(self.store.commit(commit)).await?;
         if let Some(record) = &committed.event {
             self.watchers.tell(committed.payment.id);
+            self.fresh.keep(record);
             self.ring();
             let mode = self.modes.of(committed.payment.merchant_id);
             self.risk.hear(mode, &committed.payment, &record.event);
@@ -675,9 +704,9 @@ impl Engine {
         let Some(attempt) = begun.attempt else {
             return;
         };
-        let outcome = self.send_follow_up(&begun.payment, &attempt).await;
+        let done = self.send_follow_up(&begun.payment, &attempt).await;
         let subject = (attempt.merchant_id, attempt.payment_id, attempt.id);
-        if let Err(error) = self.settle(subject, outcome, None, None).await {
+        if let Err(error) = self.settle(subject, done.outcome, None, None).await {
             tracing::error!(payment = %payment.id, %error, "the return of late money could not be settled");
         }
     }

@@ -14,6 +14,7 @@ pub mod error;
 pub mod events;
 pub mod exchange;
 pub mod flow;
+mod fresh;
 mod heed;
 pub mod ids;
 pub mod inbound;

@@ -199,16 +199,14 @@ impl Engine {
     }
 
     /// Sends a capture, void, refund or return.
-    pub(crate) async fn send_follow_up(&self, payment: &Payment, attempt: &Attempt) -> Outcome {
+    pub(crate) async fn send_follow_up(&self, payment: &Payment, attempt: &Attempt) -> Performed {
         let _away = self.pressure.away();
         let Ok(processor) = self.processor(&attempt.processor) else {
-            return Outcome::NotTaken(Failure::new(
-                FailureCode::NoProcessor,
-                "the processor is not configured",
-            ));
+            let failure = Failure::new(FailureCode::NoProcessor, "the processor is not configured");
+            return Performed::unsent(Outcome::NotTaken(failure));
         };
         let Ok(processor) = self.through(processor, payment).await else {
-            return not_opened();
+            return Performed::unsent(not_opened());
         };
         let reference = attempt.id.reference();
         let amount = payment.money(attempt.amount_minor);
@@ -225,7 +223,7 @@ impl Engine {
         if processor.own.is_none() {
             self.router.answered(&processor.name, payment.terms.instrument.family(), &done, self.now_ms());
         }
-        done.outcome
+        done
     }
 }
 

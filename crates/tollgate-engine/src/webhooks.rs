@@ -126,6 +126,10 @@ impl Webhooks {
     /// Starts the background work.
     pub fn start(self: &Arc<Self>) {
         let hooks = Arc::clone(self);
+        // Numbers of several logs would be mixed up.
+        if hooks.engine.store.logs() == 1 {
+            hooks.engine.fresh.follow();
+        }
         for log in 0..hooks.engine.store.logs() {
             let hooks = Arc::clone(&hooks);
             tokio::spawn(async move { hooks.run_fan_out(log).await });

@@ -105,7 +105,7 @@ pub(crate) async fn given_before(
         return Err(problem);
     };
     match state.engine().replay(caller.id(), key).await? {
-        Some(reply) => Ok(Answer { reply, replayed: true }),
+        Some(reply) => Ok(Answer::again(reply)),
         None => Err(problem),
     }
 }

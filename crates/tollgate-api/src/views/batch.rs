@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn each_result_is_what_a_single_request_would_have_got() {
         let answer = |status, text: &str, replayed| {
-            Ok(Answer { reply: StoredReply { status, body: text.as_bytes().to_vec().into() }, replayed })
+            let reply = StoredReply { status, body: text.as_bytes().to_vec().into() };
+            Ok(Answer { reply, replayed, waited: None })
         };
         let done = [
             answer(201, r#"{"id":"pay_1","amount":"1.00"}"#, false),

@@ -7,7 +7,7 @@
 //! from two places does it once.
 
 use crate::error::EngineError;
-use crate::flow::{Answer, Engine};
+use crate::flow::{Answer, Engine, Told};
 use crate::ids;
 use crate::request::IdempotencyKey;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Engine {
                 tracing::warn!(payment = %payment_id, %error, "a review's decision will be carried out later");
                 None
             });
-            engine.finish(&begun, done.unwrap_or(decided)).await
+            engine.finish(&begun, done.unwrap_or(decided)).await.map(Told::at_once)
         })
         .await
     }
@@ -78,7 +78,7 @@ impl Engine {
         let command = Command::Label { payment_id, fraud, by: Box::new(by) };
         self.run((merchant_id, parts, now_ms), command, (key, None), render, |engine, begun| async move {
             let labelled = begun.committed.clone();
-            engine.finish(&begun, labelled).await
+            engine.finish(&begun, labelled).await.map(Told::at_once)
         })
         .await
     }
@@ -154,9 +154,9 @@ impl Engine {
         else {
             return Ok(Some(begun));
         };
-        let outcome = self.send_follow_up(&begun.payment, &attempt).await;
+        let done = self.send_follow_up(&begun.payment, &attempt).await;
         let subject = (merchant_id, payment_id, attempt.id);
-        self.settle(subject, outcome, None, None).await.map(Some)
+        self.settle(subject, done.outcome, None, None).await.map(Some)
     }
 }
 

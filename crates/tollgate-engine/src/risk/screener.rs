@@ -5,15 +5,15 @@ use super::{FraudOptions, signals};
 use crate::policies::Policies;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tollgate_core::event::{PaymentEvent, PaymentTerms};
 use tollgate_core::id::MerchantId;
 use tollgate_core::merchant::{Merchant, Mode};
 use tollgate_core::payment::Payment;
 use tollgate_core::risk::{
-    Assessment, BinPlaces, Fallback, IpPlaces, Model, Policy, RiskKeys, RiskState, Screening, assess,
-    unscored,
+    Assessment, BinPlaces, Fallback, IpPlaces, Model, Policy, RiskKeys, RiskOptions, RiskState, Screening,
+    assess, unscored,
 };
 use tollgate_store::Store;
 
@@ -25,10 +25,23 @@ pub(crate) struct Screener {
     ip_places: IpPlaces,
     card_places: BinPlaces,
     /// Sandbox payments cost nothing: nobody may colour with them what live payments are judged by.
-    live: RiskState,
-    sandbox: RiskState,
+    live: Memory,
+    sandbox: Memory,
     pub(super) policies: Policies<Policy>,
     measures: Measures,
+}
+
+/// What is remembered of earlier payments, made when the first one comes: most gateways have payments of one mode only.
+struct Memory {
+    state: OnceLock<RiskState>,
+    options: RiskOptions,
+    seed: u64,
+}
+
+impl Memory {
+    fn get(&self) -> &RiskState {
+        self.state.get_or_init(|| RiskState::new(self.options, self.seed))
+    }
 }
 
 /// What is known of a new payment that its terms do not hold.
@@ -49,8 +62,12 @@ impl Screener {
             model: options.model,
             ip_places: options.ip_places,
             card_places: options.card_places,
-            live: RiskState::new(options.memory, options.seed),
-            sandbox: RiskState::new(options.memory, options.seed.wrapping_add(1)),
+            live: Memory { state: OnceLock::new(), options: options.memory, seed: options.seed },
+            sandbox: Memory {
+                state: OnceLock::new(),
+                options: options.memory,
+                seed: options.seed.wrapping_add(1),
+            },
             policies: Policies::default(),
             measures: Measures::new(),
         }
@@ -84,12 +101,13 @@ impl Screener {
         if !is_readable {
             return (policy, screening);
         }
+        let state = self.state(merchant.mode);
         let begun = Instant::now();
         let scored = catch_unwind(AssertUnwindSafe(|| {
             let country = merchant.country.as_deref().and_then(|country| country.parse().ok());
             let owner = (merchant.id, country);
             let signals = signals::of(owner, terms, &screening, known.user_agent, known.now_ms);
-            let features = self.state(merchant.mode).features(&signals);
+            let features = state.features(&signals);
             (assess(&policy, &signals, &features, &self.model), features)
         }));
         let took = begun.elapsed();
@@ -164,8 +182,8 @@ impl Screener {
 
     fn state(&self, mode: Mode) -> &RiskState {
         match mode {
-            Mode::Live => &self.live,
-            Mode::Sandbox => &self.sandbox,
+            Mode::Live => self.live.get(),
+            Mode::Sandbox => self.sandbox.get(),
         }
     }
 }

@@ -51,9 +51,19 @@ impl Webhooks {
         }
     }
 
+    /// What comes next in a log, from memory if this process has just committed it.
+    async fn page(&self, log_of: u16, read: u64) -> Result<Vec<Arc<EventRecord>>, EngineError> {
+        let fresh = self.engine.fresh.behind(read, PAGE);
+        if !fresh.is_empty() {
+            return Ok(fresh);
+        }
+        let page = self.engine.store.outbox_of(log_of, read, PAGE).await?;
+        Ok(page.into_iter().map(Arc::new).collect())
+    }
+
     /// One page; tells how many events it had.
     async fn fan_out_page(&self, log_of: u16, noted: &mut u64, read: &mut u64) -> Result<usize, EngineError> {
-        let page = self.engine.store.outbox_of(log_of, *read, PAGE).await?;
+        let page = self.page(log_of, *read).await?;
         let now_ms = self.now_ms();
         let mut steps = Vec::new();
         let mut lanes: Vec<DueLane> = Vec::new();

@@ -22,7 +22,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::options::{ApiKey, LoadError, LoadOptions};
 use super::payment::Payment;
-use super::reply::{Failure, Reply};
+use super::reply::{Failure, Reply, processor_us};
 
 /// Longest wait for a TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const BODY_MAX: usize = 1 << 20;
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 static IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Where requests go and what they all have in common.
@@ -197,9 +198,11 @@ impl Client {
             let http = response.status().as_u16();
             let replayed = response.headers().get(&IDEMPOTENT_REPLAYED).is_some_and(|value| value == "true");
             let says_when = response.headers().contains_key(RETRY_AFTER);
+            let timing = response.headers().get(&SERVER_TIMING).and_then(|value| value.to_str().ok());
+            let processor_us = timing.and_then(processor_us);
             let body = read_body(response.into_body()).await.map_err(SendError::Lost)?;
             *has_worked = true;
-            Ok(Reply { http, replayed, says_when, body })
+            Ok(Reply { http, replayed, says_when, processor_us, body })
         };
         let mut exchange = pin!(exchange);
         poll_fn(|cx| {

@@ -291,6 +291,7 @@ impl<'a> Run<'a> {
             refused_latency: percentiles(&recorder.histograms.refused),
             service_time: percentiles(&recorder.histograms.service),
             accepted_service_time: percentiles(&recorder.histograms.accepted_service),
+            overhead: percentiles(&recorder.histograms.overhead),
             send_delay: percentiles(&recorder.histograms.send_delay),
             schedule_lag: percentiles(&recorder.histograms.schedule_lag),
             generator,

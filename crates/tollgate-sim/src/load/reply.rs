@@ -1,6 +1,7 @@
 //! Reads replies and puts every payment's end into a class. Pure: no I/O, no counting.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -17,6 +18,8 @@ pub(super) struct Reply {
     pub(super) replayed: bool,
     /// `Retry-After` was there.
     pub(super) says_when: bool,
+    /// How long the gateway says it waited for processors, in microseconds.
+    pub(super) processor_us: Option<u64>,
     pub(super) body: Bytes,
 }
 
@@ -141,6 +144,17 @@ pub(super) fn read(reply: &Reply) -> Outcome {
     }
 }
 
+/// The processor's time in a `Server-Timing` header, in microseconds.
+pub(super) fn processor_us(timing: &str) -> Option<u64> {
+    let metrics = timing.split(',').map(|metric| metric.trim().split(';'));
+    let mut parameters = metrics.into_iter().find_map(|mut metric| {
+        (metric.next().is_some_and(|name| name.trim() == "processor")).then_some(metric)
+    })?;
+    let ms = parameters.find_map(|parameter| parameter.trim().strip_prefix("dur="))?;
+    let span = Duration::try_from_secs_f64(ms.parse::<f64>().ok()? / 1_000.0).ok()?;
+    u64::try_from(span.as_micros()).ok()
+}
+
 fn refused(reply: &Reply, code: Option<String>) -> Outcome {
     if (200..300).contains(&reply.http) {
         Outcome::Failed(Failure::Malformed)
@@ -163,6 +177,7 @@ mod tests {
             http,
             replayed: false,
             says_when: false,
+            processor_us: None,
             body: Bytes::copy_from_slice(body.as_bytes()),
         })
     }
@@ -205,6 +220,17 @@ mod tests {
         assert_eq!(outcome(500, "<html>").error_name().unwrap(), "http_500");
         assert_eq!(Outcome::Failed(Failure::Reset).error_name().unwrap(), "reset");
         assert_eq!(outcome(201, r#"{"id":"pay_1","status":"completed"}"#).error_name(), None);
+    }
+
+    #[test]
+    fn the_processors_time_is_found_among_others() {
+        assert_eq!(processor_us("processor;dur=12.345, gateway;dur=1.5"), Some(12_345));
+        assert_eq!(processor_us("cache, processor;desc=PayU; dur=3"), Some(3_000));
+        for none in
+            ["", "gateway;dur=1", "processor", "processor;dur=x", "processor;dur=-1", "processor;dur=1e300"]
+        {
+            assert_eq!(processor_us(none), None, "{none}");
+        }
     }
 
     #[test]

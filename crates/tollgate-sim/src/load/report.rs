@@ -74,6 +74,10 @@ pub struct LoadReport {
     pub service_time: Percentiles,
     /// The same without the quick refusals, which take next to no time.
     pub accepted_service_time: Percentiles,
+    /// Service time without what the gateway waited for processors by its own account (`Server-Timing`): the gateway's own
+    /// time, the way to it and back, and the generator's. Of payments whose reply tells, and that were sent once.
+    #[serde(default)]
+    pub overhead: Percentiles,
     /// From due to sending: the wait for a connection, and the generator's own lateness.
     pub send_delay: Percentiles,
     /// From due to noticed: the generator's own lateness alone.

@@ -33,6 +33,8 @@ pub(super) struct Finished {
     /// A sending before the last one had an unknown outcome.
     pub(super) was_unknown: bool,
     pub(super) replayed: bool,
+    /// How long the gateway waited for processors, by its own account.
+    pub(super) processor_us: Option<u64>,
 }
 
 /// The histograms of a run, in microseconds.
@@ -41,6 +43,7 @@ pub(super) struct Histograms {
     pub(super) refused: Histogram<u64>,
     pub(super) service: Histogram<u64>,
     pub(super) accepted_service: Histogram<u64>,
+    pub(super) overhead: Histogram<u64>,
     pub(super) send_delay: Histogram<u64>,
     pub(super) schedule_lag: Histogram<u64>,
 }
@@ -78,6 +81,7 @@ impl Recorder {
                 refused: histogram()?,
                 service: histogram()?,
                 accepted_service: histogram()?,
+                overhead: histogram()?,
                 send_delay: histogram()?,
                 schedule_lag: histogram()?,
             },
@@ -198,6 +202,11 @@ impl Recorder {
             if !finished.outcome.is_quick_refusal() {
                 record(&mut histograms.accepted_service, service);
             }
+            // What was sent twice was waited for twice, of which only the last is known.
+            if let (Some(processor_us), 0) = (finished.processor_us, finished.resends) {
+                let waited = Duration::from_micros(processor_us);
+                record(&mut histograms.overhead, service.saturating_sub(waited));
+            }
             record(&mut histograms.send_delay, sent.saturating_duration_since(finished.job.intended));
         }
     }
@@ -286,7 +295,16 @@ mod tests {
         let intended = start + MS * due_ms;
         let job = Job { intended, released: intended };
         let at = intended + MS * latency_ms;
-        Finished { job, sent: Some(intended), at, outcome, resends: 0, was_unknown: false, replayed: false }
+        Finished {
+            job,
+            sent: Some(intended),
+            at,
+            outcome,
+            resends: 0,
+            was_unknown: false,
+            replayed: false,
+            processor_us: None,
+        }
     }
 
     fn payment(status: &str) -> Outcome {

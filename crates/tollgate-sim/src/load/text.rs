@@ -39,10 +39,14 @@ impl fmt::Display for LoadReport {
         if self.refused_latency.count > 0 {
             row(f, "  of accepted", &self.accepted_service_time)?;
         }
+        row(f, "  own overhead", &self.overhead)?;
         row(f, "send delay", &self.send_delay)?;
         row(f, "generator lag", &self.schedule_lag)?;
         row(f, "refusals", &self.refused_latency)?;
         writeln!(f, "  latency: from the instant a payment was due; service time: from sending")?;
+        if self.overhead.count > 0 {
+            writeln!(f, "  own overhead: service time without what the gateway waited for processors")?;
+        }
 
         writeln!(f)?;
         process(f, &self.generator)?;

@@ -39,6 +39,7 @@ pub(super) async fn work(shared: Rc<Shared>, worker: usize, mut client: Option<C
                     resends: 0,
                     was_unknown: false,
                     replayed: false,
+                    processor_us: None,
                 });
             }
             continue;
@@ -69,8 +70,14 @@ async fn connect(shared: &Shared, pause: &mut Pause) -> Option<Client> {
 async fn pay(shared: &Shared, job: Job, client: Client, pause: &mut Pause) -> Option<Client> {
     let payment = shared.next_payment();
     let sent = Instant::now();
-    let mut attempt =
-        Attempt { client: Some(client), sendings: 0, not_sent: 0, unknown: None, replayed: false };
+    let mut attempt = Attempt {
+        client: Some(client),
+        sendings: 0,
+        not_sent: 0,
+        unknown: None,
+        replayed: false,
+        processor_us: None,
+    };
     let outcome = attempt.settle(shared, &payment, sent, pause).await;
     let at = Instant::now();
     shared.acknowledge(&outcome, &payment);
@@ -82,6 +89,7 @@ async fn pay(shared: &Shared, job: Job, client: Client, pause: &mut Pause) -> Op
         resends: attempt.sendings.saturating_sub(1),
         was_unknown: attempt.unknown.is_some(),
         replayed: attempt.replayed,
+        processor_us: attempt.processor_us,
     });
     attempt.client
 }
@@ -95,6 +103,7 @@ struct Attempt {
     /// A sending had an unknown outcome; the last such one.
     unknown: Option<Failure>,
     replayed: bool,
+    processor_us: Option<u64>,
 }
 
 impl Attempt {
@@ -122,6 +131,7 @@ impl Attempt {
                 Ok(reply) => {
                     self.sendings += 1;
                     self.replayed = reply.replayed;
+                    self.processor_us = reply.processor_us;
                     shared.note_contact();
                     let outcome = reply::read(&reply);
                     if self.unknown.is_some() && outcome.says_later() && may_repeat(self.sendings) {

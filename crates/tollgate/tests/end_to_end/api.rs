@@ -59,6 +59,12 @@ fn the_body_of_a_v1_client_and_the_rich_form() {
     assert_eq!(payment["payment_method_details"]["card"]["last4"], "1111");
     assert!(reply.header("x-request-id").is_some_and(|id| !id.is_empty()));
     assert_eq!(reply.header("cache-control"), Some("no-store"));
+    let timing = reply.header("server-timing").expect("where the time went");
+    let ms = |name: &str| {
+        let found = timing.split(", ").find_map(|metric| metric.strip_prefix(name)?.strip_prefix(";dur="));
+        found.unwrap_or_else(|| panic!("{name} in {timing}")).parse::<f64>().unwrap()
+    };
+    assert!(ms("processor") > 0.0 && ms("gateway") > 0.0, "{timing}");
     assert_eq!(get(&rig, &path_of(&payment, "")), payment, "read as answered");
 
     let metadata: Value =

@@ -74,7 +74,7 @@ fn done(dice: u32) -> Performed {
     };
     let retry_after_ms = dice.is_multiple_of(7).then_some(4_000);
     let took_ms = if dice.is_multiple_of(11) { 20_000 } else { 80 };
-    Performed { outcome, took_ms, retry_after_ms, blameless: dice.is_multiple_of(13) }
+    Performed { outcome, took_ms, waited: Duration::ZERO, retry_after_ms, blameless: dice.is_multiple_of(13) }
 }
 
 /// A payment through the gateway's account, or the merchant's own.

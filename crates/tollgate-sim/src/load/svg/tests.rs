@@ -43,6 +43,7 @@ fn report(series: Vec<SecondPoint>) -> LoadReport {
         refused_latency: latency,
         service_time: latency,
         accepted_service_time: latency,
+        overhead: latency,
         send_delay: latency,
         schedule_lag: latency,
         generator: ProcessUse::default(),
