@@ -14,6 +14,7 @@ pub mod audit;
 pub mod base62;
 pub mod bnpl;
 pub mod bus;
+pub mod capacity;
 pub mod card;
 pub mod certificate;
 pub mod checkout;

@@ -64,6 +64,8 @@ enum Command {
     DataSubject(commands::data_subject::Args),
     /// Reads the audit log, and finds what was done to it. An embedded store must be closed.
     Audit(commands::audit::Args),
+    /// Tells how many machines a load needs.
+    Plan(commands::plan::Args),
     /// Adds up the payments of all merchants by day, merchant or processor. An embedded store must be closed.
     Report(commands::report::Args),
     /// Tells who still calls which version of the API. An embedded store must be closed.
@@ -115,6 +117,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Command::Events(args) => commands::events::run(config, args).await,
             Command::DataSubject(args) => commands::data_subject::run(config, args).await,
             Command::Audit(args) => commands::audit::run(config, args).await,
+            Command::Plan(args) => commands::plan::run(&args),
             Command::Report(args) => commands::report::run(config, args).await,
             Command::ApiVersions(args) => commands::api_versions::run(config, args).await,
             Command::Vault(args) => commands::vault::run(config, args).await,

@@ -381,6 +381,24 @@ mod tests {
     }
 
     #[test]
+    fn the_overhead_is_what_the_processor_did_not_take() {
+        let start = Instant::now();
+        let mut r = recorder(start);
+        let one = |processor_us, resends| Finished {
+            processor_us,
+            resends,
+            ..finished(start, 1_000, 30, payment("completed"))
+        };
+        r.record(&one(Some(20_000), 0));
+        r.record(&one(Some(90_000), 0));
+        r.record(&one(None, 0));
+        r.record(&one(Some(20_000), 1));
+        let overhead = percentiles(&r.histograms.overhead);
+        assert_eq!(overhead.count, 2, "those that do not tell, and those sent twice, are left out");
+        assert!((9_990..=10_010).contains(&overhead.max_us), "{overhead:?}");
+    }
+
+    #[test]
     fn seconds_are_closed_in_order_and_silent_ones_are_there() {
         let start = Instant::now();
         let mut r = recorder(start);

@@ -10,12 +10,6 @@ use tollgate_core::share::{Lines, Weights};
 /// How long a batch waits for company: about one fsync.
 const COMPANY: Duration = Duration::from_micros(500);
 
-/// How long it waits where many came last time: what an fsync, the wake-ups and the rows of a batch cost is shared by more.
-const MUCH_COMPANY: Duration = Duration::from_micros(1_500);
-
-/// From how many jobs on that is so.
-const MANY: usize = 24;
-
 /// The weight of what belongs to no merchant: deliveries' notes, policies, leases.
 const OURS: u32 = 64;
 
@@ -26,13 +20,20 @@ pub(crate) struct Queue {
     lines: Lines<Job>,
     lines_max: usize,
     batch_max: usize,
+    /// From how many jobs on a batch is followed by one that waits for company.
+    company_from: usize,
     weights: Arc<Weights>,
 }
 
 impl Queue {
     pub(crate) fn new(arrivals: mpsc::Receiver<Job>, weights: Arc<Weights>, length_max: usize) -> Self {
         let (lines, batch_max) = (Lines::default(), BATCH_MAX);
-        Self { arrivals, lines, lines_max: length_max, batch_max, weights }
+        Self { arrivals, lines, lines_max: length_max, batch_max, company_from: 2, weights }
+    }
+
+    /// The same, for a writer whose batches cost little: small ones go at once.
+    pub(crate) fn that_waits_from(self, company_from: usize) -> Self {
+        Self { company_from, ..self }
     }
 
     /// The same, with smaller batches.
@@ -44,14 +45,14 @@ impl Queue {
     ///
     /// Waits a moment for company when there was company last time, and takes what came: an fsync costs
     /// the same for one job as for hundreds, and takes a fifth of a busy machine's time if every two or
-    /// three jobs have one of their own. A caller who is alone never waits.
+    /// three jobs have one of their own. A caller who is alone never waits, nor does one among few where that is cheap.
     pub(crate) fn gather(&mut self, jobs: &mut Vec<Job>, size_before: usize) -> bool {
         if self.lines.is_empty() {
             if self.arrivals.blocking_recv_many(jobs, self.batch_max) == 0 {
                 return false;
             }
-            if size_before > 1 || jobs.len() > 1 {
-                std::thread::sleep(if size_before < MANY { COMPANY } else { MUCH_COMPANY });
+            if size_before.max(jobs.len()) >= self.company_from {
+                std::thread::sleep(COMPANY);
             }
             while jobs.len() < self.batch_max {
                 match self.arrivals.try_recv() {

@@ -30,6 +30,9 @@ use tollgate_core::audit::{By, Head};
 use tollgate_core::command::Policy;
 use tollgate_core::share::Weights;
 
+/// From how many commits on a batch lets the next one gather: an fsync of its own for fewer is no burden yet, and they are waited for.
+const FEW: usize = 6;
+
 /// How an embedded store is opened.
 #[derive(Debug, Clone)]
 pub struct EmbeddedOptions {
@@ -113,7 +116,7 @@ impl EmbeddedStore {
         let (queue, receiver) = mpsc::channel(options.queue_length_max);
         let writer_tables = Arc::clone(&tables);
         let weights = Arc::<Weights>::default();
-        let jobs = Queue::new(receiver, Arc::clone(&weights), options.queue_length_max);
+        let jobs = Queue::new(receiver, Arc::clone(&weights), options.queue_length_max).that_waits_from(FEW);
         let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             writer::run(
                 &writer_tables,

@@ -15,6 +15,7 @@ pub(crate) mod load_webhooks;
 pub(crate) mod migrate;
 pub(crate) mod partitions;
 pub(crate) mod partner;
+pub(crate) mod plan;
 pub(crate) mod reconcile;
 pub(crate) mod report;
 pub(crate) mod serve;

@@ -22,6 +22,7 @@ mod overload;
 mod own_accounts;
 mod partner_profile;
 mod partners;
+mod plan;
 mod postgres;
 mod races;
 mod reconcile;
