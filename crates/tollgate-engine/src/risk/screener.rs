@@ -31,7 +31,8 @@ pub(crate) struct Screener {
     measures: Measures,
 }
 
-/// What is remembered of earlier payments, made when the first one comes: most gateways have payments of one mode only.
+/// What is remembered of earlier payments. Made at the start where there are merchants of its mode, else with the first payment: that
+/// takes a tenth of a second, and no little memory where there is only the other mode.
 struct Memory {
     state: OnceLock<RiskState>,
     options: RiskOptions,
@@ -178,6 +179,11 @@ impl Screener {
     /// Remembers what the processor said of a payment.
     pub(super) fn ended(&self, mode: Mode, keys: &RiskKeys, at_ms: u64, declined: bool) {
         self.state(mode).outcome(keys, at_ms, declined);
+    }
+
+    /// Makes the memory of a mode, so that no payment waits for it.
+    pub(super) fn prepare(&self, mode: Mode) {
+        self.state(mode);
     }
 
     fn state(&self, mode: Mode) -> &RiskState {

@@ -30,6 +30,7 @@ impl Engine {
         for merchant in self.store.merchants().await? {
             self.modes.learn(merchant.id, merchant.mode);
             modes.insert(merchant.id, merchant.mode);
+            self.risk.prepare(merchant.mode);
         }
         let from_ms = self.now_ms().saturating_sub(WINDOW_MS);
         let mut begun: HashMap<PaymentId, (Mode, RiskKeys)> = HashMap::new();
