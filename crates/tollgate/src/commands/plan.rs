@@ -24,16 +24,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "gateway_us")]
     report: Option<PathBuf>,
     /// Processor time of a gateway for a payment, in microseconds.
-    #[arg(long, default_value_t = 200.0)]
+    #[arg(long, default_value_t = 150.0)]
     gateway_us: f64,
     /// Processor time of the database for a payment, in microseconds.
-    #[arg(long, default_value_t = 350.0)]
+    #[arg(long, default_value_t = 330.0)]
     database_us: f64,
     /// What the database keeps of a payment, with indexes, in bytes.
-    #[arg(long, default_value_t = 4_500.0)]
+    #[arg(long, default_value_t = 4_100.0)]
     stored_bytes: f64,
     /// What is written to the database's log for a payment, in bytes.
-    #[arg(long, default_value_t = 9_000.0)]
+    #[arg(long, default_value_t = 6_000.0)]
     logged_bytes: f64,
     /// What two gateways carry together, as a multiple of one (`bench/scaling/run`).
     #[arg(long, default_value_t = 1.9)]
