@@ -39,6 +39,7 @@ pub mod money;
 pub mod network;
 pub mod notice;
 pub mod outcome;
+pub mod outlive;
 pub mod partner;
 pub mod passkey;
 pub mod payment;

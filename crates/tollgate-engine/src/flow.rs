@@ -25,8 +25,10 @@ use crate::subjects::job::Erasures;
 use crate::watch::Watchers;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tollgate_core::attempt::{AttemptStart, AttemptStatus, ProcessorName};
 use tollgate_core::command::{Command, Refusal};
@@ -38,6 +40,7 @@ use tollgate_core::merchant::{Merchant, Mode};
 use tollgate_core::method::{InstrumentSummary, MethodFamily, UpiFlow, upi_collect_allowed};
 use tollgate_core::money::Money;
 use tollgate_core::outcome::Outcome;
+use tollgate_core::outlive::Outliving;
 use tollgate_core::payment::Payment;
 use tollgate_core::routing::record::RouteRecord;
 use tollgate_core::share::{Full, Places};
@@ -474,7 +477,7 @@ impl Engine {
         .await
     }
 
-    /// Commit 1 and what follows it, in a task that outlives the caller.
+    /// Commit 1 and what follows it. It outlives the caller.
     pub(crate) async fn run<F, R>(
         self: &Arc<Self>,
         (merchant_id, parts, now_ms): (MerchantId, IdParts, u64),
@@ -490,8 +493,7 @@ impl Engine {
         let flow = self.begin_flow(merchant_id)?;
         let (payment_id, refund_id) = command.begins().unwrap_or((command.payment_id(), None));
         let claim = Claim { merchant_id, payment_id, refund_id, at_ms: Some(now_ms) };
-        // Boxed: a task is moved several times from here to its end, and this one is large.
-        let task = tokio::spawn(Box::pin(async move {
+        let work = async move {
             let engine = Arc::clone(&flow.0);
             let name = key.as_ref().map(|key| key.key.clone());
             let first = engine
@@ -537,8 +539,9 @@ impl Engine {
             drop(flow);
             let waited = (!told.waited.is_zero()).then_some(told.waited);
             Ok(Answer { reply: told.reply, replayed: false, waited })
-        }));
-        task.await
+        };
+        Outliving::new(work, carry_on)
+            .await
             .map_err(|_| EngineError::Store(StoreError::Unavailable("the flow was cut off".to_owned())))?
     }
 
@@ -744,6 +747,13 @@ impl Begun {
             Some(reply) => reply,
             None => (self.render)(&committed.payment, committed.refund.as_ref()),
         }
+    }
+}
+
+/// Goes on with what nobody waits for any more. Where the runtime is gone, so is the program.
+fn carry_on<F: Future<Output: Send> + Send + 'static>(work: Pin<Box<F>>) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(work);
     }
 }
 

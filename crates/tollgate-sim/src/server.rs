@@ -12,11 +12,13 @@ use hyper_util::rt::TokioIo;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tollgate_core::outlive::Outliving;
 
 /// Most connections one simulator holds.
 const CONNECTIONS_MAX: usize = 20_000;
@@ -237,6 +239,13 @@ async fn refuse(
     }
 }
 
+/// Goes on with what nobody waits for any more. Where the runtime is gone, so is the program.
+fn carry_on<F: Future<Output: Send> + Send + 'static>(work: Pin<Box<F>>) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(work);
+    }
+}
+
 async fn converse<P: Processor>(
     stream: TcpStream,
     processor: Arc<P>,
@@ -247,7 +256,7 @@ async fn converse<P: Processor>(
     let service = service_fn(move |request| {
         let processor = Arc::clone(&processor);
         // As at a real processor, a caller who hangs up does not stop what was begun.
-        async move { tokio::spawn(processor.handle(request)).await.unwrap_or(Err(HangUp)) }
+        async move { Outliving::new(processor.handle(request), carry_on).await.unwrap_or(Err(HangUp)) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         // No time limit on idle connections: the callers' pools decide how long they live, and a

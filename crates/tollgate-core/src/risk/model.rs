@@ -70,19 +70,14 @@ pub struct Calibration {
     pub offset: f64,
 }
 
+/// A node, in sixteen bytes: a payment walks through hundreds.
 #[derive(Debug, Clone, Copy)]
 struct Node {
     value: f64,
-    /// Nothing: a leaf.
-    split: Option<Split>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Split {
+    /// Where its children stand in its tree. No child is a tree's first: 0 is a leaf's.
+    children: [u16; 2],
     feature: u8,
     at_most: u8,
-    left: u32,
-    right: u32,
 }
 
 /// A checked model.
@@ -91,7 +86,8 @@ pub struct Model {
     name: String,
     base: f64,
     nodes: Vec<Node>,
-    roots: Vec<u32>,
+    /// How many nodes each tree has, one tree after the other.
+    lengths: Vec<usize>,
     calibration: Calibration,
 }
 
@@ -147,7 +143,7 @@ impl Model {
             name: file.name.clone(),
             base: file.base,
             nodes: Vec::new(),
-            roots: Vec::new(),
+            lengths: Vec::new(),
             calibration: file.calibration,
         };
         for (place, tree) in file.trees.iter().enumerate() {
@@ -167,41 +163,38 @@ impl Model {
     pub fn evaluate(&self, features: &FeatureVector) -> Evaluation {
         let mut raw = self.base;
         let mut parts = [0.0; FEATURE_COUNT];
-        for root in &self.roots {
-            let Some(mut node) = self.node(*root) else { continue };
-            raw += node.value;
-            while let Some(split) = node.split {
-                let feature = usize::from(split.feature);
-                let left = features.get(feature).is_some_and(|byte| *byte <= split.at_most);
-                let Some(next) = self.node(if left { split.left } else { split.right }) else { break };
-                let change = next.value - node.value;
-                raw += change;
+        let mut rest = self.nodes.as_slice();
+        for length in &self.lengths {
+            let Some((tree, others)) = rest.split_at_checked(*length) else { break };
+            rest = others;
+            let [mut node, ..] = *tree else { continue };
+            while node.children != [0, 0] {
+                let feature = usize::from(node.feature);
+                let goes_left = features.get(feature).is_some_and(|byte| *byte <= node.at_most);
+                let [left, right] = node.children;
+                let Some(next) = tree.get(usize::from(if goes_left { left } else { right })) else { break };
                 if let Some(part) = parts.get_mut(feature) {
-                    *part += change * self.calibration.slope;
+                    *part += (next.value - node.value) * self.calibration.slope;
                 }
-                node = next;
+                node = *next;
             }
+            raw += node.value;
         }
         let log_odds = self.calibration.slope * raw + self.calibration.offset;
         Evaluation { raw, probability: 1.0 / (1.0 + (-log_odds).exp()), parts }
-    }
-
-    fn node(&self, place: u32) -> Option<Node> {
-        self.nodes.get(usize::try_from(place).ok()?).copied()
     }
 
     fn add_tree(&mut self, tree: &[Vec<f64>]) -> Result<(), String> {
         if !(1..=NODES_MAX).contains(&tree.len()) {
             return Err(format!("it has 1 to {NODES_MAX} nodes"));
         }
-        let first = u32::try_from(self.nodes.len()).map_err(|_| "too many nodes")?;
         let mut depths = vec![None; tree.len()];
         depths[0] = Some(0);
         for (place, numbers) in tree.iter().enumerate() {
             let wrong = |what: &str| format!("node {place}: {what}");
             let depth = depths[place].ok_or_else(|| wrong("nothing leads to it"))?;
-            let (value, split) = match numbers.as_slice() {
-                [value] => (*value, None),
+            let node = match numbers.as_slice() {
+                [value] => Node { value: *value, children: [0, 0], feature: 0, at_most: 0 },
                 [value, feature, at_most, left, right] => {
                     let feature =
                         whole(*feature, FEATURE_COUNT - 1).ok_or_else(|| wrong("no such feature"))?;
@@ -214,20 +207,19 @@ impl Model {
                             return Err(wrong("a child with two parents, or too deep"));
                         }
                         depths[to] = Some(depth + 1);
-                        *child = first + u32::try_from(to).map_err(|_| wrong("too many nodes"))?;
+                        *child = u16::try_from(to).map_err(|_| wrong("too many nodes"))?;
                     }
                     let byte = |number| u8::try_from(number).map_err(|_| wrong("not a byte"));
-                    let (feature, at_most) = (byte(feature)?, byte(at_most)?);
-                    (*value, Some(Split { feature, at_most, left: children[0], right: children[1] }))
+                    Node { value: *value, children, feature: byte(feature)?, at_most: byte(at_most)? }
                 }
                 _ => return Err(wrong("it has 1 or 5 numbers")),
             };
-            if !bounded(value) {
+            if !bounded(node.value) {
                 return Err(wrong("its value is out of bounds"));
             }
-            self.nodes.push(Node { value, split });
+            self.nodes.push(node);
         }
-        self.roots.push(first);
+        self.lengths.push(tree.len());
         Ok(())
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! Why this engine, with figures: `docs/store-engine.md`. Reads see only what is durable.
 
+mod background;
 mod backlog;
 mod base;
+mod flush;
 mod people;
 mod read;
+mod retire;
 mod risk;
 mod schema;
 mod tables;
@@ -21,6 +24,7 @@ use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
 use fjall::Database;
+use retire::Retirement;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -32,6 +36,9 @@ use tollgate_core::share::Weights;
 
 /// From how many commits on a batch lets the next one gather: an fsync of its own for fewer is no burden yet, and they are waited for.
 const FEW: usize = 6;
+
+/// Threads of the engine.
+const ENGINE_THREADS: usize = 4;
 
 /// How an embedded store is opened.
 #[derive(Debug, Clone)]
@@ -75,6 +82,7 @@ pub struct EmbeddedStore {
     queue_length_max: usize,
     weights: Arc<Weights>,
     writer: Option<JoinHandle<()>>,
+    _retirement: Retirement,
 }
 
 impl std::fmt::Debug for EmbeddedStore {
@@ -92,15 +100,16 @@ impl EmbeddedStore {
     pub fn open(options: EmbeddedOptions) -> Result<Self, StoreError> {
         let folder = options.folder.display().to_string();
         std::fs::create_dir_all(&options.folder)?;
-        let database = Database::builder(&options.folder)
+        let builder = Database::builder(&options.folder)
             .cache_size(options.cache_bytes)
-            // A smaller journal is replayed faster at start; half the default costs no throughput.
-            .max_journaling_size(128 << 20)
-            .open()
-            .map_err(|error| match error {
-                fjall::Error::Locked => StoreError::Locked(folder.clone()),
-                error => error.into(),
-            })?;
+            // Whenever it is full all tables are written out, the small ones too; it is read back after a crash.
+            .max_journaling_size(256 << 20)
+            // One of them is for flushes alone, and spins while there is nothing but merges to begin: with four it seldom is.
+            .worker_threads(ENGINE_THREADS);
+        let database = background::giving_way(|| builder.open())?.map_err(|error| match error {
+            fjall::Error::Locked => StoreError::Locked(folder.clone()),
+            error => error.into(),
+        })?;
         // The version is looked at before any other row, and before anything is made.
         let meta = database.keyspace("meta", fjall::KeyspaceCreateOptions::default)?;
         schema::migrate(&database, &meta, schema::MIGRATIONS, schema::VERSION)?;
@@ -128,6 +137,7 @@ impl EmbeddedStore {
             );
         })?;
         Ok(Self {
+            _retirement: Retirement::begin(Arc::clone(&tables))?,
             tables,
             queue: Some(queue),
             queue_length_max: options.queue_length_max,
@@ -191,11 +201,12 @@ fn reclaim_leases(tables: &Tables) -> Result<(), StoreError> {
 }
 
 impl Drop for EmbeddedStore {
-    /// Waits until everything queued is durable.
+    /// Waits until everything queued is durable, and leaves little for the next start to read.
     fn drop(&mut self) {
         self.queue = None;
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
+        flush::flush(&self.tables.database);
     }
 }

@@ -2,24 +2,15 @@
 //! still hold them, and forgotten by dropping a whole day at once.
 
 use crate::batch::DAY_MS;
+use crate::embedded::tables::options;
 use crate::error::StoreError;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
+use fjall::{Database, Keyspace};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-/// The keys are digests, so every compaction of a day touches all of it: the replies, which make up
-/// most of a row, are kept apart, and only keys are moved.
-fn options() -> KeyspaceCreateOptions {
-    let apart = KvSeparationOptions::default().separation_threshold(SEPARATE_BYTES);
-    KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES).with_kv_separation(Some(apart))
-}
-
-/// Rows from this size on are kept apart from their keys.
-const SEPARATE_BYTES: u32 = 256;
-
-/// Memtable of one day.
-const MEMTABLE_BYTES: u64 = 16 << 20;
+/// Memtable of one day. Its keys are digests: every merge of a day touches all of it, so there had better be few.
+const MEMTABLE_BYTES: u64 = 32 << 20;
 
 /// Daily keyspaces of one kind of row.
 pub(super) struct Windows {
@@ -40,7 +31,7 @@ impl Windows {
         for name in database.list_keyspace_names() {
             let day = name.strip_prefix(prefix).and_then(|day| day.parse::<u64>().ok());
             if let Some(day) = day {
-                days.insert(day, database.keyspace(&name, options)?);
+                days.insert(day, database.keyspace(&name, || options(MEMTABLE_BYTES))?);
             }
         }
         Ok(Self { prefix, retention_ms, days: RwLock::new(days) })
@@ -57,7 +48,7 @@ impl Windows {
             return Ok(keyspace.clone());
         }
         let name = format!("{}{day}", self.prefix);
-        let keyspace = database.keyspace(&name, options)?;
+        let keyspace = database.keyspace(&name, || options(MEMTABLE_BYTES))?;
         self.days.write().insert(day, keyspace.clone());
         Ok(keyspace)
     }

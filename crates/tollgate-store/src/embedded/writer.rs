@@ -18,6 +18,9 @@ use std::time::Instant;
 use tollgate_core::audit::Head;
 use tollgate_core::command::Policy;
 
+/// Rows of an ordinary commit, and some more: a batch's list does not grow while it is filled.
+const ROWS_A_COMMIT: usize = 8;
+
 /// Runs until every sender is gone and the queue is empty.
 pub(super) fn run(
     tables: &Arc<Tables>,
@@ -38,7 +41,8 @@ pub(super) fn run(
         let size = jobs.len();
         let mut newest_ms = 0;
         let durable = (state.sequence, state.outcomes);
-        let rows = tables.database.batch().durability(Some(PersistMode::SyncData));
+        let rows = OwnedWriteBatch::with_capacity(tables.database.clone(), size * ROWS_A_COMMIT)
+            .durability(Some(PersistMode::SyncData));
         let mut txn = Txn::new(tables.as_ref(), rows, &mut state, policy, run);
         for job in jobs.drain(..) {
             if let Job::Commit(commit, _) = &job {
