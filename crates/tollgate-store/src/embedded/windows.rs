@@ -4,12 +4,22 @@
 use crate::batch::DAY_MS;
 use crate::embedded::tables::options;
 use crate::error::StoreError;
-use fjall::{Database, Keyspace};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-/// Memtable of one day. Its keys are digests: every merge of a day touches all of it, so there had better be few.
+/// The keys are digests, so every merge of a day touches all of it: the replies, which make up most of a row, are kept apart, and only keys
+/// are moved.
+fn apart() -> KeyspaceCreateOptions {
+    let apart = KvSeparationOptions::default().separation_threshold(SEPARATE_BYTES);
+    options(MEMTABLE_BYTES).with_kv_separation(Some(apart))
+}
+
+/// Rows from this size on are kept apart from their keys: those that have a reply.
+const SEPARATE_BYTES: u32 = 96;
+
+/// Memtable of one day.
 const MEMTABLE_BYTES: u64 = 32 << 20;
 
 /// Daily keyspaces of one kind of row.
@@ -31,7 +41,7 @@ impl Windows {
         for name in database.list_keyspace_names() {
             let day = name.strip_prefix(prefix).and_then(|day| day.parse::<u64>().ok());
             if let Some(day) = day {
-                days.insert(day, database.keyspace(&name, || options(MEMTABLE_BYTES))?);
+                days.insert(day, database.keyspace(&name, apart)?);
             }
         }
         Ok(Self { prefix, retention_ms, days: RwLock::new(days) })
@@ -48,7 +58,7 @@ impl Windows {
             return Ok(keyspace.clone());
         }
         let name = format!("{}{day}", self.prefix);
-        let keyspace = database.keyspace(&name, || options(MEMTABLE_BYTES))?;
+        let keyspace = database.keyspace(&name, apart)?;
         self.days.write().insert(day, keyspace.clone());
         Ok(keyspace)
     }
