@@ -50,7 +50,7 @@ impl Drop for Retirement {
 
 fn run(tables: &Tables, stopped: &Receiver<()>) {
     let mut memtables = Vec::new();
-    let mut versions = Vec::new();
+    let mut versions: Vec<(Instant, _)> = Vec::new();
     let mut newest = HashMap::<String, _>::new();
     while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         let busy = tables.busy();
@@ -61,8 +61,12 @@ fn run(tables: &Tables, stopped: &Receiver<()>) {
                 memtables.push(memtable);
             }
             let version = keyspace.tree.current_version();
-            if newest.insert(keyspace.name().to_string(), version.id()) != Some(version.id()) {
-                versions.push((Instant::now(), version));
+            let id = version.id();
+            // The one before is kept from now on: the engine lets go of it later than it puts the next one in force.
+            if let Some(before) = newest.insert(keyspace.name().to_string(), version)
+                && before.id() != id
+            {
+                versions.push((Instant::now(), before));
             }
         }
         memtables.retain(|memtable| Arc::strong_count(memtable) > 1);
