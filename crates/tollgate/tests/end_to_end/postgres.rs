@@ -307,6 +307,9 @@ fn what_was_doubtful_is_answered_under_its_key() {
     let method = json!({"type": "card", "card": card});
     let manual =
         json!({"amount": "100.00", "currency": "INR", "capture_mode": "manual", "payment_method": method});
+    // A partition that is still being made would wait for the replica first, with every writer behind its locks.
+    let made = rig.tollgate(&["partitions", "ahead"]);
+    assert!(made.status.success(), "{made:?}");
     let held = post(&url, "held", &manual);
     assert_eq!((held.status, held.json()["status"].as_str()), (201, Some("authorized")), "{}", held.json());
     let capture = format!("{url}/{}/capture", held.json()["id"].as_str().unwrap());
