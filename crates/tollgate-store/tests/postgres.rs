@@ -15,7 +15,7 @@ mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::Database;
 use tollgate_core::attempt::{AttemptStart, ProcessorName};
 use tollgate_core::audit::By;
@@ -264,6 +264,60 @@ async fn a_key_is_claimed_once_by_all_instances_and_taken_over_from_the_dead() {
     let reply = survivor.commit(done).await.unwrap().reply.unwrap();
     assert!(matches!(survivor.commit(begin()).await, Err(CommitError::Replay(again)) if again == reply));
     assert_clean(survivor.as_ref()).await;
+}
+
+/// A reply is written into its claim's row without a word to the index, as there is room left on the page: keys are in no order, and each
+/// new entry would touch a page of the index of its own.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a PostgreSQL: scripts/postgres"]
+async fn replies_are_written_beside_their_claims() {
+    let database = Database::new().await;
+    let store = database.open(1).await;
+    let wish = PartitionWish { now_ms: NOW_MS, months_ahead: 1, keep_ms: None };
+    partitions(&database.options(1), &wish).await.unwrap();
+    let mer = merchant(store.as_ref(), 3).await;
+    // As long as replies are once they are packed.
+    let render = |payment: &Payment, _: Option<&Refund>| {
+        let body = (0..9_u128).map(|number| (payment.id.as_u128() ^ number << 64).to_be_bytes());
+        StoredReply { status: 201, body: body.flatten().collect::<Vec<u8>>().into() }
+    };
+    let payments = 600_i64;
+    for round in 0..payments / 30 {
+        let key = |number: usize| format!("order-{round}-{number}");
+        let claim = |number| {
+            let claim = IdempotencyStep::Begin { key: key(number), fingerprint: [1; 32] };
+            Commit { idempotency: Some(claim), ..create(mer, 700, NOW_MS) }
+        };
+        let mut begun = Vec::new();
+        for number in 0..30 {
+            begun.push(store.commit(claim(number)).await.unwrap().payment);
+        }
+        for (number, payment) in begun.iter().enumerate() {
+            let answer = IdempotencyStep::Finish {
+                key: key(number),
+                payment_id: payment.id,
+                refund_id: None,
+                claimed_ms: None,
+                render,
+            };
+            store.commit(Commit { idempotency: Some(answer), ..captured(payment, NOW_MS) }).await.unwrap();
+        }
+    }
+    // Its sessions say what they have done when they end.
+    drop(store);
+    let client = database.client().await;
+    let query = "SELECT sum(n_tup_upd)::bigint, sum(n_tup_hot_upd)::bigint FROM pg_stat_user_tables
+                 WHERE relname LIKE 'idempotency%'";
+    let patience = Instant::now() + Duration::from_secs(30);
+    let (changed, beside): (i64, i64) = loop {
+        let row = client.query_one(query, &[]).await.unwrap();
+        if row.get::<_, i64>(0) >= payments {
+            break (row.get(0), row.get(1));
+        }
+        assert!(Instant::now() < patience, "the server has not counted {payments} changes");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!((changed, beside), (payments, payments));
 }
 
 /// What a payment costs does not grow with its merchant's payments, though the server's plans were made while there were none

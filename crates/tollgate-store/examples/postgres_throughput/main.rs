@@ -33,6 +33,10 @@ use tollgate_store::postgres::{
     PartitionWish, PoolOptions, PostgresOptions, PostgresStore, migrate, partitions,
 };
 
+/// As in the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 fn now_ms() -> u64 {

@@ -17,6 +17,10 @@ const LEGAL_TERM_MS: u64 = 3_653 * DAY_MS;
 /// Days of idempotency records and messages made ahead.
 const DAYS_AHEAD: u64 = 7;
 
+/// How full pages of idempotency records are filled, in percent. A record is written once more when its reply is known, three times as long:
+/// with room for that on its page no index needs to be told.
+const RECORDS_FILL: u32 = 30;
+
 /// Tables in months, and the column their ranges are of.
 const MONTHLY: [(&str, &str); 4] =
     [("payments", "id"), ("attempts", "id"), ("ledger_postings", "payment_id"), ("events", "payment_id")];
@@ -51,6 +55,8 @@ struct Partition<'a> {
     name: String,
     from: String,
     to: String,
+    /// How full its pages are filled, in percent.
+    fill: u32,
 }
 
 /// Held by whoever makes partitions, for as long as its connection lasts.
@@ -80,17 +86,19 @@ pub(super) async fn keep(
         let label = month_label(link, start_ms(month)).await?;
         for (table, column) in MONTHLY {
             let (from, to) = (bound(start_ms(month)), bound(end_ms(month)));
-            make(link, Partition { table, column, name: format!("{table}_{label}"), from, to }, &mut report)
-                .await?;
+            let name = format!("{table}_{label}");
+            make(link, Partition { table, column, name, from, to, fill: 100 }, &mut report).await?;
         }
         at_ms = end_ms(month);
     }
     let today = wish.now_ms / DAY_MS;
-    for (table, kept_ms) in [("idempotency", idempotency_ms), ("messages", MESSAGES_MS)] {
+    for (table, kept_ms, fill) in
+        [("idempotency", idempotency_ms, RECORDS_FILL), ("messages", MESSAGES_MS, 100)]
+    {
         for day in today..=today + DAYS_AHEAD {
             let (from, to) = (format!("{day}"), format!("{}", day + 1));
             let name = format!("{table}_{day}");
-            make(link, Partition { table, column: "day", name, from, to }, &mut report).await?;
+            make(link, Partition { table, column: "day", name, from, to, fill }, &mut report).await?;
         }
         let first = wish.now_ms.saturating_sub(kept_ms) / DAY_MS;
         for name in names(link, table).await? {
@@ -121,7 +129,7 @@ pub(super) async fn keep(
 
 /// Makes a partition, unless it is there. Rows that came before it are fetched from the default one.
 async fn make(link: &Link, partition: Partition<'_>, report: &mut PartitionReport) -> Result<(), StoreError> {
-    let Partition { table, column: by, name, from, to } = partition;
+    let Partition { table, column: by, name, from, to, fill } = partition;
     let there = link.query_opt(Query::Fixed("SELECT to_regclass($1) IS NOT NULL"), &[&name]).await?;
     if there.map(|row| column::<bool>(&row, 0, "partition")).transpose()?.unwrap_or(false) {
         return Ok(());
@@ -130,7 +138,7 @@ async fn make(link: &Link, partition: Partition<'_>, report: &mut PartitionRepor
     let text = format!(
         "BEGIN;
          SET LOCAL lock_timeout = '2s';
-         CREATE TABLE {name} (LIKE {table} INCLUDING ALL);
+         CREATE TABLE {name} (LIKE {table} INCLUDING ALL) WITH (fillfactor = {fill});
          WITH moved AS (
              DELETE FROM {table}_default WHERE {by} >= '{from}' AND {by} < '{to}' RETURNING *
          ) INSERT INTO {name} SELECT * FROM moved;
