@@ -46,6 +46,8 @@ pub struct Machines {
     pub gateway_cores: f64,
     /// Cores of a database.
     pub database_cores: f64,
+    /// What a database can keep, in gigabytes.
+    pub database_gb: f64,
     /// How busy cores may be at the peak, from 0 to 1: what is above it is for bursts, and for the tails of latency.
     pub busy_max: f64,
     /// Gateways that may be away at the peak.
@@ -82,6 +84,9 @@ pub enum NoPlan {
         "{MACHINES_MAX} gateways do not carry it; with this contention and coherence at most {0:.0}/s can be carried"
     )]
     OutOfReach(f64),
+    /// More databases than are thought of.
+    #[error("it takes {0:.0} databases, and no more than {MACHINES_MAX} are planned for")]
+    Databases(f64),
 }
 
 /// How many times as much as one gateway `machines` carry.
@@ -111,7 +116,13 @@ pub fn plan(demand: &Demand, costs: &Costs, machines: &Machines) -> Result<Plan,
     })?;
     let gateways = needed.saturating_add(machines.spare);
     let database = machines.database_cores * machines.busy_max * 1e6 / costs.database_us;
-    let databases = whole((demand.peak_per_s / database).ceil()).max(1);
+    let stored_gb = demand.per_day * demand.kept_days * costs.stored_bytes / GB;
+    // As many as the peak keeps busy, or as many as have room for it all.
+    let wanted = (demand.peak_per_s / database).max(stored_gb / machines.database_gb).ceil();
+    if wanted > f64::from(MACHINES_MAX) {
+        return Err(NoPlan::Databases(wanted));
+    }
+    let databases = whole(wanted).max(1);
     let at_peak = carried(gateways).max(f64::MIN_POSITIVE);
     Ok(Plan {
         gateways,
@@ -119,7 +130,7 @@ pub fn plan(demand: &Demand, costs: &Costs, machines: &Machines) -> Result<Plan,
         gateway_busy: demand.peak_per_s / at_peak * machines.busy_max,
         database_busy: demand.peak_per_s / (database * f64::from(databases)) * machines.busy_max,
         carried_per_s: carried(needed).min(database * f64::from(databases)),
-        stored_gb: demand.per_day * demand.kept_days * costs.stored_bytes / GB,
+        stored_gb,
         logged_mb_per_s: demand.peak_per_s * costs.logged_bytes / MB,
     })
 }
@@ -137,6 +148,7 @@ fn check(demand: &Demand, costs: &Costs, machines: &Machines) -> Result<(), NoPl
         ("a database's time for a payment", costs.database_us),
         ("a gateway's cores", machines.gateway_cores),
         ("a database's cores", machines.database_cores),
+        ("what a database can keep", machines.database_gb),
     ];
     for (name, figure) in positive {
         if !(figure.is_finite() && figure > 0.0) {
@@ -183,7 +195,8 @@ mod tests {
         contention: 0.0,
         coherence: 0.0,
     };
-    const MACHINES: Machines = Machines { gateway_cores: 2.0, database_cores: 4.0, busy_max: 0.6, spare: 1 };
+    const MACHINES: Machines =
+        Machines { gateway_cores: 2.0, database_cores: 4.0, database_gb: 20_000.0, busy_max: 0.6, spare: 1 };
 
     #[test]
     fn a_plan_by_hand() {
@@ -193,6 +206,18 @@ mod tests {
         assert!((plan.gateway_busy - 0.25).abs() < 1e-9 && (plan.database_busy - 0.375).abs() < 1e-9);
         assert!((plan.carried_per_s - 16_000.0).abs() < 1e-6);
         assert!((plan.stored_gb - 18_000.0).abs() < 1e-6 && (plan.logged_mb_per_s - 60.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn databases_have_room_for_what_is_kept() {
+        let of = |database_gb: f64| plan(&DEMAND, &COSTS, &Machines { database_gb, ..MACHINES });
+        // 18,000 GB. Two are needed for the peak anyway.
+        assert_eq!(of(9_000.0).unwrap().databases, 2);
+        let small = of(4_000.0).unwrap();
+        assert_eq!(small.databases, 5);
+        assert!((small.database_busy - 0.15).abs() < 1e-9, "the peak is spread over all of them");
+        assert_eq!(of(1.0), Err(NoPlan::Databases(18_000.0)));
+        assert!(of(0.0).is_err());
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Cores of a database.
     #[arg(long, default_value_t = 8.0)]
     database_cores: f64,
+    /// What a database can keep, in terabytes.
+    #[arg(long, default_value_t = 16.0)]
+    database_tb: f64,
     /// How busy cores may be at the peak, in percent.
     #[arg(long, default_value_t = 60.0)]
     busy: f64,
@@ -82,6 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let machines = Machines {
         gateway_cores: args.cores,
         database_cores: args.database_cores,
+        database_gb: args.database_tb * 1e3,
         busy_max: args.busy / 100.0,
         spare: args.spare,
     };
@@ -136,7 +140,7 @@ fn text(demand: &Demand, machines: &Machines, plan: &Plan, gateway_us: f64) -> S
     format!(
         "{:.0} payments/s at the peak, {:.0} million a day, kept for {:.0} days; {gateway_us:.0} us of a gateway's core for each\n\n\
          gateways    {} of {} cores, {} of them spare; {:.0} % busy at the peak\n\
-         databases   {} of {} cores, without replicas; {:.0} % busy at the peak\n\
+         databases   {} of {} cores and {} TB, without replicas; {:.0} % busy at the peak\n\
          carried     {:.0} payments/s with the spare gateways away\n\
          kept        {:.1} TB in the end\n\
          logged      {:.0} MB/s at the peak, and as much to each replica\n",
@@ -149,6 +153,7 @@ fn text(demand: &Demand, machines: &Machines, plan: &Plan, gateway_us: f64) -> S
         plan.gateway_busy * 100.0,
         plan.databases,
         machines.database_cores,
+        machines.database_gb / 1e3,
         plan.database_busy * 100.0,
         plan.carried_per_s,
         plan.stored_gb / 1e3,

@@ -21,6 +21,8 @@ fn a_load_becomes_machines() {
         "4",
         "--two",
         "2",
+        "--kept-days",
+        "10",
     ];
     let output = plan(&[&args[..], &["--json"]].concat());
     assert!(output.status.success(), "{output:?}");
@@ -29,11 +31,16 @@ fn a_load_becomes_machines() {
     assert_eq!((&found["gateways"], &found["databases"]), (&3.into(), &2.into()), "{found}");
     let text = String::from_utf8(plan(&args).stdout).unwrap();
     assert!(text.contains("gateways    3 of 2 cores, 1 of them spare"), "{text}");
+    // Ten years of a third of the peak: 288 million a day x 3,650 x 4,100 bytes / 16 TB.
+    let text = String::from_utf8(plan(&["--rate", "10000"]).stdout).unwrap();
+    assert!(text.contains("databases   270 of 8 cores and 16 TB"), "{text}");
     for (args, why) in [
         (&["--rate", "0"][..], "the peak must be above 0"),
         (&["--rate", "1e9"], "gateways do not carry it"),
         (&["--rate", "10", "--two", "0"], "--two must be above 0"),
         (&["--rate", "10", "--busy", "101"], "how busy cores may be"),
+        (&["--rate", "10", "--database-tb", "0"], "what a database can keep must be above 0"),
+        (&["--rate", "10000", "--database-tb", "0.1"], "it takes 43099 databases"),
         (&["--rate", "10", "--report", "/nowhere.json"], "/nowhere.json: "),
     ] {
         let refused = plan(args);
