@@ -81,6 +81,19 @@ pub(super) fn options(memtable_bytes: u64) -> KeyspaceCreateOptions {
         .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE)))
 }
 
+/// How a keyspace is made whose keys come in no order, so that each merge of what is new touches all of the next level: it waits until three
+/// times as much is new, and the next level is not much more than that (`docs/store-engine.md`).
+pub(super) fn scattered(memtable_bytes: u64) -> KeyspaceCreateOptions {
+    let merges = Leveled::default().with_l0_threshold(SCATTERED_NEW).with_table_target_size(SCATTERED_TABLE);
+    options(memtable_bytes).compaction_strategy(Arc::new(merges))
+}
+
+/// How many tables of such a keyspace are new before they are merged. The engine slows writers down from 20 on.
+const SCATTERED_NEW: u8 = 12;
+
+/// Tables of such a keyspace; the first level is [`SCATTERED_NEW`] of them.
+const SCATTERED_TABLE: u64 = 8 << 20;
+
 /// All keyspaces, open.
 pub(super) struct Tables {
     pub(super) database: Database,
@@ -151,7 +164,7 @@ impl Tables {
             totals: open("totals", SMALL)?,
             events: open("events", LARGE)?,
             merchant_events: open("merchant_events", SMALL)?,
-            user_payments: open("user_payments", LARGE)?,
+            user_payments: database.keyspace("user_payments", || scattered(LARGE))?,
             checkouts: open("checkouts", SMALL)?,
             checkout_payments: open("checkout_payments", SMALL)?,
             merchant_checkouts: open("merchant_checkouts", SMALL)?,

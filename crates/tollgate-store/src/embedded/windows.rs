@@ -2,7 +2,7 @@
 //! still hold them, and forgotten by dropping a whole day at once.
 
 use crate::batch::DAY_MS;
-use crate::embedded::tables::options;
+use crate::embedded::tables::scattered;
 use crate::error::StoreError;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use parking_lot::RwLock;
@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 /// are moved.
 fn apart() -> KeyspaceCreateOptions {
     let apart = KvSeparationOptions::default().separation_threshold(SEPARATE_BYTES);
-    options(MEMTABLE_BYTES).with_kv_separation(Some(apart))
+    scattered(MEMTABLE_BYTES).with_kv_separation(Some(apart))
 }
 
 /// Rows from this size on are kept apart from their keys: those that have a reply.
