@@ -40,7 +40,7 @@ fn a_load_becomes_machines() {
         (&["--rate", "10", "--two", "0"], "--two must be above 0"),
         (&["--rate", "10", "--busy", "101"], "how busy cores may be"),
         (&["--rate", "10", "--database-tb", "0"], "what a database can keep must be above 0"),
-        (&["--rate", "10000", "--database-tb", "0.1"], "it takes 43099 databases"),
+        (&["--rate", "10000", "--database-tb", "0.1"], "it takes 43100 databases"),
         (&["--rate", "10", "--report", "/nowhere.json"], "/nowhere.json: "),
     ] {
         let refused = plan(args);
