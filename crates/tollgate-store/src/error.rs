@@ -1,5 +1,7 @@
 //! What can go wrong with a store itself.
 
+use crate::lsm::LsmError;
+
 /// A store failed to read, write or open.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -45,9 +47,12 @@ pub enum StoreError {
     },
 }
 
-impl From<fjall::Error> for StoreError {
-    fn from(error: fjall::Error) -> Self {
-        Self::Unavailable(error.to_string())
+impl From<LsmError> for StoreError {
+    fn from(error: LsmError) -> Self {
+        match error {
+            LsmError::Foreign => Self::Unreadable,
+            error => Self::Unavailable(error.to_string()),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod connections;
 pub mod embedded;
 pub mod error;
 pub mod jobs;
+pub mod lsm;
 pub mod outcomes;
 pub mod postgres;
 pub mod query;

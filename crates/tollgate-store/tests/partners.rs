@@ -27,6 +27,7 @@ use tollgate_store::Store;
 use tollgate_store::anchor::AnchorOptions;
 use tollgate_store::commit::{Admin, Commit, CommitError, Committed, Conflict};
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
+use tollgate_store::lsm::{Database, KeyspaceOptions, Options};
 
 const NOW_MS: u64 = 1_790_000_000_000;
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -325,13 +326,13 @@ async fn every_change_is_told_and_tampering_is_found_with_its_position() {
 
 type Raw = Vec<(Vec<u8>, Vec<u8>)>;
 
-fn database(folder: &Path) -> fjall::Database {
-    fjall::Database::builder(folder).open().unwrap()
+fn database(folder: &Path) -> Database {
+    Database::open(folder, Options::default()).unwrap()
 }
 
 fn raw(folder: &Path) -> Raw {
     let database = database(folder);
-    let audit = database.keyspace("audit", fjall::KeyspaceCreateOptions::default).unwrap();
+    let audit = database.keyspace("audit", KeyspaceOptions::default()).unwrap();
     audit
         .iter()
         .map(|row| {
@@ -343,7 +344,7 @@ fn raw(folder: &Path) -> Raw {
 
 fn rewrite(folder: &Path, rows: &Raw, head: Option<tollgate_core::audit::Head>) {
     let database = database(folder);
-    let audit = database.keyspace("audit", fjall::KeyspaceCreateOptions::default).unwrap();
+    let audit = database.keyspace("audit", KeyspaceOptions::default()).unwrap();
     let old: Vec<_> = audit.iter().map(|row| row.key().unwrap()).collect();
     for key in old {
         audit.remove(key).unwrap();
@@ -352,12 +353,11 @@ fn rewrite(folder: &Path, rows: &Raw, head: Option<tollgate_core::audit::Head>) 
         audit.insert(key, value).unwrap();
     }
     if let Some(head) = head {
-        let meta = database.keyspace("meta", fjall::KeyspaceCreateOptions::default).unwrap();
+        let meta = database.keyspace("meta", KeyspaceOptions::default()).unwrap();
         let mut row = vec![1];
         row.extend(postcard::to_stdvec(&head).unwrap());
         meta.insert("audit_head", row).unwrap();
     }
-    database.persist(fjall::PersistMode::SyncAll).unwrap();
 }
 
 /// The hash that a record of these bytes names as the one before it.

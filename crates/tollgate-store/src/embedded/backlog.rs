@@ -6,7 +6,6 @@ use crate::embedded::read::View;
 use crate::error::StoreError;
 use crate::jobs::{DeliveryFilter, DeliveryPage, DueLane, JobFilter};
 use crate::query::{LIMIT_MAX, SCAN_MAX};
-use fjall::Readable;
 use tollgate_core::id::{DeliveryId, MerchantId};
 use tollgate_core::job::{Job, JobKind, Lane};
 use tollgate_core::webhook::{Delivery, DeliveryState};

@@ -5,7 +5,7 @@ use crate::batch::{Base, Table, Window, WindowKey, keys};
 use crate::embedded::tables::{OUTCOMES_GONE, Tables};
 use crate::embedded::windows::Windows;
 use crate::error::StoreError;
-use fjall::{Keyspace, OwnedWriteBatch, Slice};
+use crate::lsm::{Batch, Keyspace, Slice};
 use std::ops::ControlFlow;
 use tollgate_core::attempt::Attempt;
 use tollgate_core::audit::key::LogKey;
@@ -67,7 +67,7 @@ impl Tables {
 
 impl Base for Tables {
     type Bytes = Slice;
-    type Batch = OwnedWriteBatch;
+    type Batch = Batch;
 
     const NUMBERS_EVENTS: bool = true;
 
@@ -103,16 +103,16 @@ impl Base for Tables {
         &self.log_key
     }
 
-    fn put(&self, batch: &mut OwnedWriteBatch, table: Table, key: &[u8], row: &[u8]) {
+    fn put(&self, batch: &mut Batch, table: Table, key: &[u8], row: &[u8]) {
         batch.insert(self.of(table), key, row);
     }
 
-    fn remove(&self, batch: &mut OwnedWriteBatch, table: Table, key: &[u8]) {
+    fn remove(&self, batch: &mut Batch, table: Table, key: &[u8]) {
         batch.remove(self.of(table), key);
     }
 
     /// One that is still waited for lies beside the others: so nothing else has to say that it is.
-    fn put_attempt(&self, batch: &mut OwnedWriteBatch, attempt: &Attempt, row: &[u8]) {
+    fn put_attempt(&self, batch: &mut Batch, attempt: &Attempt, row: &[u8]) {
         let id = attempt.id.to_bytes();
         if attempt.status.is_watched() {
             batch.insert(&self.open_attempts, id, row);
@@ -130,14 +130,14 @@ impl Base for Tables {
         }
     }
 
-    fn rewrite_event(&self, batch: &mut OwnedWriteBatch, record: &EventRecord, row: &[u8]) {
+    fn rewrite_event(&self, batch: &mut Batch, record: &EventRecord, row: &[u8]) {
         batch.insert(&self.events, record.sequence.to_be_bytes(), row);
     }
 
     /// What it books stands behind it.
     fn put_event(
         &self,
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Batch,
         (record, mut row): (&EventRecord, Vec<u8>),
         posting: Option<(&Posting, Vec<u8>)>,
     ) {
@@ -149,7 +149,7 @@ impl Base for Tables {
 
     fn keep(
         &self,
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Batch,
         window: Window,
         day: u64,
         key: &WindowKey,
@@ -160,13 +160,13 @@ impl Base for Tables {
         Ok(())
     }
 
-    fn put_outcome(&self, batch: &mut OwnedWriteBatch, sequence: u64, _outcome: &WebhookOutcome, row: &[u8]) {
+    fn put_outcome(&self, batch: &mut Batch, sequence: u64, _outcome: &WebhookOutcome, row: &[u8]) {
         batch.insert(&self.outcomes, sequence.to_be_bytes(), row);
     }
 
     fn forget_outcomes(
         &self,
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Batch,
         from: u64,
         before_ms: u64,
         most: usize,
@@ -192,12 +192,12 @@ impl Base for Tables {
 mod tests {
     use super::*;
     use crate::batch::overlay::Overlay;
-    use fjall::Database;
+    use crate::lsm::{Database, Options};
 
     #[test]
     fn what_is_staged_lies_over_what_is_on_disk() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::builder(folder.path()).open().unwrap();
+        let database = Database::open(folder.path(), Options::default()).unwrap();
         let tables = Tables::open(database, 1).unwrap();
         for key in ["b", "d"] {
             tables.jobs.insert(key, "disk").unwrap();
@@ -217,7 +217,7 @@ mod tests {
         overlay.put(b"b", &7_u32).unwrap();
         assert_eq!(overlay.get::<u32>(b"b").unwrap(), Some(7));
         assert_eq!(overlay.first(b"c", b"a").unwrap(), None);
-        let mut batch = tables.database.batch();
+        let mut batch = tables.database.batch(0);
         overlay.drain(&mut batch);
         batch.commit().unwrap();
         assert_eq!(tables.jobs.iter().count(), 1);

@@ -5,10 +5,8 @@
 mod background;
 mod backlog;
 mod base;
-mod flush;
 mod people;
 mod read;
-mod retire;
 mod risk;
 mod schema;
 mod tables;
@@ -23,11 +21,11 @@ use crate::batch::{codec, keys, work};
 use crate::commit::{Admin, Commit, CommitError, Committed, Upkeep};
 use crate::error::StoreError;
 use crate::jobs::{LeaseWish, Leased, Work, Worked};
-use fjall::Database;
-use retire::Retirement;
+use crate::lsm::{Database, KeyspaceOptions, LsmError, Options};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tables::Tables;
 use tokio::sync::mpsc;
 use tollgate_core::audit::{By, Head};
@@ -37,8 +35,8 @@ use tollgate_core::share::Weights;
 /// From how many commits on a batch lets the next one gather: an fsync of its own for fewer is no burden yet, and they are waited for.
 const FEW: usize = 6;
 
-/// Threads of the engine.
-const ENGINE_THREADS: usize = 4;
+/// How long closing takes at most: what has not been written out by then is in the journal.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// How an embedded store is opened.
 #[derive(Debug, Clone)]
@@ -82,7 +80,6 @@ pub struct EmbeddedStore {
     queue_length_max: usize,
     weights: Arc<Weights>,
     writer: Option<JoinHandle<()>>,
-    _retirement: Retirement,
 }
 
 impl std::fmt::Debug for EmbeddedStore {
@@ -100,18 +97,14 @@ impl EmbeddedStore {
     pub fn open(options: EmbeddedOptions) -> Result<Self, StoreError> {
         let folder = options.folder.display().to_string();
         std::fs::create_dir_all(&options.folder)?;
-        let builder = Database::builder(&options.folder)
-            .cache_size(options.cache_bytes)
-            // Whenever it is full all tables are written out, the small ones too; it is read back after a crash.
-            .max_journaling_size(256 << 20)
-            // One of them is for flushes alone, and spins while there is nothing but merges to begin: with four it seldom is.
-            .worker_threads(ENGINE_THREADS);
-        let database = background::giving_way(|| builder.open())?.map_err(|error| match error {
-            fjall::Error::Locked => StoreError::Locked(folder.clone()),
+        let engine = Options { cache_bytes: options.cache_bytes, ..Options::default() };
+        let database = background::giving_way(|| Database::open(&options.folder, engine))?;
+        let database = database.map_err(|error| match error {
+            LsmError::Locked => StoreError::Locked(folder.clone()),
             error => error.into(),
         })?;
         // The version is looked at before any other row, and before anything is made.
-        let meta = database.keyspace("meta", fjall::KeyspaceCreateOptions::default)?;
+        let meta = database.keyspace("meta", KeyspaceOptions::default())?;
         schema::migrate(&database, &meta, schema::MIGRATIONS, schema::VERSION)?;
         let tables = Arc::new(Tables::open(database, options.idempotency_ms)?);
         reclaim_leases(&tables)?;
@@ -137,7 +130,6 @@ impl EmbeddedStore {
             );
         })?;
         Ok(Self {
-            _retirement: Retirement::begin(Arc::clone(&tables))?,
             tables,
             queue: Some(queue),
             queue_length_max: options.queue_length_max,
@@ -192,7 +184,7 @@ fn reclaim_leases(tables: &Tables) -> Result<(), StoreError> {
     let mut desk = work::Desk::new(tables, work::Hints::default());
     let count = desk.reclaim(None)? + desk.reclaim_readers()?;
     if count > 0 {
-        let mut batch = tables.database.batch().durability(Some(fjall::PersistMode::SyncData));
+        let mut batch = tables.database.batch(0);
         desk.drain(&mut batch);
         batch.commit()?;
         tracing::debug!(count, "jobs of an earlier run are due again");
@@ -207,6 +199,8 @@ impl Drop for EmbeddedStore {
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
-        flush::flush(&self.tables.database);
+        if let Err(error) = self.tables.database.settle(SETTLING) {
+            tracing::warn!(%error, "not all was written out; the next start reads the journal");
+        }
     }
 }

@@ -6,7 +6,6 @@ use crate::commit::IdempotencyRecord;
 use crate::embedded::read::View;
 use crate::error::StoreError;
 use crate::query::{CheckoutPage, LIMIT_MAX, ReplyFilter, ReplyPage, ReplyPlace, SCAN_MAX};
-use fjall::Readable;
 use std::collections::HashSet;
 use std::ops::Bound;
 use tollgate_core::checkout::CheckoutSession;

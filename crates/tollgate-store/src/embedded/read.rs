@@ -13,6 +13,7 @@ use crate::jobs::{
     DeliveryFilter, DeliveryPage, DueLane, JobFilter, LeaseWish, Leased, Log, LogPlace, LogReader, Work,
     Worked,
 };
+use crate::lsm::{Entry, Keyspace, Slice, Snapshot};
 use crate::outcomes::OutcomeRecord;
 use crate::query::{
     CheckoutPage, Deadline, LIMIT_MAX, OFFSET_MAX, PaymentFilter, PaymentPage, PolicyKind, ReplyFilter,
@@ -20,7 +21,6 @@ use crate::query::{
 };
 use crate::{Store, StoreHealth};
 use async_trait::async_trait;
-use fjall::{Keyspace, Readable, Slice, Snapshot};
 use serde::de::DeserializeOwned;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Store for EmbeddedStore {
         self.scan(move |view| {
             let from = Bound::Excluded(after.to_be_bytes());
             let rows = view.snapshot.range(&view.tables.audit, (from, Bound::<[u8; 8]>::Unbounded));
-            let read = |row: fjall::Guard| {
+            let read = |row: Entry| {
                 let (key, value) = row.into_inner()?;
                 // A key that is no number stands behind all others: what was there is missed there.
                 let position = keys::number(&key, 0).filter(|_| key.len() == 8).unwrap_or(u64::MAX);
@@ -439,7 +439,7 @@ impl Store for EmbeddedStore {
         let from = after_sequence.saturating_add(1).to_be_bytes();
         self.scan(move |view| {
             let rows = view.snapshot.range(&view.tables.outcomes, from..).take(limit.min(LIMIT_MAX));
-            let read = |row: fjall::Guard| {
+            let read = |row: Entry| {
                 let (key, row) = row.into_inner()?;
                 let sequence = keys::number(&key, 0).ok_or(StoreError::Corrupt("number of an outcome"))?;
                 Ok(OutcomeRecord { sequence, outcome: decode(&row, "outcome of a delivery")? })
@@ -615,11 +615,7 @@ impl Store for EmbeddedStore {
                 &tables.jobs,
             ];
             let days = tables.idempotency.all();
-            for keyspace in rows.into_iter().chain(&days) {
-                keyspace.rotate_memtable_and_wait()?;
-                keyspace.major_compact()?;
-            }
-            Ok(())
+            Ok(tables.database.purge(rows.into_iter().chain(&days))?)
         })
         .await
     }

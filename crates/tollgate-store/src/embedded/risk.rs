@@ -4,7 +4,6 @@ use super::read::View;
 use crate::batch::keys;
 use crate::error::StoreError;
 use crate::query::RiskList;
-use fjall::Readable;
 use tollgate_core::id::{MerchantId, PaymentId};
 use tollgate_core::payment::Payment;
 

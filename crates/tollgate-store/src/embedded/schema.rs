@@ -1,10 +1,10 @@
 //! The schema's version, and the steps from each version to the next.
 
 use crate::error::StoreError;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use crate::lsm::{Database, Keyspace, KeyspaceOptions};
 
 /// The version this program writes.
-pub(super) const VERSION: u32 = 9;
+pub(super) const VERSION: u32 = 10;
 
 /// Where the version stands.
 pub(super) const KEY: &[u8] = b"schema_version";
@@ -19,11 +19,11 @@ pub(super) struct Migration {
 
 /// The steps there are, in order.
 pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { to: 1, run: |_| Ok(()) }, Migration { to: 9, run: refuse_used }];
+    &[Migration { to: 1, run: |_| Ok(()) }, Migration { to: 10, run: refuse_used }];
 
-/// Schemas 1 to 8 were written by unreleased programs only, whose rows are not read any more.
+/// Schemas 1 to 9 were written by unreleased programs only, whose rows are not read any more.
 fn refuse_used(database: &Database) -> Result<(), StoreError> {
-    let merchants = database.keyspace("merchants", KeyspaceCreateOptions::default)?;
+    let merchants = database.keyspace("merchants", KeyspaceOptions::default())?;
     if merchants.is_empty()? { Ok(()) } else { Err(StoreError::Unreadable) }
 }
 
@@ -52,7 +52,6 @@ pub(super) fn migrate(
         (migration.run)(database)?;
         found = migration.to;
         meta.insert(KEY, found.to_be_bytes())?;
-        database.persist(PersistMode::SyncAll)?;
         tracing::info!(version = found, "store schema brought up to date");
     }
     Ok(())
@@ -61,10 +60,11 @@ pub(super) fn migrate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lsm::Options;
 
     fn open(folder: &std::path::Path) -> (Database, Keyspace) {
-        let database = Database::builder(folder).open().unwrap();
-        let meta = database.keyspace("meta", KeyspaceCreateOptions::default).unwrap();
+        let database = Database::open(folder, Options::default()).unwrap();
+        let meta = database.keyspace("meta", KeyspaceOptions::default()).unwrap();
         (database, meta)
     }
 
@@ -85,14 +85,14 @@ mod tests {
             Migration {
                 to: 2,
                 run: |database| {
-                    let keyspace = database.keyspace("new", KeyspaceCreateOptions::default)?;
+                    let keyspace = database.keyspace("new", KeyspaceOptions::default())?;
                     Ok(keyspace.insert("row", "two")?)
                 },
             },
             Migration {
                 to: 3,
                 run: |database| {
-                    let keyspace = database.keyspace("new", KeyspaceCreateOptions::default)?;
+                    let keyspace = database.keyspace("new", KeyspaceOptions::default())?;
                     assert_eq!(keyspace.get("row")?.unwrap().as_ref(), b"two");
                     Ok(keyspace.insert("row", "three")?)
                 },
@@ -120,7 +120,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (database, meta) = open(folder.path());
         meta.insert(KEY, 1_u32.to_be_bytes()).unwrap();
-        let merchants = database.keyspace("merchants", KeyspaceCreateOptions::default).unwrap();
+        let merchants = database.keyspace("merchants", KeyspaceOptions::default()).unwrap();
         merchants.insert("id", "row").unwrap();
         let refusal = migrate(&database, &meta, MIGRATIONS, VERSION).unwrap_err();
         assert!(refusal.to_string().contains("start with an empty folder"));
@@ -131,8 +131,8 @@ mod tests {
     fn newer_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let (database, meta) = open(folder.path());
-        meta.insert(KEY, 10_u32.to_be_bytes()).unwrap();
+        meta.insert(KEY, 11_u32.to_be_bytes()).unwrap();
         let refusal = migrate(&database, &meta, MIGRATIONS, VERSION).unwrap_err();
-        assert!(refusal.to_string().contains("newer Tollgate (schema 10, this program knows 9)"));
+        assert!(refusal.to_string().contains("newer Tollgate (schema 11, this program knows 10)"));
     }
 }

@@ -50,9 +50,7 @@
 use crate::batch::MESSAGES_MS;
 use crate::embedded::windows::Windows;
 use crate::error::StoreError;
-use fjall::compaction::Leveled;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use std::sync::Arc;
+use crate::lsm::{Database, Keyspace, KeyspaceOptions};
 use tollgate_core::audit::key::LogKey;
 
 /// Where the end of the audit log stands in `meta`.
@@ -74,18 +72,18 @@ const SMALL: u64 = 4 << 20;
 /// Tables on disk: a merge begins with as many bytes as the last one has, and the writer's fsync waits for no more.
 const TABLE: u64 = 32 << 20;
 
+/// How many tables of a keyspace are new before they are merged.
+const NEW: u8 = 4;
+
 /// How a keyspace is made.
-pub(super) fn options(memtable_bytes: u64) -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(memtable_bytes)
-        .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE)))
+const fn options(memtable_bytes: u64) -> KeyspaceOptions {
+    KeyspaceOptions { memtable_bytes, new_tables: NEW, table_bytes: TABLE, apart_from: None }
 }
 
 /// How a keyspace is made whose keys come in no order, so that each merge of what is new touches all of the next level: it waits until three
 /// times as much is new, and the next level is not much more than that (`docs/store-engine.md`).
-pub(super) fn scattered(memtable_bytes: u64) -> KeyspaceCreateOptions {
-    let merges = Leveled::default().with_l0_threshold(SCATTERED_NEW).with_table_target_size(SCATTERED_TABLE);
-    options(memtable_bytes).compaction_strategy(Arc::new(merges))
+pub(super) const fn scattered(memtable_bytes: u64) -> KeyspaceOptions {
+    KeyspaceOptions { new_tables: SCATTERED_NEW, table_bytes: SCATTERED_TABLE, ..options(memtable_bytes) }
 }
 
 /// How many tables of such a keyspace are new before they are merged. The engine slows writers down from 20 on.
@@ -147,10 +145,10 @@ pub(super) struct Tables {
 impl Tables {
     /// Opens all keyspaces, making those that do not exist.
     pub(super) fn open(database: Database, idempotency_ms: u64) -> Result<Self, StoreError> {
-        let open = |name: &str, memtable_bytes: u64| database.keyspace(name, || options(memtable_bytes));
+        let open = |name: &str, memtable_bytes: u64| database.keyspace(name, options(memtable_bytes));
         let meta = open("meta", SMALL)?;
         Ok(Self {
-            log_key: log_key(&database, &meta)?,
+            log_key: log_key(&meta)?,
             meta,
             merchants: open("merchants", SMALL)?,
             api_keys: open("api_keys", SMALL)?,
@@ -164,7 +162,7 @@ impl Tables {
             totals: open("totals", SMALL)?,
             events: open("events", LARGE)?,
             merchant_events: open("merchant_events", SMALL)?,
-            user_payments: database.keyspace("user_payments", || scattered(LARGE))?,
+            user_payments: database.keyspace("user_payments", scattered(LARGE))?,
             checkouts: open("checkouts", SMALL)?,
             checkout_payments: open("checkout_payments", SMALL)?,
             merchant_checkouts: open("merchant_checkouts", SMALL)?,
@@ -198,39 +196,15 @@ impl Tables {
             database,
         })
     }
-
-    /// The keyspaces that payments fill.
-    pub(super) fn busy(&self) -> Vec<Keyspace> {
-        let tables = [
-            &self.payments,
-            &self.attempts,
-            &self.open_attempts,
-            &self.refunds,
-            &self.balances,
-            &self.totals,
-            &self.events,
-            &self.merchant_events,
-            &self.user_payments,
-            &self.jobs,
-            &self.job_due,
-            &self.deliveries,
-            &self.endpoint_deliveries,
-            &self.delivery_times,
-            &self.outcomes,
-        ];
-        let days = [&self.idempotency, &self.messages].into_iter().flat_map(Windows::all);
-        tables.into_iter().cloned().chain(days).collect()
-    }
 }
 
 /// The secret under which the audit log names people; the first opener makes it.
-fn log_key(database: &Database, meta: &Keyspace) -> Result<LogKey, StoreError> {
+fn log_key(meta: &Keyspace) -> Result<LogKey, StoreError> {
     if let Some(row) = meta.get(LOG_KEY)? {
         let bytes = row.as_ref().try_into().map_err(|_| StoreError::Corrupt("secret of the audit log"))?;
         return Ok(LogKey::new(bytes));
     }
     let bytes: [u8; 32] = rand::random();
     meta.insert(LOG_KEY, bytes)?;
-    database.persist(PersistMode::SyncAll)?;
     Ok(LogKey::new(bytes))
 }

@@ -4,16 +4,15 @@
 use crate::batch::DAY_MS;
 use crate::embedded::tables::scattered;
 use crate::error::StoreError;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
+use crate::lsm::{Database, Keyspace, KeyspaceOptions, Slice};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// The keys are digests, so every merge of a day touches all of it: the replies, which make up most of a row, are kept apart, and only keys
 /// are moved.
-fn apart() -> KeyspaceCreateOptions {
-    let apart = KvSeparationOptions::default().separation_threshold(SEPARATE_BYTES);
-    scattered(MEMTABLE_BYTES).with_kv_separation(Some(apart))
+fn apart() -> KeyspaceOptions {
+    KeyspaceOptions { apart_from: Some(SEPARATE_BYTES), ..scattered(MEMTABLE_BYTES) }
 }
 
 /// Rows from this size on are kept apart from their keys: those that have a reply.
@@ -38,10 +37,10 @@ impl Windows {
         retention_ms: u64,
     ) -> Result<Self, StoreError> {
         let mut days = BTreeMap::new();
-        for name in database.list_keyspace_names() {
+        for name in database.names() {
             let day = name.strip_prefix(prefix).and_then(|day| day.parse::<u64>().ok());
             if let Some(day) = day {
-                days.insert(day, database.keyspace(&name, apart)?);
+                days.insert(day, database.keyspace(&name, apart())?);
             }
         }
         Ok(Self { prefix, retention_ms, days: RwLock::new(days) })
@@ -58,7 +57,7 @@ impl Windows {
             return Ok(keyspace.clone());
         }
         let name = format!("{}{day}", self.prefix);
-        let keyspace = database.keyspace(&name, apart)?;
+        let keyspace = database.keyspace(&name, apart())?;
         self.days.write().insert(day, keyspace.clone());
         Ok(keyspace)
     }
@@ -77,7 +76,7 @@ impl Windows {
     }
 
     /// The newest row under a key among the days that can still hold a living one, and its day.
-    pub(super) fn find(&self, key: &[u8], now_ms: u64) -> Result<Option<(u64, fjall::Slice)>, StoreError> {
+    pub(super) fn find(&self, key: &[u8], now_ms: u64) -> Result<Option<(u64, Slice)>, StoreError> {
         let first = now_ms.saturating_sub(self.retention_ms) / DAY_MS;
         // A clock that stepped back must not hide what was written before the step.
         for (day, keyspace) in self.days.read().range(first..).rev() {
@@ -97,7 +96,7 @@ impl Windows {
                 return Ok(());
             };
             self.days.write().remove(&day);
-            database.delete_keyspace(keyspace)?;
+            database.delete(&keyspace)?;
         }
     }
 }
@@ -105,20 +104,21 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lsm::Options;
 
     #[test]
     fn rows_are_found_while_they_live_and_days_are_dropped() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::builder(folder.path()).open().unwrap();
+        let database = Database::open(folder.path(), Options::default()).unwrap();
         let windows = Windows::open(&database, "w_", DAY_MS).unwrap();
         windows.of_day(&database, 10).unwrap().insert("k", "a").unwrap();
         assert!(windows.find(b"k", 10 * DAY_MS + 5).unwrap().is_some());
         assert!(windows.find(b"k", 11 * DAY_MS - 1).unwrap().is_some());
         assert!(windows.find(b"k", 12 * DAY_MS + 1).unwrap().is_none());
         windows.forget(&database, 11 * DAY_MS).unwrap();
-        assert!(database.keyspace_exists("w_10"));
+        assert!(database.names().contains(&"w_10".to_owned()));
         windows.forget(&database, 12 * DAY_MS).unwrap();
-        assert!(!database.keyspace_exists("w_10"));
+        assert!(!database.names().contains(&"w_10".to_owned()));
         windows.of_day(&database, 12).unwrap().insert("k", "b").unwrap();
         let again = Windows::open(&database, "w_", DAY_MS).unwrap();
         assert_eq!(again.find(b"k", 12 * DAY_MS).unwrap().unwrap().1.as_ref(), b"b");

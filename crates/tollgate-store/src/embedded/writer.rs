@@ -12,7 +12,7 @@ use crate::batch::state::State;
 use crate::batch::txn::{Sealed, Txn};
 use crate::embedded::tables::{AUDIT_HEAD, Tables};
 use crate::error::StoreError;
-use fjall::{OwnedWriteBatch, PersistMode};
+use crate::lsm::Batch;
 use std::sync::Arc;
 use std::time::Instant;
 use tollgate_core::audit::Head;
@@ -41,8 +41,7 @@ pub(super) fn run(
         let size = jobs.len();
         let mut newest_ms = 0;
         let durable = (state.sequence, state.outcomes);
-        let rows = OwnedWriteBatch::with_capacity(tables.database.clone(), size * ROWS_A_COMMIT)
-            .durability(Some(PersistMode::SyncData));
+        let rows = tables.database.batch(size * ROWS_A_COMMIT);
         let mut txn = Txn::new(tables.as_ref(), rows, &mut state, policy, run);
         for job in jobs.drain(..) {
             if let Job::Commit(commit, _) = &job {
@@ -87,7 +86,7 @@ pub(super) fn run(
 /// Writes a batch durably, with what the audit log says of it. Gives where the log ends then.
 fn write(
     tables: &Tables,
-    sealed: Sealed<OwnedWriteBatch>,
+    sealed: Sealed<Batch>,
     mut head: Head,
 ) -> Result<(crate::batch::work::Hints, Head), StoreError> {
     let Sealed { mut rows, told, hints } = sealed;

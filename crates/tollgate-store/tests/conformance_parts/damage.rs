@@ -7,6 +7,7 @@ use tollgate_core::event::EventRecord;
 use tollgate_store::audit::audit;
 use tollgate_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use tollgate_store::error::StoreError;
+use tollgate_store::lsm::{Database, KeyspaceOptions, Options};
 
 #[tokio::test]
 async fn a_second_opener_and_a_newer_store_are_refused() {
@@ -20,13 +21,12 @@ async fn a_second_opener_and_a_newer_store_are_refused() {
     assert!(refusal.to_string().contains("in use by another process"));
     drop(store);
     {
-        let database = fjall::Database::builder(folder.path()).open().unwrap();
-        let meta = database.keyspace("meta", fjall::KeyspaceCreateOptions::default).unwrap();
+        let database = Database::open(folder.path(), Options::default()).unwrap();
+        let meta = database.keyspace("meta", KeyspaceOptions::default()).unwrap();
         meta.insert("schema_version", 99_u32.to_be_bytes()).unwrap();
-        database.persist(fjall::PersistMode::SyncAll).unwrap();
     }
     let refusal = EmbeddedStore::open(EmbeddedOptions::new(folder.path(), 3)).unwrap_err();
-    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 9 }), "{refusal}");
+    assert!(matches!(refusal, StoreError::Newer { found: 99, known: 10 }), "{refusal}");
 }
 
 #[tokio::test]
@@ -44,9 +44,9 @@ async fn the_audit_sees_damage() {
         let copy = tempfile::tempdir().unwrap();
         copy_folder(folder.path(), copy.path());
         {
-            let database = fjall::Database::builder(copy.path()).open().unwrap();
+            let database = Database::open(copy.path(), Options::default()).unwrap();
             let name = if keyspace == "posting" { "events" } else { keyspace };
-            let rows = database.keyspace(name, fjall::KeyspaceCreateOptions::default).unwrap();
+            let rows = database.keyspace(name, KeyspaceOptions::default()).unwrap();
             let (key, row) = rows.last_key_value().unwrap().into_inner().unwrap();
             if keyspace == "posting" {
                 // It stands behind its event.
@@ -56,7 +56,6 @@ async fn the_audit_sees_damage() {
             } else {
                 rows.remove(key).unwrap();
             }
-            database.persist(fjall::PersistMode::SyncAll).unwrap();
         }
         let damaged = embedded(copy.path(), 2);
         let report = audit(damaged.as_ref(), &mut |_, _| {}).await;
