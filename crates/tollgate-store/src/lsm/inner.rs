@@ -209,7 +209,7 @@ impl Inner {
             self.release(journal, tables);
         }
         for id in tables.take_full() {
-            self.rotate(tables, id)?;
+            self.rotate(tables, id);
         }
         Ok(())
     }
@@ -235,19 +235,15 @@ impl Inner {
     }
 
     /// Begins a new table in memory. Waits if too many wait to be written out already.
-    fn rotate(&self, tables: &mut Tables, id: u32) -> Result<(), LsmError> {
+    fn rotate(&self, tables: &mut Tables, id: u32) {
         let Some(space) = tables.rotate(id, &self.work) else {
-            return Ok(());
+            return;
         };
         loop {
             tables.forget_flushed();
             let crowded = tables.sealed_of(id) >= SEALED_MAX || space.tree.l0_run_count() >= NEW_TABLES_MAX;
-            if !crowded || space.is_deleted() {
-                return Ok(());
-            }
-            self.check()?;
-            if !self.work.wait_for_progress() {
-                return Ok(());
+            if !crowded || space.is_deleted() || self.check().is_err() || !self.work.wait_for_progress() {
+                return;
             }
         }
     }

@@ -168,8 +168,14 @@ pub(super) struct Journal {
 const BUFFER_KEPT: usize = 4 << 20;
 
 impl Journal {
-    pub(super) fn begin(pool: &Pool, index: u64, old: Vec<Segment>) -> Result<Self, LsmError> {
-        let current = pool.take()?;
+    /// Goes on behind what an earlier run has left, in a segment without records if it left one.
+    pub(super) fn begin(
+        pool: &Pool,
+        index: u64,
+        old: Vec<Segment>,
+        unused: Option<Segment>,
+    ) -> Result<Self, LsmError> {
+        let current = unused.map_or_else(|| pool.take(), Ok)?;
         Ok(Self { current, at: Segment::begin(), index, old: old.into(), buffer: Vec::new() })
     }
 

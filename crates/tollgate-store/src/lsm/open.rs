@@ -85,8 +85,10 @@ pub(super) fn open(folder: &Path, options: Options) -> Result<Inner, LsmError> {
     let last_number = numbers.iter().chain(&spare).max().copied().unwrap_or(0);
     let mut segments = Vec::with_capacity(numbers.len());
     let mut index = 0;
+    let mut unused = None;
     for number in numbers {
         let segment = Segment::open(&journals, number)?;
+        let index_before = index;
         segment.read(|found| {
             if index != 0 && found.index != index {
                 let gap = format!("{} follows on record {}", found.index, index.saturating_sub(1));
@@ -110,7 +112,13 @@ pub(super) fn open(folder: &Path, options: Options) -> Result<Inner, LsmError> {
             }
             Ok(())
         })?;
-        segments.push(segment);
+        // The journal goes on in the last one, if it has no record.
+        segments.extend(unused.take());
+        if index == index_before {
+            unused = Some(segment);
+        } else {
+            segments.push(segment);
+        }
     }
 
     let mut sized = Vec::with_capacity(spare.len());
@@ -119,10 +127,10 @@ pub(super) fn open(folder: &Path, options: Options) -> Result<Inner, LsmError> {
     }
     // A journal of so many segments is as long as it may be: what is in the oldest one only is written out then.
     let largest = LARGEST.min(options.journal_bytes_max / SEGMENTS);
-    let grown = segments.iter().map(|segment| segment.capacity).max().unwrap_or(0);
+    let grown = unused.as_ref().map_or(0, |segment| segment.capacity);
     let capacity = options.segment_bytes.max(grown).min(largest);
     let pool = Pool::new(&journals, last_number.saturating_add(1), sized, (capacity, largest));
-    let journal = Journal::begin(&pool, index.max(1), segments)?;
+    let journal = Journal::begin(&pool, index.max(1), segments, unused)?;
     let moments = Moments::new(seqno.get());
     let by_name = spaces.iter().map(|space| (space.name.clone(), Arc::clone(space))).collect();
     Ok(Inner {

@@ -177,16 +177,22 @@ fn run(inner: &Inner) {
             Task::Stop => return,
             Task::Tidy => {
                 inner.catch_up();
-                tidy(inner)
+                tidy(inner);
+                Ok(())
             }
-            Task::Maintain => maintain(inner),
+            Task::Maintain => {
+                maintain(inner);
+                Ok(())
+            }
             Task::Flush(task) => {
-                let done = flush(inner, task).and_then(|()| tidy(inner));
+                let done = flush(inner, task);
+                tidy(inner);
                 inner.work.progress.notify_all();
                 done
             }
             Task::Merge(space) => {
-                let done = merge(inner, &space).and_then(|()| tidy(inner));
+                let done = merge(inner, &space);
+                tidy(inner);
                 inner.work.state.lock().merging -= 1;
                 inner.work.progress.notify_all();
                 inner.work.there.notify_one();
@@ -201,11 +207,10 @@ fn run(inner: &Inner) {
 }
 
 /// A segment that cannot be made ahead is made when it is needed: only then is there somebody to tell.
-fn maintain(inner: &Inner) -> Result<(), LsmError> {
+fn maintain(inner: &Inner) {
     if let Err(error) = inner.pool.maintain() {
         tracing::warn!(%error, "the journal's next file could not be made ahead");
     }
-    Ok(())
 }
 
 fn flush(inner: &Inner, task: Flush) -> Result<(), LsmError> {
@@ -274,8 +279,8 @@ impl Inner {
     }
 }
 
-/// Frees what nobody looks at any more.
-fn tidy(inner: &Inner) -> Result<(), LsmError> {
+/// Frees what nobody looks at any more. What cannot be removed now is by the next start.
+fn tidy(inner: &Inner) {
     let oldest = inner.moments.oldest();
     let (done, buried) = {
         let mut state = inner.work.state.lock();
@@ -284,13 +289,16 @@ fn tidy(inner: &Inner) -> Result<(), LsmError> {
         (done, buried)
     };
     for Done { space, held, .. } in done {
-        space.tree.get_version_history_lock().maintenance(&space.folder, oldest)?;
+        if let Err(error) = space.tree.get_version_history_lock().maintenance(&space.folder, oldest) {
+            tracing::warn!(%error, keyspace = space.name, "an old list of tables could not be removed");
+        }
         drop(held);
     }
     for space in buried {
         let folder = space.folder.clone();
         drop(space);
-        std::fs::remove_dir_all(folder)?;
+        if let Err(error) = std::fs::remove_dir_all(&folder) {
+            tracing::warn!(%error, folder = %folder.display(), "a keyspace that was deleted could not be removed");
+        }
     }
-    Ok(())
 }
