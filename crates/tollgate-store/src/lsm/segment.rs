@@ -12,7 +12,6 @@
 use crate::lsm::error::LsmError;
 use crate::lsm::record::{HEADER, Header, PAGE, Row, pages};
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -40,9 +39,33 @@ pub(super) struct Found {
     pub(super) rows: Vec<Row>,
 }
 
-/// Makes what a folder lists durable.
+/// Makes what a folder lists durable. Elsewhere than on Unix a folder cannot be opened, and its file system sees to that itself.
 pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], at: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
+}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
+    use std::io::{Seek, SeekFrom, Write};
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(bytes)
+}
+
+#[cfg(not(unix))]
+fn read_at(mut file: &File, bytes: &mut [u8], at: u64) -> std::io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(bytes)
 }
 
 fn named(folder: &Path, number: u64, kind: &str) -> PathBuf {
@@ -91,7 +114,7 @@ impl Segment {
         let mut at = 0;
         while at < capacity {
             let count = usize::try_from(capacity.saturating_sub(at)).unwrap_or(ZEROS).min(ZEROS);
-            file.write_all_at(zeros.get(..count).unwrap_or_default(), at)?;
+            write_at(&file, zeros.get(..count).unwrap_or_default(), at)?;
             at = at.saturating_add(count as u64);
         }
         Self::finish(folder, file, number, capacity, &unfinished)
@@ -112,7 +135,7 @@ impl Segment {
         capacity: u64,
         unfinished: &Path,
     ) -> Result<Self, LsmError> {
-        file.write_all_at(&first_page(number), 0)?;
+        write_at(&file, &first_page(number), 0)?;
         file.sync_all()?;
         let path = named(folder, number, "journal");
         std::fs::rename(unfinished, &path)?;
@@ -126,7 +149,7 @@ impl Segment {
         let file = OpenOptions::new().read(true).write(true).open(&path)?;
         let expected = first_page(number);
         let mut found = vec![0; expected.len()];
-        if file.read_exact_at(&mut found, 0).is_err() || found != expected {
+        if read_at(&file, &mut found, 0).is_err() || found != expected {
             return Err(LsmError::Damaged(format!("{} does not begin as a journal does", path.display())));
         }
         // A crash may have left a whole record that was never synced: once it has been read it must stay.
@@ -142,7 +165,7 @@ impl Segment {
 
     /// Writes whole pages, durably.
     pub(super) fn write(&self, bytes: &[u8], at: u64) -> std::io::Result<()> {
-        self.file.write_all_at(bytes, at)?;
+        write_at(&self.file, bytes, at)?;
         self.file.sync_data()
     }
 
@@ -171,7 +194,7 @@ impl Segment {
         if at.saturating_add(HEADER as u64) > self.capacity {
             return Ok(None);
         }
-        self.file.read_exact_at(&mut bytes, at)?;
+        read_at(&self.file, &mut bytes, at)?;
         let Some(header) = Header::read(&bytes).filter(|header| header.place.segment == self.number) else {
             return Ok(None);
         };
@@ -180,7 +203,7 @@ impl Segment {
             return Ok(None);
         }
         let mut rows = vec![0; usize::try_from(header.length).map_err(|_| LsmError::Length)?];
-        self.file.read_exact_at(&mut rows, begin)?;
+        read_at(&self.file, &mut rows, begin)?;
         Ok(header.fits(&rows).then_some((header, rows)))
     }
 
