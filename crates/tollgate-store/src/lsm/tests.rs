@@ -375,6 +375,37 @@ fn what_is_done_with_is_freed_though_nothing_more_is_written() {
 }
 
 #[test]
+fn a_snapshot_sees_a_batch_whole_or_not_at_all_whatever_is_written_out_meanwhile() {
+    const BATCHES: u64 = 3_000;
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(folder.path(), SMALL).unwrap();
+    let keyspaces = ["one", "two", "three"].map(|name| database.keyspace(name, spaces(false)).unwrap());
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for number in 1..=BATCHES {
+                let mut batch = database.batch(6);
+                for keyspace in &keyspaces {
+                    batch.insert(keyspace, "number", number.to_be_bytes());
+                    batch.insert(keyspace, number.to_be_bytes(), vec![7; 200]);
+                }
+                batch.commit().unwrap();
+            }
+        });
+        let mut last = None;
+        let mut seen = 0;
+        while !writer.is_finished() {
+            let snapshot = database.snapshot();
+            let numbers = keyspaces.each_ref().map(|keyspace| snapshot.get(keyspace, "number").unwrap());
+            assert!(numbers.iter().all(|number| *number == numbers[0]), "{numbers:?}");
+            assert!(numbers[0] >= last, "{numbers:?} after {last:?}");
+            seen += usize::from(numbers[0] != last);
+            [last, ..] = numbers;
+        }
+        assert!(seen > 10, "{seen} different moments were seen");
+    });
+}
+
+#[test]
 fn what_is_purged_is_nowhere_on_the_disk() {
     const SECRET: &[u8] = b"the user's name and address";
     let folder = tempfile::tempdir().unwrap();
@@ -388,6 +419,8 @@ fn what_is_purged_is_nowhere_on_the_disk() {
         keyspace.insert("removed", [SECRET, &[7; 100]].concat()).unwrap();
         for number in 0..200_u8 {
             keyspace.insert([number], vec![number; 500]).unwrap();
+            // Again and again: the files that the journal uses again have it, too.
+            keyspace.insert("overwritten", [SECRET, &[number; 100]].concat()).unwrap();
         }
         keyspace.insert("overwritten", "nobody").unwrap();
         keyspace.remove("removed").unwrap();
