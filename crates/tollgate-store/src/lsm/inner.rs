@@ -192,9 +192,7 @@ impl Inner {
             return Err(LsmError::Gone);
         }
         let seqno = self.shared.seqno.next();
-        if journal.stage(&self.pool, seqno, &rows)? {
-            self.begun_segment(journal, tables);
-        }
+        let begun = journal.stage(&self.pool, seqno, &rows)?;
         if let Err(error) = journal.write() {
             tracing::error!(%error, "the journal could not be written; nothing more is written until the next start");
             self.failed.store(true, Ordering::Release);
@@ -205,7 +203,11 @@ impl Inner {
             tables.apply(row, seqno, segment);
         }
         self.moments.publish(seqno);
-        if self.work.take_flushed() {
+        // No table in memory is begun between the batch's number and its rows: a tree's version from before the new table could have a later number than
+        // they have, and a snapshot that should see them would be shown an older version.
+        if begun {
+            self.begun_segment(journal, tables);
+        } else if self.work.take_flushed() {
             self.release(journal, tables);
         }
         for id in tables.take_full() {
@@ -214,7 +216,7 @@ impl Inner {
         Ok(())
     }
 
-    /// A segment was left: the next one is made ahead, and the oldest ones are let go of, or made to be so soon.
+    /// A segment has been left: the next one is made ahead, and the oldest ones are let go of, or made to be so soon.
     fn begun_segment(&self, journal: &mut Journal, tables: &mut Tables) {
         self.release(journal, tables);
         self.work.maintain();
@@ -311,8 +313,7 @@ impl Inner {
         if journal.oldest() < before {
             return Ok(false);
         }
-        self.pool.put_away()?;
-        self.pool.remove_spare()?;
+        self.pool.remove_unneeded()?;
         Ok(true)
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Pool {
     /// The largest segment that is made.
     largest: u64,
     state: Mutex<PoolState>,
-    /// Held by whoever makes one: their numbers are in the order in which they are written.
+    /// Held by whoever makes one or puts one away: their numbers are in the order in which they are written.
     making: Mutex<()>,
     /// How many purges are under way: no file is used again meanwhile, as it says what they are to remove.
     purges: AtomicUsize,
@@ -65,8 +65,8 @@ impl Pool {
     /// Makes the next segment, if there is none ready, and puts away those that are not needed. Done by a thread of the engine; nothing is
     /// held meanwhile.
     pub(super) fn maintain(&self) -> Result<(), LsmError> {
-        self.put_away()?;
         let _making = self.making.lock();
+        self.put_away()?;
         if self.state.lock().ready.is_none() {
             let segment = self.make()?;
             self.state.lock().ready = Some(segment);
@@ -74,8 +74,8 @@ impl Pool {
         Ok(())
     }
 
-    /// Puts away what is not needed any more.
-    pub(super) fn put_away(&self) -> Result<(), LsmError> {
+    /// Puts away what is not needed any more; `making` is held.
+    fn put_away(&self) -> Result<(), LsmError> {
         let released = std::mem::take(&mut self.state.lock().released);
         for segment in released {
             let capacity = segment.capacity;
@@ -141,8 +141,11 @@ impl Pool {
         self.state.lock().released.extend(segments);
     }
 
-    /// Removes all files that are kept to be used again.
-    pub(super) fn remove_spare(&self) -> Result<(), LsmError> {
+    /// Removes all files that are not needed any more, or kept to be used again.
+    pub(super) fn remove_unneeded(&self) -> Result<(), LsmError> {
+        // Whoever is putting one away has done so then.
+        let _making = self.making.lock();
+        self.put_away()?;
         let spare = std::mem::take(&mut self.state.lock().spare);
         for (number, _) in spare {
             Segment::remove_spare(&self.folder, number)?;
