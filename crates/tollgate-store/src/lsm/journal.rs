@@ -62,8 +62,8 @@ impl Pool {
         }
     }
 
-    /// Makes the next segment, if there is none ready, and puts away those that are not needed. Done by a thread of the engine; nothing is
-    /// held meanwhile.
+    /// Makes the next segment, if there is none ready, and puts away those that are not needed. Done by a thread of the engine; commits go
+    /// on meanwhile.
     pub(super) fn maintain(&self) -> Result<(), LsmError> {
         let _making = self.making.lock();
         self.put_away()?;
