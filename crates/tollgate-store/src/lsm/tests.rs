@@ -273,6 +273,22 @@ fn after_a_write_that_failed_nothing_more_is_written_and_nothing_of_it_is_seen()
 }
 
 #[test]
+fn after_a_thread_of_the_engine_panicked_nothing_more_is_written_and_nobody_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(folder.path(), SMALL).unwrap();
+    let keyspace = database.keyspace("rows", spaces(false)).unwrap();
+    keyspace.insert("before", "1").unwrap();
+    let inner = Arc::clone(&database.inner);
+    let thread = std::thread::spawn(move || {
+        let _fallen = work::Fallen(&inner);
+        panic!("as a tree that cannot go on does");
+    });
+    assert!(thread.join().is_err());
+    assert!(matches!(keyspace.insert("after", "2"), Err(LsmError::Failed)));
+    assert_eq!(keyspace.get("before").unwrap().unwrap().as_ref(), b"1");
+}
+
+#[test]
 fn a_batch_larger_than_any_segment_is_written_and_read_back() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..2_u8 {

@@ -171,7 +171,21 @@ impl Drop for Threads {
     }
 }
 
+/// Held by each thread of the engine: one that panics leaves work undone, for which writers would wait for ever.
+pub(super) struct Fallen<'a>(pub(super) &'a Inner);
+
+impl Drop for Fallen<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a thread of the engine panicked; nothing more is written until the next start");
+            self.0.failed.store(true, Ordering::Release);
+            self.0.work.progress.notify_all();
+        }
+    }
+}
+
 fn run(inner: &Inner) {
+    let _fallen = Fallen(inner);
     loop {
         let done = match inner.work.next() {
             Task::Stop => return,
