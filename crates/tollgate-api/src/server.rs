@@ -17,7 +17,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::Service;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
@@ -34,6 +34,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::codes;
 use crate::finish::REQUEST_ID_HEADER;
 use crate::load::{Load, Watched};
+use crate::loops::{Loops, Spread};
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::request_id::RequestId;
 use crate::security_headers::SecurityHeaders;
@@ -60,6 +61,8 @@ pub struct ServerOptions {
     pub shutdown_timeout: Duration,
     /// Told when the end has begun, so that `/ready` says so.
     pub lifecycle: Lifecycle,
+    /// What serves the connections.
+    pub loops: Loops,
     /// Refuses what would be too much.
     pub load: Load,
     /// What the server proves itself with; none: it speaks plainly, behind something that does.
@@ -79,6 +82,7 @@ impl Default for ServerOptions {
             streams_max: 250,
             shutdown_timeout: Duration::from_secs(30),
             lifecycle: Lifecycle::default(),
+            loops: Loops::default(),
             load: Load::default(),
             tls: None,
             security_headers: SecurityHeaders::default(),
@@ -134,10 +138,22 @@ pub async fn serve(
                     head_timeout: options.head_timeout,
                     idle_timeout: options.idle_timeout,
                 };
-                tokio::spawn(async move {
-                    connection.run(stream, Peer(peer.ip())).await;
+                // It was accepted by this runtime, and is another's from here on.
+                let stream = match stream.into_std() {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection was not taken over");
+                        continue;
+                    }
+                };
+                let work = async move {
+                    match TcpStream::from_std(stream) {
+                        Ok(stream) => connection.run(stream, Peer(peer.ip())).await,
+                        Err(error) => tracing::warn!(%error, "a connection was not taken over"),
+                    }
                     drop(place);
-                });
+                };
+                options.loops.place().serve(work);
             }
             Err(error) => {
                 // Out of file handles, most likely: waiting is all that helps.
@@ -156,8 +172,8 @@ pub async fn serve(
     Ok(())
 }
 
-fn builder(options: &ServerOptions) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(options: &ServerOptions) -> Builder<Spread> {
+    let mut builder = Builder::new(Spread::over(options.loops.clone()));
     let head_bytes = usize::try_from(options.head_bytes_max).unwrap_or(usize::MAX);
     builder
         .http1()
@@ -182,7 +198,7 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// One connection and its bounds.
 struct Connection {
-    builder: Builder<TokioExecutor>,
+    builder: Builder<Spread>,
     app: Router,
     stopping: watch::Receiver<bool>,
     load: Load,

@@ -92,6 +92,8 @@ pub(crate) struct Server {
     pub(crate) hsts_max_age_s: u32,
     /// Whether TLS ends at a proxy in front, so that browsers are told though the server speaks plainly.
     pub(crate) hsts_behind_proxy: bool,
+    /// Threads that serve connections, each with an event loop of its own; 0: one for each core.
+    pub(crate) threads: usize,
     /// Most connections at once; further ones wait to be accepted.
     pub(crate) connections_max: u32,
     /// How long a request's header may take to arrive.
@@ -130,6 +132,16 @@ impl From<BrowserAddress> for ClientAddress {
     }
 }
 
+impl Server {
+    /// How many threads serve connections.
+    pub(crate) fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self {
@@ -142,6 +154,7 @@ impl Default for Server {
             tls_client_optional: false,
             hsts_max_age_s: 15_552_000,
             hsts_behind_proxy: false,
+            threads: 0,
             connections_max: 10_000,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
@@ -369,7 +382,8 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let bounds: [(&str, u64, u64, u64); 23] = [
+        let bounds: [(&str, u64, u64, u64); 24] = [
+            ("server.threads", self.server.threads as u64, 0, 1_024),
             ("server.connections_max", u64::from(self.server.connections_max), 1, 1_000_000),
             ("server.header_timeout_ms", self.server.header_timeout_ms, 100, 600_000),
             ("server.idle_timeout_ms", self.server.idle_timeout_ms, 100, 600_000),

@@ -15,6 +15,7 @@ pub(crate) use body::Watched;
 pub use class::Class;
 pub use limiter::LimiterOptions;
 
+use crate::loops::Loops;
 use axum::response::Response;
 use http::Request;
 use metrics::{Counter, counter};
@@ -83,10 +84,11 @@ impl Load {
         })))
     }
 
-    /// Starts the task that looks how long work waits and moves the limit. It ends with the last clone of this.
-    pub fn start(&self) {
+    /// Starts the task that looks how long work waits, with the threads that serve connections too, and moves the limit. It
+    /// ends with the last clone of this.
+    pub fn start(&self, loops: &Loops) {
         if let Some(inner) = &self.0 {
-            tokio::spawn(watch::run(Arc::downgrade(inner)));
+            tokio::spawn(watch::run(Arc::downgrade(inner), loops.handles()));
         }
     }
 

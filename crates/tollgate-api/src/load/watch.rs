@@ -6,17 +6,18 @@ use metrics::gauge;
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 /// How often the limit is thought over.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often a ready task's lateness is measured in between. The timer's own grain is a millisecond.
-const STEP: Duration = Duration::from_millis(5);
+const STEP: Duration = Duration::from_millis(10);
 /// The grain, which is no lateness.
 const GRAIN: Duration = Duration::from_millis(1);
 
 /// Looks for as long as there is a server.
-pub(super) async fn run(inner: Weak<Inner>) {
+pub(super) async fn run(inner: Weak<Inner>, loops: Vec<Handle>) {
     let Some(options) = inner.upgrade().map(|inner| inner.options) else {
         return;
     };
@@ -27,7 +28,7 @@ pub(super) async fn run(inner: Weak<Inner>) {
         Class::ALL.map(|class| (class, gauge!("tollgate_load_under_way", "class" => class.name())));
     let mut is_idle = true;
     loop {
-        let lag = lag(is_idle).await;
+        let lag = if is_idle { nothing_to_do().await } else { longest_lag(&loops).await };
         let Some(inner) = inner.upgrade() else {
             return;
         };
@@ -46,13 +47,28 @@ pub(super) async fn run(inner: Weak<Inner>) {
     }
 }
 
-/// How late this very task was come to, over one look: the median, since a single late one is chance.
-async fn lag(is_idle: bool) -> Duration {
-    if is_idle {
-        // An idle server is not woken two hundred times a second.
-        tokio::time::sleep(LOOK).await;
-        return Duration::ZERO;
+/// An idle server is not woken a hundred times a second.
+async fn nothing_to_do() -> Duration {
+    tokio::time::sleep(LOOK).await;
+    Duration::ZERO
+}
+
+/// How late a task is come to in the busiest loop.
+async fn longest_lag(loops: &[Handle]) -> Duration {
+    let looking: Vec<_> = loops.iter().map(|handle| handle.spawn(lag())).collect();
+    let mut longest = Duration::ZERO;
+    for looking in looking {
+        match looking.await {
+            Ok(lag) => longest = longest.max(lag),
+            // The loop has ended, and the server is about to.
+            Err(_) => tokio::time::sleep(LOOK).await,
+        }
     }
+    longest
+}
+
+/// How late this very task was come to, over one look: the median, since a single late one is chance.
+async fn lag() -> Duration {
     let until = Instant::now() + LOOK;
     let mut late = Vec::with_capacity(16);
     loop {

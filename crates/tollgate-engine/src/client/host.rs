@@ -7,6 +7,7 @@ use http::{HeaderValue, Uri};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::time::Instant;
+use tokio::runtime::{Handle, Id};
 
 /// A URL taken apart without reading it closely: what names the host is read once for each host.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,8 +40,36 @@ pub(super) struct Host {
     pub(super) base: Uri,
     /// The `host` header.
     pub(super) header: HeaderValue,
+    idle: Mutex<Shelves>,
+}
+
+/// The connections that wait, by the runtime that moves them: news of one would wake the threads of two runtimes if another's flow
+/// used it. There are about as many shelves as the machine has cores.
+#[derive(Debug, Default)]
+struct Shelves(Vec<Shelf>);
+
+#[derive(Debug)]
+struct Shelf {
+    /// None: outside of any runtime.
+    runtime: Option<Id>,
     /// The last one put back is the first to be used; the oldest are in front.
-    idle: Mutex<VecDeque<Idle>>,
+    idle: VecDeque<Idle>,
+}
+
+impl Shelves {
+    /// The shelf of the runtime that this is called in.
+    fn own(&mut self) -> &mut VecDeque<Idle> {
+        let runtime = Handle::try_current().ok().map(|handle| handle.id());
+        let at = self.0.iter().position(|shelf| shelf.runtime == runtime).unwrap_or_else(|| {
+            self.0.push(Shelf { runtime, idle: VecDeque::new() });
+            self.0.len() - 1
+        });
+        &mut self.0[at].idle
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(|shelf| shelf.idle.len()).sum()
+    }
 }
 
 /// A connection that waits.
@@ -72,7 +101,7 @@ impl Host {
     pub(super) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         drop(self.stale(now));
         loop {
-            let mut kept = self.idle.lock().pop_back()?;
+            let mut kept = self.idle.lock().own().pop_back()?;
             // The lock is not held while a connection is looked at or closed.
             if kept.connection.is_usable() {
                 return Some(kept.connection);
@@ -84,7 +113,7 @@ impl Host {
     pub(super) fn keep(&self, connection: Box<Connection>, now: Instant) {
         let mut idle = self.idle.lock();
         if idle.len() < IDLE_COUNT_MAX {
-            idle.push_back(Idle { connection, since: now });
+            idle.own().push_back(Idle { connection, since: now });
             return;
         }
         drop(idle);
@@ -97,15 +126,17 @@ impl Host {
         let is_stale = |kept: &Idle| now.saturating_duration_since(kept.since) >= IDLE_MAX;
         let mut idle = self.idle.lock();
         let mut stale = Vec::new();
-        while idle.front().is_some_and(is_stale) {
-            stale.extend(idle.pop_front());
+        for shelf in &mut idle.0 {
+            while shelf.idle.front().is_some_and(is_stale) {
+                stale.extend(shelf.idle.pop_front());
+            }
         }
         stale
     }
 
     /// Whether no connection is kept for it.
     pub(super) fn is_idle(&self) -> bool {
-        self.idle.lock().is_empty()
+        self.idle.lock().len() == 0
     }
 
     #[cfg(test)]

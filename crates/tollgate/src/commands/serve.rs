@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tollgate_api::{ApiOptions, AppState, BatchOptions, Lifecycle, ServerOptions};
+use tollgate_api::{ApiOptions, AppState, BatchOptions, Lifecycle, LoopThreads, ServerOptions};
 use tollgate_core::id::MerchantId;
 use tollgate_engine::clock::Clock;
 use tollgate_engine::events::{Relay, status};
@@ -108,7 +108,8 @@ pub(crate) async fn serve(
     let relay = relay(config, &engine).await?;
     let lifecycle = Lifecycle::default();
     let load = config.overload.load(&engine);
-    load.start();
+    let threads = LoopThreads::start(config.server.threads())?;
+    load.start(&threads.loops());
     let api = ApiOptions {
         body_timeout_ms: config.server.body_timeout_ms,
         demo,
@@ -136,6 +137,7 @@ pub(crate) async fn serve(
         idle_timeout: Duration::from_millis(config.server.idle_timeout_ms),
         shutdown_timeout: Duration::from_millis(config.server.shutdown_ms),
         lifecycle: lifecycle.clone(),
+        loops: threads.loops(),
         load,
         security_headers: config.security_headers(tls.is_some()),
         tls,
@@ -159,6 +161,7 @@ pub(crate) async fn serve(
         relay.stop(RELAY_PATIENCE).await;
     }
     state.finish().await;
+    drop(threads);
     tracing::info!("stopped");
     Ok(())
 }
