@@ -3,10 +3,10 @@
 use crate::lsm::catalog::{Catalog, Entry};
 use crate::lsm::error::LsmError;
 use crate::lsm::journal::{Journal, Pool};
-use crate::lsm::keyspace::{KeyspaceOptions, Shared, Space};
+use crate::lsm::keyspace::{Full, KeyspaceOptions, Shared, Space};
 use crate::lsm::record::Row;
 use crate::lsm::snapshot::Moments;
-use crate::lsm::work::{Flush, Work};
+use crate::lsm::work::Work;
 use lsm_tree::{AbstractTree, InternalValue, Memtable, ValueType};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -140,7 +140,8 @@ impl Tables {
         let space = Arc::clone(&active.space);
         let flushed = Arc::new(AtomicBool::new(false));
         self.sealed.push(Sealed { space: id, since, flushed: Arc::clone(&flushed) });
-        work.flush(Flush { space: Arc::clone(&space), memtable, flushed });
+        space.full.lock().push_back(Full { memtable, flushed });
+        work.flush(Arc::clone(&space));
         Some(space)
     }
 

@@ -3,6 +3,7 @@
 use crate::lsm::batch::Batch;
 use crate::lsm::error::LsmError;
 use crate::lsm::inner::Inner;
+use crate::lsm::pace::{Pace, PacedMerges};
 use lsm_tree::compaction::{CompactionStrategy, Leveled};
 use lsm_tree::config::{
     BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy,
@@ -10,10 +11,11 @@ use lsm_tree::config::{
 };
 use lsm_tree::{
     AbstractTree, AnyTree, Cache, CompressionType, Config, DescriptorTable, Guard, IterGuardImpl,
-    KvSeparationOptions, SeqNo, SequenceNumberCounter, Slice,
+    KvSeparationOptions, Memtable, SeqNo, SequenceNumberCounter, Slice,
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +45,14 @@ pub(super) struct Shared {
     pub(super) cache: Arc<Cache>,
     pub(super) files: Arc<DescriptorTable>,
     pub(super) seqno: SequenceNumberCounter,
+    pub(super) pace: Arc<Pace>,
+}
+
+/// A full table in memory.
+pub(super) struct Full {
+    pub(super) memtable: Arc<Memtable>,
+    /// Set once it has been written out.
+    pub(super) flushed: Arc<AtomicBool>,
 }
 
 /// A keyspace's tree and what is known of it.
@@ -52,6 +62,8 @@ pub(super) struct Space {
     pub(super) tree: AnyTree,
     pub(super) folder: PathBuf,
     pub(super) options: Mutex<KeyspaceOptions>,
+    /// Full tables in memory that wait to be written out, the oldest first.
+    pub(super) full: Mutex<VecDeque<Full>>,
     pub(super) deleted: AtomicBool,
 }
 
@@ -75,6 +87,7 @@ impl Space {
             let apart = KvSeparationOptions::default().separation_threshold(bytes);
             apart.staleness_threshold(f32::MIN_POSITIVE).age_cutoff(1.0)
         });
+        let paced = PacedMerges { pace: Arc::clone(&shared.pace), folder: folder.clone() };
         // Trees must not say what is visible: a batch is, once all its rows are in place.
         let config = Config::new(&folder, shared.seqno.clone(), SequenceNumberCounter::default())
             .use_cache(Arc::clone(&shared.cache))
@@ -88,13 +101,15 @@ impl Space {
                 CompressionType::None,
                 CompressionType::Lz4,
             ]))
-            .with_kv_separation(apart);
+            .with_kv_separation(apart)
+            .with_compaction_filter_factory(Some(Arc::new(paced)));
         Ok(Self {
             id,
             name: name.to_owned(),
             tree: config.open()?,
             folder,
             options: Mutex::new(options),
+            full: Mutex::default(),
             deleted: AtomicBool::new(false),
         })
     }

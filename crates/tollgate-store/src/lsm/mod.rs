@@ -16,6 +16,7 @@ mod inner;
 mod journal;
 mod keyspace;
 mod open;
+mod pace;
 mod record;
 mod segment;
 mod snapshot;

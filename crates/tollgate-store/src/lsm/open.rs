@@ -61,13 +61,14 @@ pub(super) fn open(folder: &Path, options: Options) -> Result<Inner, LsmError> {
     remove_unfinished(&journals)?;
 
     let seqno = SequenceNumberCounter::new(1);
+    let work = Work::default();
     let shared = Shared {
         cache: Arc::new(Cache::with_capacity_bytes(options.cache_bytes)),
         files: Arc::new(DescriptorTable::new(FILES)),
         seqno: seqno.clone(),
+        pace: Arc::clone(work.pace()),
     };
     let spaces = open_spaces(folder, &catalog, &shared)?;
-    let work = Work::default();
     let mut tables = Tables::default();
     let mut persisted = HashMap::new();
     for space in &spaces {

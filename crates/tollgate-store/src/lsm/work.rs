@@ -2,9 +2,11 @@
 
 use crate::lsm::error::LsmError;
 use crate::lsm::inner::Inner;
-use crate::lsm::keyspace::Space;
+use crate::lsm::keyspace::{Full, Space};
+use crate::lsm::pace::{Kept, Pace, Pacer};
+use lsm_tree::AbstractTree;
 use lsm_tree::config::TreeType;
-use lsm_tree::{AbstractTree, Memtable};
+use lsm_tree::merge::Merger;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,13 +26,6 @@ const PROGRESS: Duration = Duration::from_millis(10);
 /// Levels of a tree.
 const LEVELS: usize = 7;
 
-/// A full table in memory.
-pub(super) struct Flush {
-    pub(super) space: Arc<Space>,
-    pub(super) memtable: Arc<Memtable>,
-    pub(super) flushed: Arc<AtomicBool>,
-}
-
 /// Something that is held until nobody else has it.
 trait Held: Send {}
 
@@ -47,7 +42,8 @@ struct Done {
 
 #[derive(Default)]
 struct State {
-    flushes: VecDeque<Flush>,
+    /// Keyspaces, once for each full table.
+    flushes: VecDeque<Arc<Space>>,
     merges: VecDeque<Arc<Space>>,
     merging: usize,
     maintain: bool,
@@ -63,10 +59,11 @@ pub(super) struct Work {
     there: Condvar,
     progress: Condvar,
     flushed: AtomicBool,
+    pace: Arc<Pace>,
 }
 
 enum Task {
-    Flush(Flush),
+    Flush(Arc<Space>),
     Merge(Arc<Space>),
     Maintain,
     Tidy,
@@ -74,8 +71,16 @@ enum Task {
 }
 
 impl Work {
-    pub(super) fn flush(&self, flush: Flush) {
-        self.state.lock().flushes.push_back(flush);
+    pub(super) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
+    /// Has the full tables of a keyspace written out.
+    pub(super) fn flush(&self, space: Arc<Space>) {
+        let mut state = self.state.lock();
+        state.flushes.push_back(space);
+        self.tell_pace(&state);
+        drop(state);
         self.there.notify_one();
     }
 
@@ -83,6 +88,7 @@ impl Work {
         let mut state = self.state.lock();
         if !state.merges.iter().any(|waits| Arc::ptr_eq(waits, space)) {
             state.merges.push_back(Arc::clone(space));
+            self.tell_pace(&state);
         }
         drop(state);
         self.there.notify_one();
@@ -113,8 +119,16 @@ impl Work {
         !state.stop
     }
 
+    fn tell_pace(&self, state: &State) {
+        let waiting = state.flushes.len().saturating_add(state.merges.len());
+        self.pace.set_waiting(if state.stop { usize::MAX } else { waiting });
+    }
+
     pub(super) fn stop(&self) {
-        self.state.lock().stop = true;
+        let mut state = self.state.lock();
+        state.stop = true;
+        self.tell_pace(&state);
+        drop(state);
         self.there.notify_all();
         self.progress.notify_all();
     }
@@ -125,8 +139,9 @@ impl Work {
             if state.stop {
                 return Task::Stop;
             }
-            if let Some(flush) = state.flushes.pop_front() {
-                return Task::Flush(flush);
+            if let Some(space) = state.flushes.pop_front() {
+                self.tell_pace(&state);
+                return Task::Flush(space);
             }
             if std::mem::take(&mut state.maintain) {
                 return Task::Maintain;
@@ -135,6 +150,7 @@ impl Work {
                 && let Some(space) = state.merges.pop_front()
             {
                 state.merging = state.merging.saturating_add(1);
+                self.tell_pace(&state);
                 return Task::Merge(space);
             }
             if self.there.wait_for(&mut state, TIDY).timed_out() {
@@ -198,8 +214,8 @@ fn run(inner: &Inner) {
                 maintain(inner);
                 Ok(())
             }
-            Task::Flush(task) => {
-                let done = flush(inner, task);
+            Task::Flush(space) => {
+                let done = flush(inner, &space);
                 tidy(inner);
                 inner.work.progress.notify_all();
                 done
@@ -227,18 +243,33 @@ fn maintain(inner: &Inner) {
     }
 }
 
-fn flush(inner: &Inner, task: Flush) -> Result<(), LsmError> {
-    let Flush { space, memtable, flushed } = task;
+/// Writes out all full tables of a keyspace as one.
+fn flush(inner: &Inner, space: &Arc<Space>) -> Result<(), LsmError> {
+    // One at a time: newer tables go on top of older ones.
+    let lock = space.tree.get_flush_lock();
+    let full: Vec<Full> = space.full.lock().drain(..).collect();
+    if full.is_empty() {
+        return Ok(());
+    }
     if !space.is_deleted() {
         let before = space.tree.current_version();
-        let lock = space.tree.get_flush_lock();
-        space.tree.flush(&lock, inner.moments.oldest())?;
-        drop(lock);
-        inner.retire(&space, (before, memtable));
+        let ids: Vec<_> = full.iter().map(|full| full.memtable.id()).collect();
+        let rows = Merger::new(full.iter().map(|full| full.memtable.iter().map(Ok)).collect());
+        let oldest = inner.moments.oldest();
+        let pacer = Pacer::new(Arc::clone(&inner.shared.pace), &space.folder);
+        // None: there were no rows in them.
+        if let Some((tables, apart)) = space.tree.flush_to_tables(Kept::of(rows, oldest, pacer))? {
+            space.tree.register_tables(&tables, apart.as_deref(), None, &ids, oldest)?;
+        }
+        let memtables: Vec<_> = full.iter().map(|full| Arc::clone(&full.memtable)).collect();
+        inner.retire(space, (before, memtables));
     }
-    flushed.store(true, Ordering::Release);
+    drop(lock);
+    for full in full {
+        full.flushed.store(true, Ordering::Release);
+    }
     inner.work.flushed.store(true, Ordering::Release);
-    inner.work.merge(&space);
+    inner.work.merge(space);
     Ok(())
 }
 
