@@ -1,6 +1,7 @@
 //! Tests of [`super`] over real sockets: slow callers are let go, and an end finishes what it began.
 
 use super::*;
+use crate::loops::LoopThreads;
 use axum::routing::{get, post};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -14,7 +15,8 @@ struct Running {
 }
 
 async fn start(options: ServerOptions) -> Running {
-    let app = Router::new().route("/quick", get(|| async { "quick" })).route(
+    let place = || async { format!("({})", tokio::runtime::Handle::current().id()) };
+    let app = Router::new().route("/quick", get(|| async { "quick" })).route("/place", get(place)).route(
         "/slow",
         post(|| async {
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -98,6 +100,41 @@ async fn an_end_finishes_what_is_in_flight() {
     running.done.await.unwrap().unwrap();
     assert_eq!(lifecycle.name(), "stopping");
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn loops_serve_connections_and_an_end_finishes_what_they_have_in_flight() {
+    let threads = LoopThreads::start(2).unwrap();
+    let loops = threads.loops();
+    let running =
+        start(ServerOptions { loops, head_timeout: Duration::from_secs(5), ..quick_options() }).await;
+    let address = running.address;
+    let slow = b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    let slow = [tokio::spawn(talk(address, slow)), tokio::spawn(talk(address, slow))];
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // One is busy in each, so what comes now is spread over both, and none of it comes here.
+    let mut open = Vec::new();
+    let mut seen = std::collections::HashMap::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /place HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut reply = Vec::new();
+        while !reply.ends_with(b")") {
+            assert!(stream.read_buf(&mut reply).await.unwrap() > 0);
+        }
+        let reply = String::from_utf8(reply).unwrap();
+        *seen.entry(reply.rsplit_once("\r\n").unwrap().1.to_owned()).or_insert(0) += 1;
+        open.push(stream);
+    }
+    assert_eq!(seen.values().copied().collect::<Vec<_>>(), [2, 2], "{seen:?}");
+    assert!(!seen.contains_key(&format!("({})", tokio::runtime::Handle::current().id())), "{seen:?}");
+    running.stop.send(()).unwrap();
+    for caller in slow {
+        let (reply, _) = caller.await.unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200") && reply.ends_with("slow"), "{reply}");
+    }
+    running.done.await.unwrap().unwrap();
+    drop(threads);
 }
 
 #[tokio::test]

@@ -37,6 +37,13 @@ impl Fresh {
         }
     }
 
+    /// Whether something is here but not what comes next: that is on its way most often, for who committed it has yet to be told.
+    pub(crate) fn has_gap_behind(&self, sequence: u64) -> bool {
+        let events = self.events.lock();
+        events.last_key_value().is_some_and(|(last, _)| *last > sequence)
+            && !events.contains_key(&sequence.saturating_add(1))
+    }
+
     /// The events right behind a number, the oldest first, up to the first gap; none if the very next is not here.
     /// Those up to the number are let go.
     pub(crate) fn behind(&self, sequence: u64, most: usize) -> Vec<Arc<EventRecord>> {
@@ -83,6 +90,8 @@ mod tests {
             fresh.keep(&event(sequence));
         }
         assert!(numbers(&fresh, 1, 9).is_empty(), "2 is not here");
+        assert!(fresh.has_gap_behind(1) && fresh.has_gap_behind(5));
+        assert!(!fresh.has_gap_behind(2) && !fresh.has_gap_behind(7));
         assert_eq!(numbers(&fresh, 2, 9), [3, 4, 5]);
         assert_eq!(numbers(&fresh, 2, 2), [3, 4], "asked again, they are still here");
         fresh.keep(&event(6));

@@ -375,6 +375,22 @@ async fn a_hundred_at_once_share_connections_and_get_their_own_answers() {
 }
 
 #[tokio::test]
+async fn a_connection_stays_with_the_runtime_that_moves_it() {
+    let (url, seen) = always(OK).await;
+    let client = client();
+    let other = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    for round in 1..=3 {
+        assert_eq!(send(&client, &url).await.unwrap(), "ok");
+        let (client, url) = (client.clone(), url.clone());
+        let there = other.spawn(async move { send(&client, &url).await });
+        assert_eq!(there.await.unwrap().unwrap(), "ok");
+        assert_eq!(seen.counts(), (2, 2 * round), "round {round}");
+    }
+    assert_eq!(kept(&client), 2);
+    other.shutdown_background();
+}
+
+#[tokio::test]
 async fn what_waits_too_long_is_closed() {
     let (url, seen) = always(OK).await;
     let client = client();

@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What happens within this time after a page that was not full is read at once: the log is not opened anew for each commit.
 const GATHER: Duration = Duration::from_millis(10);
 
+/// How often it is looked whether a gap in memory has closed, `GATHER` apart, before the log is opened for it.
+const GAP_LOOKS: u32 = 5;
+
 /// Events without an endpoint after which it is noted that they were read. Read again after a crash, they
 /// make nothing again.
 const UNNOTED_MAX: u64 = 20_000;
@@ -38,9 +41,9 @@ impl Webhooks {
                 }
             }
         };
-        let mut read = noted;
+        let (mut read, mut far) = (noted, false);
         while !self.is_stopping() {
-            match self.fan_out_page(log, &mut noted, &mut read).await {
+            match self.fan_out_page(log, &mut noted, (&mut read, &mut far)).await {
                 Ok(0) => {
                     let _ = tokio::time::timeout(LOOK, self.engine.news.notified()).await;
                 }
@@ -51,19 +54,39 @@ impl Webhooks {
         }
     }
 
-    /// What comes next in a log, from memory if this process has just committed it.
-    async fn page(&self, log_of: u16, read: u64) -> Result<Vec<Arc<EventRecord>>, EngineError> {
-        let fresh = self.engine.fresh.behind(read, PAGE);
-        if !fresh.is_empty() {
-            return Ok(fresh);
+    /// What comes next in a log, from memory if this process has just committed it. `far`: the last page was full and from the log, so
+    /// that more of it will be there; says whether this one is.
+    async fn page(
+        &self,
+        log_of: u16,
+        read: u64,
+        far: &mut bool,
+    ) -> Result<Vec<Arc<EventRecord>>, EngineError> {
+        for look in 0..=GAP_LOOKS {
+            let fresh = self.engine.fresh.behind(read, PAGE);
+            if !fresh.is_empty() {
+                *far = false;
+                return Ok(fresh);
+            }
+            // A gap for longer is another process's commit, or whoever should have been told has hung up.
+            if *far || look == GAP_LOOKS || !self.engine.fresh.has_gap_behind(read) {
+                break;
+            }
+            tokio::time::sleep(GATHER).await;
         }
         let page = self.engine.store.outbox_of(log_of, read, PAGE).await?;
+        *far = page.len() == PAGE;
         Ok(page.into_iter().map(Arc::new).collect())
     }
 
     /// One page; tells how many events it had.
-    async fn fan_out_page(&self, log_of: u16, noted: &mut u64, read: &mut u64) -> Result<usize, EngineError> {
-        let page = self.page(log_of, *read).await?;
+    async fn fan_out_page(
+        &self,
+        log_of: u16,
+        noted: &mut u64,
+        (read, far): (&mut u64, &mut bool),
+    ) -> Result<usize, EngineError> {
+        let page = self.page(log_of, *read, far).await?;
         let now_ms = self.now_ms();
         let mut steps = Vec::new();
         let mut lanes: Vec<DueLane> = Vec::new();
