@@ -61,8 +61,16 @@ fn disk(folder: &str) -> io::Result<()> {
     }
     std::fs::remove_file(&path)?;
     took.sort_unstable();
-    let at = |thousandths: usize| took.get(SYNCS * thousandths / 1_000).map_or(0.0, |took| took.as_secs_f64() * 1e3);
-    println!("fdatasync of 8 KiB, 0.5 ms apart: p50 {:.2} ms, p95 {:.2}, p99 {:.2}, p99.9 {:.1}", at(500), at(950), at(990), at(999));
+    let at = |thousandths: usize| {
+        took.get(SYNCS * thousandths / 1_000).map_or(0.0, |took| took.as_secs_f64() * 1e3)
+    };
+    println!(
+        "fdatasync of 8 KiB, 0.5 ms apart: p50 {:.2} ms, p95 {:.2}, p99 {:.2}, p99.9 {:.1}",
+        at(500),
+        at(950),
+        at(990),
+        at(999)
+    );
     Ok(())
 }
 

@@ -163,6 +163,31 @@ const ONCE: &str = r#"{"rules": [
     {"name": "twice", "when": {"fact": "feature.customer_24h", "ge": 16}, "then": "block"}
 ]}"#;
 
+/// Tells who has been counted once from who has been counted more often.
+const COUNTED: &str = r#"{"rules": [
+    {"name": "twice", "when": {"fact": "feature.customer_24h", "ge": 16}, "then": "block"},
+    {"name": "more", "when": {"fact": "feature.customer_24h", "ge": 20}, "then": "block"}
+]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_pages_of_the_logs_end_are_counted_once() {
+    const PAYMENTS: usize = 1_050;
+    let script = scripted(&[Answer("captured")]);
+    let bench = bench(&[script.address]).await;
+    bench.put(COUNTED).await;
+    let names: Vec<String> = (0..PAYMENTS).map(|number| format!("user-{number}")).collect();
+    for some in names.chunks(50) {
+        futures_util::future::join_all(some.iter().map(|name| bench.pay_as(name))).await;
+    }
+    // Two events each: three pages, the last one not full.
+    let warm = bench.restarted(&[script.address]);
+    assert_eq!(warm.engine.warm_up_fraud().await.unwrap(), PAYMENTS);
+    for number in [0, 499, 500, 501, 999, 1_000, PAYMENTS - 1] {
+        let payment = warm.pay_as(&names[number]).await;
+        assert_eq!(payment.terms.risk.as_ref().unwrap().assessment.rules, ["twice"], "{number}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn counters_survive_a_restart_and_are_not_coloured_by_the_sandbox() {
     let script = scripted(&[Answer("captured")]);

@@ -2,6 +2,7 @@
 
 use crate::error::EngineError;
 use crate::flow::Engine;
+use futures_util::stream::{self, StreamExt};
 use std::collections::HashMap;
 use tollgate_core::event::PaymentEvent;
 use tollgate_core::id::{MerchantId, PaymentId};
@@ -16,6 +17,9 @@ const EVENTS_MAX: u64 = 50_000;
 
 /// Events read at once.
 const PAGE: usize = 1_000;
+
+/// Pages read at the same time.
+const READ_AHEAD: usize = 4;
 
 impl Engine {
     /// Counts the payments of the last hour again, from the end of the event log. Returns how many.
@@ -48,13 +52,16 @@ impl Engine {
         begun: &mut HashMap<PaymentId, (Mode, RiskKeys)>,
     ) -> Result<(), EngineError> {
         let last = self.last_event(log).await?;
-        let mut after = last.saturating_sub(EVENTS_MAX);
-        loop {
-            let page = self.store.outbox_of(log, after, PAGE).await?;
-            let Some(end) = page.last().map(|record| record.sequence) else {
-                return Ok(());
-            };
-            for record in page.iter().filter(|record| record.at_ms >= from_ms) {
+        let starts = (last.saturating_sub(EVENTS_MAX)..last).step_by(PAGE);
+        // Callers wait for this at a start, so the next pages are read meanwhile.
+        let mut pages = stream::iter(starts)
+            .map(|after| async move { (after, self.store.outbox_of(log, after, PAGE).await) })
+            .buffered(READ_AHEAD);
+        while let Some((after, page)) = pages.next().await {
+            // Where numbers are missing, a page goes on into the next one.
+            let end = after.saturating_add(u64::try_from(PAGE).unwrap_or(u64::MAX));
+            let page = page?.into_iter().take_while(|record| record.sequence <= end);
+            for record in page.filter(|record| record.at_ms >= from_ms) {
                 match &record.event {
                     PaymentEvent::Created { terms, .. } | PaymentEvent::Blocked { terms, .. } => {
                         let mode = modes.get(&record.merchant_id);
@@ -75,8 +82,8 @@ impl Engine {
                     _ => {}
                 }
             }
-            after = end;
         }
+        Ok(())
     }
 
     /// The sequence number of a log's last event, found by halving.
