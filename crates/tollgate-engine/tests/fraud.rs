@@ -176,7 +176,7 @@ async fn all_pages_of_the_logs_end_are_counted_once() {
     let bench = bench(&[script.address]).await;
     bench.put(COUNTED).await;
     let names: Vec<String> = (0..PAYMENTS).map(|number| format!("user-{number}")).collect();
-    for some in names.chunks(50) {
+    for some in names.chunks(4) {
         futures_util::future::join_all(some.iter().map(|name| bench.pay_as(name))).await;
     }
     // Two events each: three pages, the last one not full.
