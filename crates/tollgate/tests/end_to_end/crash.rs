@@ -58,6 +58,9 @@ fn load(rig: &Rig) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
+/// How often a step is tried again that is still being worked on.
+const BUSY_MAX: u32 = 100;
+
 /// A partner who authorizes, captures and refunds as fast as the answers come, repeating under the
 /// same idempotency key whatever was cut off. Returns how many refunds were acknowledged.
 fn shop(rig: &Rig, shopper: u32, stop: &Arc<AtomicBool>) -> JoinHandle<u32> {
@@ -70,13 +73,19 @@ fn shop(rig: &Rig, shopper: u32, stop: &Arc<AtomicBool>) -> JoinHandle<u32> {
                 ("content-type", "application/json"),
             ];
             let body = body.to_string();
+            let mut busy = 0;
             while !stop.load(Ordering::SeqCst) {
                 let reply = call("POST", &format!("{url}{path}"), &headers, Some(body.as_bytes()));
                 match reply.filter(|reply| reply.status != 503) {
                     Some(reply) if matches!(reply.status, 200..=299) => return Some(reply.json()),
                     // Still being worked on, or not possible (a declined capture, say).
                     Some(reply) if reply.status != 409 => return None,
-                    _ => std::thread::sleep(Duration::from_millis(20)),
+                    // Nobody knows what became of it, and the processor may never have seen it: the next one.
+                    Some(_) if busy == BUSY_MAX => return None,
+                    held => {
+                        busy += u32::from(held.is_some());
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
                 }
             }
             None
