@@ -2,7 +2,7 @@
 //!
 //! A connection stays with one loop, and what its requests wait for, the store's answer or a processor's, wakes that loop alone.
 //! In one runtime of several threads each piece of news wakes a second thread too, to look whether there is something to take over,
-//! and on a server with little to do that is a third of its work (`docs/performance.md`).
+//! and on a server with little to do that is two of five changes of context (`docs/performance.md`).
 
 use std::future::Future;
 use std::io;
@@ -35,12 +35,17 @@ impl LoopThreads {
     /// The system gives no more threads or handles.
     pub fn start(count: usize) -> io::Result<Self> {
         // One worker of the multi-thread runtime, not the current-thread one: it is woken by a system call only if it sleeps.
-        let runtime =
-            |_| Builder::new_multi_thread().worker_threads(1).thread_name("connections").enable_all().build();
-        let runtimes = (0..count).map(runtime).collect::<io::Result<Vec<_>>>()?;
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("connections").enable_all();
+        // Those that were started end in their own way if a later one fails.
+        let mut started = Self { loops: Loops::default(), runtimes: Vec::with_capacity(count) };
+        for _ in 0..count {
+            started.runtimes.push(builder.build()?);
+        }
         let one =
             |runtime: &Runtime| Loop { handle: runtime.handle().clone(), connections: AtomicUsize::new(0) };
-        Ok(Self { loops: Loops(runtimes.iter().map(one).collect()), runtimes })
+        started.loops = Loops(started.runtimes.iter().map(one).collect());
+        Ok(started)
     }
 
     /// Where to give them work.
