@@ -80,7 +80,8 @@ impl AuthCache {
             return Ok(None);
         }
         let generation = self.generation.load(Ordering::Acquire);
-        let found = Self::read(store, limits, counts, id).await?;
+        // Boxed: it is seldom needed, and room for it would be kept in every request.
+        let found = Box::pin(Self::read(store, limits, counts, id)).await?;
         match &found {
             Some(known) => self.keep(&self.known, generation, id, Arc::clone(known)),
             None => self.keep(&self.unknown, generation, id, ()),

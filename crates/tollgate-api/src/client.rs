@@ -1,7 +1,7 @@
 //! Who is at the other end: the IP address of a customer's browser, as far as it can be told.
 
 use crate::server::Peer;
-use http::request::Parts;
+use http::{Extensions, HeaderMap};
 use std::net::IpAddr;
 
 /// The caller's address, as far as it can be told. Requests that the guard has let through carry it.
@@ -23,12 +23,12 @@ pub enum ClientAddress {
 
 impl ClientAddress {
     /// The address of whoever sent a request.
-    pub(crate) fn of(self, parts: &Parts) -> Option<IpAddr> {
+    pub(crate) fn of(self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         match self {
             Self::Unknown => None,
-            Self::Connection => parts.extensions.get::<Peer>().map(|peer| peer.0),
+            Self::Connection => extensions.get::<Peer>().map(|peer| peer.0),
             Self::Forwarded => {
-                let last = parts.headers.get_all("x-forwarded-for").iter().next_back()?;
+                let last = headers.get_all("x-forwarded-for").iter().next_back()?;
                 last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
             }
         }
@@ -47,11 +47,12 @@ mod tests {
             .header("x-forwarded-for", "203.0.113.9, ::ffff:192.0.2.7")
             .extension(Peer("10.0.0.1".parse().unwrap()));
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let of = |how: ClientAddress| how.of(&parts).map(|address| address.to_string());
+        let of =
+            |how: ClientAddress| how.of(&parts.headers, &parts.extensions).map(|address| address.to_string());
         assert_eq!(of(ClientAddress::Unknown), None);
         assert_eq!(of(ClientAddress::Connection).as_deref(), Some("10.0.0.1"));
         assert_eq!(of(ClientAddress::Forwarded).as_deref(), Some("192.0.2.7"));
         let (bare, ()) = http::Request::new(()).into_parts();
-        assert_eq!(ClientAddress::Forwarded.of(&bare), None);
+        assert_eq!(ClientAddress::Forwarded.of(&bare.headers, &bare.extensions), None);
     }
 }

@@ -31,21 +31,43 @@ pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id"
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Passes a request on and finishes its reply.
-pub(crate) async fn finish(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+///
+/// What is given to a future is kept in it to its end, and all of a future is copied wherever it is moved to. So the request
+/// goes on from here and not from inside, and what is behind this layer has a box of its own.
+pub(crate) fn finish(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> impl Future<Output = Response> + Send {
     let began = Instant::now();
-    let _under_way = state.http_metrics().begin();
+    let under_way = state.http_metrics().begin();
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id);
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
+    let accepted = Accepted::of(request.headers());
+    let guarded = Box::pin(guard::guard(state.clone(), request, next));
+    async move {
+        let response = caught(async { accepted.apply(guarded.await).await }).await;
+        let response = finished(&state, response, (id, began), &method, matched.as_ref());
+        drop(under_way);
+        response
+    }
+}
 
-    let mut response = caught(answered(&state, request, next)).await;
-
+/// A reply with what all have in common.
+fn finished(
+    state: &AppState,
+    mut response: Response,
+    (id, began): (RequestId, Instant),
+    method: &Method,
+    matched: Option<&MatchedPath>,
+) -> Response {
     if method == Method::OPTIONS && response.status() == StatusCode::METHOD_NOT_ALLOWED {
         answer_options(&mut response);
     }
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        write_problem(&mut response, &problem, id, &method);
+        write_problem(&mut response, &problem, id, method);
     }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID_HEADER, id.to_header());
@@ -53,14 +75,14 @@ pub(crate) async fn finish(State(state): State<AppState>, mut request: Request, 
     // Replies are about money and people; pages that may be kept say so themselves.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 
-    let route = matched.as_ref().map(MatchedPath::as_str);
+    let route = matched.map(MatchedPath::as_str);
     let took = began.elapsed();
     if let Some(Waited(waited)) = response.extensions_mut().remove::<Waited>() {
         let own = took.saturating_sub(waited);
         state.http_metrics().record_overhead(own);
         response.headers_mut().insert(SERVER_TIMING, timing(waited, own));
     }
-    state.http_metrics().of(route, &method).record(response.status(), took);
+    state.http_metrics().of(route, method).record(response.status(), took);
     tracing::debug!(
         request_id = id.as_str(),
         method = method.as_str(),
@@ -79,18 +101,6 @@ fn timing(processor: Duration, gateway: Duration) -> HeaderValue {
     let text = format!("processor;dur={processor}.{processor_us:03}, gateway;dur={gateway}.{gateway_us:03}");
     // Digits and the letters above: always a header's value.
     HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(HeaderValue::from_static("processor"))
-}
-
-/// The reply of the guard, or of the handler behind it.
-async fn answered(state: &AppState, request: Request, next: Next) -> Response {
-    let accepted = Accepted::of(request.headers());
-    // What has no route has no demands either, and nothing behind it.
-    let response = if request.extensions().get::<MatchedPath>().is_some() {
-        guard::guard(state, request, next).await
-    } else {
-        next.run(request).await
-    };
-    accepted.apply(response).await
 }
 
 /// Waits for a reply; a panic has one too.
@@ -167,6 +177,19 @@ pub(crate) fn panicked(panic: Box<dyn std::any::Any + Send + 'static>) -> Respon
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const fn room<A, F>(_: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What every request takes up before its handler, and is copied from where it is made.
+    #[test]
+    fn what_is_around_a_handler_stays_small() {
+        type Asked = (AppState, Request, Next);
+        let guard = room(|(state, request, next): Asked| guard::guard(state, request, next));
+        let finish = room(|(state, request, next): Asked| finish(State(state), request, next));
+        assert!(guard < 1_500 && finish < 1_000, "{guard} and {finish} bytes");
+    }
 
     #[tokio::test]
     async fn a_panic_is_answered_whenever_it_comes() {

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -94,7 +95,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Has the loop serve the connection. The place is free again when that ends.
-    pub(crate) fn serve(self, connection: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn serve(self, connection: Pin<Box<impl Future<Output = ()> + Send + 'static>>) {
         let handle = self.loops.0.get(self.at).map(|one| one.handle.clone());
         let work = async move {
             let _place = self;
@@ -150,10 +151,10 @@ mod tests {
     async fn connect(loops: &Loops) -> (Id, oneshot::Sender<()>) {
         let (tell, told) = oneshot::channel();
         let (go, gone) = oneshot::channel();
-        loops.place().serve(async {
+        loops.place().serve(Box::pin(async {
             let _ = tell.send(Handle::current().id());
             let _ = gone.await;
-        });
+        }));
         (told.await.unwrap(), go)
     }
 
@@ -211,7 +212,7 @@ mod tests {
     async fn a_connection_that_panics_leaves_its_place() {
         let threads = LoopThreads::start(1).unwrap();
         let loops = threads.loops();
-        loops.place().serve(async { assert!(std::hint::black_box(false), "on purpose") });
+        loops.place().serve(Box::pin(async { assert!(std::hint::black_box(false), "on purpose") }));
         while loops.0[0].connections.load(Ordering::Relaxed) > 0 {
             tokio::task::yield_now().await;
         }

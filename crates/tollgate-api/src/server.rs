@@ -153,7 +153,7 @@ pub async fn serve(
                     }
                     drop(place);
                 };
-                options.loops.place().serve(work);
+                options.loops.place().serve(Box::pin(work));
             }
             Err(error) => {
                 // Out of file handles, most likely: waiting is all that helps.
@@ -244,9 +244,14 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        let Some(tls) = self.tls.take() else {
-            return self.speak(stream, peer, None).await;
-        };
+        match self.tls.take() {
+            None => self.speak(stream, peer, None).await,
+            // Boxed: room for it would be kept for every plain connection too.
+            Some(tls) => Box::pin(self.over_tls(tls, stream, peer)).await,
+        }
+    }
+
+    async fn over_tls(self, tls: Arc<Tls>, stream: TcpStream, peer: Peer) {
         match tokio::time::timeout(self.head_timeout, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let shown = ClientCertificate::of(&stream);

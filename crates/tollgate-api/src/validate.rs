@@ -56,10 +56,10 @@ const LAST_TIME_ZONE_MS: u64 = 12 * 3_600_000;
 /// vault says of it.
 #[derive(Debug)]
 pub(crate) struct CheckedPayment {
-    pub(crate) new: NewPayment,
+    pub(crate) new: Box<NewPayment>,
     pub(crate) card: Option<method::CardGiven>,
     /// What the customer signed, not verified yet.
-    pub(crate) confirmation: Option<PublicKeyCredential>,
+    pub(crate) confirmation: Option<Box<PublicKeyCredential>>,
 }
 
 /// Checks a new payment.
@@ -84,7 +84,7 @@ pub(crate) fn payment(
     let terms = method::Terms { amount, now_ms, has_phone, has_email };
     let method::Method { kind, instrument, card } = method::read(body.payment_method, &terms)?;
     let mandate = body.mandate.map(|body| mandate(body, kind, &terms)).transpose()?;
-    let new = NewPayment {
+    let new = Box::new(NewPayment {
         amount,
         capture,
         method: kind,
@@ -109,9 +109,9 @@ pub(crate) fn payment(
         checkout: None,
         confirmation: None,
         time_max: None,
-    };
+    });
     let confirmation = body.confirmation.map(|raw| methods::credential(raw, "/confirmation")).transpose()?;
-    Ok(CheckedPayment { new, card, confirmation })
+    Ok(CheckedPayment { new, card, confirmation: confirmation.map(Box::new) })
 }
 
 fn capture_mode(text: Option<&Text<'_>>) -> Result<CaptureMode, Problem> {

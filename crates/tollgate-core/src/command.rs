@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::id::{AttemptId, PaymentId, RefundId};
 use crate::outcome::Outcome;
 use crate::partner::NotAdmitted;
+use std::sync::Arc;
 
 /// A change asked of one payment.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ pub enum Command {
         /// Its id.
         payment_id: PaymentId,
         /// What it is.
-        terms: Box<PaymentTerms>,
+        terms: Arc<PaymentTerms>,
         /// The first charge attempt.
         attempt: AttemptStart,
     },
@@ -88,7 +89,7 @@ pub enum Command {
         /// The id its first charge attempt would have had.
         attempt_id: AttemptId,
         /// What it is.
-        terms: Box<PaymentTerms>,
+        terms: Arc<PaymentTerms>,
         /// Why.
         failure: Failure,
     },

@@ -18,6 +18,7 @@ use crate::risk::ReviewState;
 use crate::transition::PaymentStatus;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// What stands where something was masked.
 pub const ERASED: &str = "[erased]";
@@ -271,7 +272,7 @@ impl Words {
 
     /// Masks a payment as it stands.
     pub fn erase_payment(&self, payment: &mut Payment) {
-        self.erase_terms(&mut payment.terms);
+        self.erase_terms(Arc::make_mut(&mut payment.terms));
         if let Some(action) = &mut payment.next_action {
             erase_action(action);
         }
@@ -286,9 +287,9 @@ impl Words {
     /// Masks an event of it.
     pub fn erase_event(&self, event: &mut PaymentEvent) {
         match event {
-            PaymentEvent::Created { terms, .. } => self.erase_terms(terms),
+            PaymentEvent::Created { terms, .. } => self.erase_terms(Arc::make_mut(terms)),
             PaymentEvent::Blocked { terms, failure, .. } => {
-                self.erase_terms(terms);
+                self.erase_terms(Arc::make_mut(terms));
                 self.mask_failure(failure);
             }
             PaymentEvent::ActionRequired { action, .. } => erase_action(action),

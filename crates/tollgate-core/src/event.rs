@@ -12,6 +12,7 @@ use crate::outcome::NextAction;
 use crate::risk::Screening;
 use crate::routing::record::RouteRecord;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Why a payment needs a person's eye. The order is stored: append, never reorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,7 +105,7 @@ pub enum PaymentEvent {
     /// It began; its first charge attempt is about to be sent.
     Created {
         /// What it is.
-        terms: Box<PaymentTerms>,
+        terms: Arc<PaymentTerms>,
         /// The first charge attempt.
         attempt: AttemptStart,
     },
@@ -321,7 +322,7 @@ pub enum PaymentEvent {
     /// It began and was declined at once by the fraud check: nothing was sent to a processor.
     Blocked {
         /// What it is.
-        terms: Box<PaymentTerms>,
+        terms: Arc<PaymentTerms>,
         /// The id its first charge attempt would have had.
         attempt_id: AttemptId,
         /// Why.

@@ -9,6 +9,7 @@ use crate::outcome::NextAction;
 use crate::risk::{Review, ReviewState, Verdict};
 use crate::transition::{self, IllegalTransition, PaymentStatus, Trigger};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The pause before a lapsed authorization that could not be released is tried again.
 const VOID_AGAIN_MS: u64 = 86_400_000;
@@ -81,8 +82,8 @@ pub struct Payment {
     pub version: u32,
     /// Where it stands.
     pub status: PaymentStatus,
-    /// What it is.
-    pub terms: PaymentTerms,
+    /// What it is: the same for good, and shared with the event it began with.
+    pub terms: Arc<PaymentTerms>,
     /// The processor of the latest charge attempt.
     pub processor: ProcessorName,
     /// That processor's id of the payment, once told.
@@ -178,7 +179,7 @@ impl Payment {
             merchant_id,
             version: 1,
             status: PaymentStatus::Pending,
-            terms: PaymentTerms::clone(terms),
+            terms: Arc::clone(terms),
             processor: processor.clone(),
             processor_payment_id: None,
             charge_attempt_id: attempt_id,

@@ -89,7 +89,8 @@ impl Engine {
             None => Ok(Through::Gateways(processor)),
             Some((own, generation)) => {
                 let credentials = own.of_generation(generation).ok_or(EngineError::AccountUnavailable)?;
-                Ok(Through::Own(self.opened(&own, processor, credentials).await?))
+                // Boxed: room for it would be kept for every payment.
+                Ok(Through::Own(Box::pin(self.opened(&own, processor, credentials)).await?))
             }
         }
     }

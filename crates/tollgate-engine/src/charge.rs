@@ -77,27 +77,18 @@ impl Engine {
         self: &Arc<Self>,
         begun: &Begun,
         payment: &mut Arc<Payment>,
-        trip: Box<Trip>,
+        mut trip: Box<Trip>,
     ) -> Result<Told, EngineError> {
-        let Trip { secrets, mut call, mut rest, until, soft_declines, mode } = *trip;
+        let (until, soft_declines, mode) = (trip.until, trip.soft_declines, trip.mode);
+        let mut call = trip.call;
         let mut tries = Tries { attempts: 1, repeats: 0 };
         let mut waited = Duration::ZERO;
         loop {
             let attempt_id = payment.charge_attempt_id;
-            let done = {
-                let mut sent = pin!(self.send_charge(payment, &secrets, until));
-                tokio::select! {
-                    done = &mut sent => done,
-                    // A processor that hangs is left alone from now on, not only when patience with this call is over.
-                    () = tokio::time::sleep(self.router.overdue_after()) => {
-                        call.overdue();
-                        sent.await
-                    }
-                }
-            };
+            let done = self.call(payment, &trip.secrets, call, (until, mode)).await;
             waited += done.waited;
-            call.end(mode, &done);
-            let next = self.next_try(payment, &done, &mut tries, &mut rest, (until, soft_declines)).await;
+            let next =
+                self.next_try(payment, &done, &mut tries, &mut trip.rest, (until, soft_declines)).await;
             let start = next.as_ref().map(|(processor, _)| {
                 let (parts, _) = ids::fresh(&self.clock, payment.merchant_id.bucket());
                 let id = AttemptId::from_parts(parts);
@@ -128,6 +119,27 @@ impl Engine {
             }
             return Ok(Told { reply: begun.reply(settled), waited });
         }
+    }
+
+    /// Sends a charge to its present processor, with the right to do so.
+    async fn call(
+        &self,
+        payment: &Payment,
+        secrets: &ChargeSecrets,
+        mut call: CallGuard,
+        (until, mode): (Instant, Mode),
+    ) -> Performed {
+        let mut sent = pin!(self.send_charge(payment, secrets, until));
+        let done = tokio::select! {
+            done = &mut sent => done,
+            // A processor that hangs is left alone from now on, not only when patience with this call is over.
+            () = tokio::time::sleep(self.router.overdue_after()) => {
+                call.overdue();
+                sent.await
+            }
+        };
+        call.end(mode, &done);
+        done
     }
 
     /// Who is asked next, with the right to ask. Waits where the same processor is to be asked again.

@@ -181,7 +181,7 @@ impl Engine {
             fingerprint: choice.fingerprint,
         };
         let customer = &session.customer;
-        let new = NewPayment {
+        let new = Box::new(NewPayment {
             amount: session.amount,
             capture: CaptureMode::Automatic,
             method: choice.method,
@@ -204,7 +204,7 @@ impl Engine {
             checkout: Some(session.id),
             confirmation: None,
             time_max: None,
-        };
+        });
         self.create_payment(&open.merchant, new, Some(key), render).await
     }
 }

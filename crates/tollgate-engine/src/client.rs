@@ -14,7 +14,7 @@ mod host;
 mod tests;
 
 use bytes::Bytes;
-use connection::{Connection, Failed};
+use connection::{Connection, Failed, Sent};
 use host::{Host, Target};
 use http::header::{HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, Uri};
@@ -23,6 +23,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::RwLock;
 use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate_connectors::wire::{HttpMethod, HttpRequest};
@@ -84,12 +85,10 @@ impl Client {
 
     /// One exchange. It has no deadline: whoever drops the future ends it.
     pub(crate) async fn send(&self, request: HttpRequest) -> Result<Answer, ClientError> {
-        let target = Target::of(&request.url).ok_or(NOT_BUILT)?;
-        let host = self.host(target.origin).ok_or(NOT_BUILT)?;
-        let path = target.path().ok_or(NOT_BUILT)?;
-        let mut request = built(&host, path, request).ok_or(NOT_BUILT)?;
-        if let Some(kept) = host.take(Instant::now()) {
-            match exchange(&host, kept, request).await {
+        let (host, mut request) = self.addressed(request).ok_or(NOT_BUILT)?;
+        if let Some(mut kept) = host.take(Instant::now()) {
+            let sent = pin!(kept.send(request));
+            match answered(&host, kept, sent).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failed::Lost(why)) => return Err(ClientError::Doubtful(why)),
                 // It had ended between the look at it and the first byte.
@@ -97,8 +96,23 @@ impl Client {
             }
         }
         // Boxed: most exchanges find a connection, and a flow is as large as the largest thing it may wait for.
-        let new = Box::pin(self.connect(&host)).await?;
-        exchange(&host, new, request).await.map_err(|failed| match failed {
+        Box::pin(self.send_anew(&host, request)).await
+    }
+
+    /// The host of a request, and the request as it is written to it.
+    fn addressed(&self, request: HttpRequest) -> Option<(Arc<Host>, Request<Full<Bytes>>)> {
+        let target = Target::of(&request.url)?;
+        let host = self.host(target.origin)?;
+        let path = target.path()?;
+        let request = built(&host, path, request)?;
+        Some((host, request))
+    }
+
+    /// An exchange on a new connection.
+    async fn send_anew(&self, host: &Host, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
+        let mut new = self.connect(host).await?;
+        let sent = pin!(new.send(request));
+        answered(host, new, sent).await.map_err(|failed| match failed {
             Failed::Lost(why) => ClientError::Doubtful(why),
             Failed::Unsent(_) => UNREACHED,
         })
@@ -134,13 +148,13 @@ impl Client {
     }
 }
 
-/// Sends on a connection, and keeps that if it is good for another time.
-async fn exchange(
+/// The answer to what was sent on a connection, which is kept if it is good for another time.
+async fn answered(
     host: &Host,
     mut connection: Box<Connection>,
-    request: Request<Full<Bytes>>,
+    sent: Pin<&mut impl Future<Output = Sent>>,
 ) -> Result<Answer, Failed> {
-    let answer = connection.exchange(request).await?;
+    let answer = connection.answer(sent).await?;
     if connection.is_usable() {
         host.keep(connection, Instant::now());
     }

@@ -48,7 +48,7 @@ pub struct CardOrder {
     /// Our reference, durable already.
     pub reference: String,
     /// What the payment is.
-    pub terms: Box<PaymentTerms>,
+    pub terms: Arc<PaymentTerms>,
     /// The card.
     pub card: CardInHand,
     /// The customer's IP address.

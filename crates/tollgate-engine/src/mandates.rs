@@ -50,7 +50,12 @@ impl Engine {
                 processor: setup.processor.clone(),
                 reference: setup.charge_attempt_id.reference(),
                 processor_payment_id: setup.processor_payment_id,
-                own_accounts: setup.terms.routing.map(|it| it.own_accounts).unwrap_or_default(),
+                own_accounts: setup
+                    .terms
+                    .routing
+                    .as_ref()
+                    .map(|it| it.own_accounts.clone())
+                    .unwrap_or_default(),
             })),
         }
     }

@@ -8,6 +8,7 @@ use crate::flow::Engine;
 use crate::mandates::MandateInUse;
 use crate::origin::Origin;
 use crate::processors::Processor;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tollgate_connectors::{Charge, Customer, Operation};
 use tollgate_core::attempt::{Attempt, AttemptKind};
@@ -160,7 +161,7 @@ impl Engine {
                     merchant_id: payment.merchant_id,
                     payment_id: payment.id,
                     reference,
-                    terms: Box::new(payment.terms.clone()),
+                    terms: Arc::clone(&payment.terms),
                     card: *card,
                     ip: secrets.ip.clone(),
                     user_agent: secrets.user_agent.clone(),

@@ -145,7 +145,7 @@ async fn late_money_goes_back_whoever_dies_and_however_often_it_is_refused() {
         idempotency: None,
         message: None,
     };
-    bench.engine.store().commit(commit).await.unwrap();
+    bench.engine.store().commit(Box::new(commit)).await.unwrap();
     let late = bench.payment(payment.id).await;
     assert_eq!((late.late[0].left_minor, late.attempts.len()), (500, 1));
     bench.engine.start();

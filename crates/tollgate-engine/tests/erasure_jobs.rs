@@ -246,7 +246,7 @@ fn what_the_person_begins_in_a_session_of_theirs_meanwhile_is_forgotten_too() {
     let left = shop.known();
     assert_eq!((left.payments.len(), left.sessions.len()), (0, 0));
     let late = shop.home.block_on(shop.bench.payment(late.id));
-    assert_eq!((late.terms.user_id, late.terms.amount.minor), (None, 500));
+    assert_eq!((late.terms.user_id.as_deref(), late.terms.amount.minor), (None, 500));
     let (_, counts) = outcome(&job).unwrap();
     assert_eq!(counts.payments, 2);
     shop.home.block_on(shop.bench.assert_clean());

@@ -44,7 +44,7 @@ impl Bench {
             idempotency: None,
             message: None,
         };
-        self.engine.store().commit(commit).await.unwrap();
+        self.engine.store().commit(Box::new(commit)).await.unwrap();
     }
 
     async fn becomes(&self, payment: &Payment, status: PaymentStatus) -> Payment {

@@ -188,7 +188,7 @@ fn payment(world: &World, random: &mut Random, at_ms: u64) -> Payment {
     let payment_id = PaymentId::from_parts(ids.parts(at_ms));
     let attempt_id = AttemptId::from_parts(ids.parts(at_ms));
     let attempt = AttemptStart { id: attempt_id, processor: processor.clone(), amount_minor };
-    let created = PaymentEvent::Created { terms: Box::new(terms), attempt };
+    let created = PaymentEvent::Created { terms: Arc::new(terms), attempt };
     let mut payment = Payment::begin(payment_id, merchant_id, &created, at_ms).unwrap();
     let age_ms = world.to_ms.saturating_sub(at_ms);
     let processor_payment_id = format!("pay_{:016x}", ids.random.next());

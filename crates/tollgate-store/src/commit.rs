@@ -109,9 +109,9 @@ pub struct Committed {
     /// The payment as it stands now.
     pub payment: Arc<Payment>,
     /// The attempt it began or settled.
-    pub attempt: Option<Attempt>,
+    pub attempt: Option<Box<Attempt>>,
     /// The refund it is about.
-    pub refund: Option<Refund>,
+    pub refund: Option<Box<Refund>>,
     /// The event, if anything changed.
     pub event: Option<Arc<EventRecord>>,
     /// The reply that is remembered under the idempotency key.

@@ -75,7 +75,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn weights(&self) -> &Arc<Weights>;
 
     /// Decides, books and makes durable one unit of work. Returns after the data is on disk.
-    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError>;
+    async fn commit(&self, commit: Box<Commit>) -> Result<Committed, CommitError>;
 
     /// Makes an administrative change durable, together with its entry in the audit log.
     async fn administer(&self, change: Admin, by: By) -> Result<(), CommitError>;

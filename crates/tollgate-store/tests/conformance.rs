@@ -21,6 +21,7 @@ mod people;
 mod repeats;
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tollgate_core::attempt::{AttemptStart, ProcessorName};
 use tollgate_core::audit::By;
@@ -65,8 +66,8 @@ async fn merchant(store: &dyn Store) -> MerchantId {
     id
 }
 
-fn terms(amount_minor: i64, user: &str, capture: CaptureMode) -> Box<PaymentTerms> {
-    Box::new(PaymentTerms {
+fn terms(amount_minor: i64, user: &str, capture: CaptureMode) -> Arc<PaymentTerms> {
+    Arc::new(PaymentTerms {
         amount: Money::new(amount_minor, Currency::INR),
         capture,
         method: MethodKind::Upi,
@@ -88,12 +89,19 @@ fn terms(amount_minor: i64, user: &str, capture: CaptureMode) -> Box<PaymentTerm
     })
 }
 
-fn work(merchant_id: MerchantId, now_ms: u64, command: Command) -> Commit {
+fn work(merchant_id: MerchantId, now_ms: u64, command: Command) -> Box<Commit> {
     let event_id = EventId::from_parts(parts(now_ms));
-    Commit { merchant_id, now_ms, event_id, command: Some(command), idempotency: None, message: None }
+    Box::new(Commit {
+        merchant_id,
+        now_ms,
+        event_id,
+        command: Some(command),
+        idempotency: None,
+        message: None,
+    })
 }
 
-fn create(now_ms: u64, terms: Box<PaymentTerms>) -> Command {
+fn create(now_ms: u64, terms: Arc<PaymentTerms>) -> Command {
     let attempt = AttemptStart {
         id: AttemptId::from_parts(parts(now_ms)),
         processor: ProcessorName::new("razorpay"),

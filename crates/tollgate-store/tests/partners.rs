@@ -78,7 +78,7 @@ async fn put(store: &dyn Store, partner: &Partner) -> Result<(), CommitError> {
     store.administer(Admin::PutPartner(Box::new(partner.clone())), by()).await
 }
 
-fn create(merchant_id: MerchantId, minor: i64, now_ms: u64) -> Commit {
+fn create(merchant_id: MerchantId, minor: i64, now_ms: u64) -> Box<Commit> {
     let (id, attempt_id) = (PaymentId::from_parts(parts()), AttemptId::from_parts(parts()));
     let terms = PaymentTerms {
         amount: Money::new(minor, Currency::INR),
@@ -102,13 +102,20 @@ fn create(merchant_id: MerchantId, minor: i64, now_ms: u64) -> Commit {
     };
     let attempt =
         AttemptStart { id: attempt_id, processor: ProcessorName::new("razorpay"), amount_minor: minor };
-    let command = Command::Create { payment_id: id, terms: Box::new(terms), attempt };
+    let command = Command::Create { payment_id: id, terms: Arc::new(terms), attempt };
     commit(merchant_id, now_ms, command)
 }
 
-fn commit(merchant_id: MerchantId, now_ms: u64, command: Command) -> Commit {
+fn commit(merchant_id: MerchantId, now_ms: u64, command: Command) -> Box<Commit> {
     let event_id = EventId::from_parts(parts());
-    Commit { merchant_id, now_ms, event_id, command: Some(command), idempotency: None, message: None }
+    Box::new(Commit {
+        merchant_id,
+        now_ms,
+        event_id,
+        command: Some(command),
+        idempotency: None,
+        message: None,
+    })
 }
 
 async fn decline(store: &dyn Store, committed: &Committed) {

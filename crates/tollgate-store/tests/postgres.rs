@@ -74,12 +74,19 @@ async fn merchant(store: &dyn Store, bucket: u16) -> MerchantId {
     id
 }
 
-fn commit(merchant_id: MerchantId, now_ms: u64, command: Command) -> Commit {
+fn commit(merchant_id: MerchantId, now_ms: u64, command: Command) -> Box<Commit> {
     let event_id = EventId::from_parts(parts(now_ms, 5));
-    Commit { merchant_id, now_ms, event_id, command: Some(command), idempotency: None, message: None }
+    Box::new(Commit {
+        merchant_id,
+        now_ms,
+        event_id,
+        command: Some(command),
+        idempotency: None,
+        message: None,
+    })
 }
 
-fn create(merchant_id: MerchantId, minor: i64, now_ms: u64) -> Commit {
+fn create(merchant_id: MerchantId, minor: i64, now_ms: u64) -> Box<Commit> {
     let terms = PaymentTerms {
         amount: Money::new(minor, Currency::INR),
         capture: CaptureMode::Automatic,
@@ -103,17 +110,17 @@ fn create(merchant_id: MerchantId, minor: i64, now_ms: u64) -> Commit {
     let id = AttemptId::from_parts(parts(now_ms, 5));
     let attempt = AttemptStart { id, processor: ProcessorName::new("razorpay"), amount_minor: minor };
     let payment_id = PaymentId::from_parts(parts(now_ms, 5));
-    commit(merchant_id, now_ms, Command::Create { payment_id, terms: Box::new(terms), attempt })
+    commit(merchant_id, now_ms, Command::Create { payment_id, terms: Arc::new(terms), attempt })
 }
 
-fn captured(payment: &Payment, now_ms: u64) -> Commit {
+fn captured(payment: &Payment, now_ms: u64) -> Box<Commit> {
     let amount_minor = payment.terms.amount.minor;
     let outcome = Outcome::Captured { processor_payment_id: "p".to_owned(), amount_minor };
     let (payment_id, attempt_id) = (payment.id, payment.charge_attempt_id);
     commit(payment.merchant_id, now_ms, Command::Settle { payment_id, attempt_id, outcome, next: None })
 }
 
-fn refund(payment: &Payment, minor: i64) -> Commit {
+fn refund(payment: &Payment, minor: i64) -> Box<Commit> {
     let command = Command::Refund {
         payment_id: payment.id,
         refund_id: RefundId::from_parts(parts(NOW_MS, 5)),
@@ -144,9 +151,12 @@ async fn fleet(database: &Database) -> Vec<Arc<PostgresStore>> {
     stores
 }
 
-async fn race(stores: &[Arc<PostgresStore>], commits: Vec<Commit>) -> Vec<Result<Committed, CommitError>> {
+async fn race(
+    stores: &[Arc<PostgresStore>],
+    commits: impl Iterator<Item = Box<Commit>>,
+) -> Vec<Result<Committed, CommitError>> {
     let mut racers = tokio::task::JoinSet::new();
-    for (place, commit) in commits.into_iter().enumerate() {
+    for (place, commit) in commits.enumerate() {
         let store = Arc::clone(&stores[place % stores.len()]);
         racers.spawn(async move { store.commit(commit).await });
     }
@@ -165,7 +175,7 @@ async fn instances_that_race_never_refund_too_much_and_number_events_without_a_g
         let done = stores[2].commit(captured(&begun.payment, NOW_MS)).await.unwrap();
         payments.push(done.payment);
     }
-    let wishes = (0..180).map(|number| refund(&payments[number % payments.len()], 70)).collect();
+    let wishes = (0..180).map(|number| refund(&payments[number % payments.len()], 70));
     let results = race(&stores, wishes).await;
     let won = results.iter().filter(|result| result.is_ok()).count();
     assert_eq!(won, 6 * 14, "fourteen of seventy fit into a thousand");
@@ -211,7 +221,7 @@ async fn limits_and_changes_of_partners_hold_across_instances() {
     };
     let put = |partner: &Partner| Admin::PutPartner(Box::new(partner.clone()));
     stores[0].administer(put(&partner), By::system(NOW_MS)).await.unwrap();
-    let results = race(&stores, (0..90).map(|_| create(live, 100, NOW_MS)).collect()).await;
+    let results = race(&stores, (0..90).map(|_| create(live, 100, NOW_MS))).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 10);
     // Two who change it at once: one of them is told.
     let next = Partner { version: 2, state: PartnerState::Suspended, ..partner };
@@ -239,9 +249,9 @@ async fn a_key_is_claimed_once_by_all_instances_and_taken_over_from_the_dead() {
     let mer = merchant(stores[0].as_ref(), 3).await;
     let begin = || {
         let key = IdempotencyStep::Begin { key: "k".to_owned(), fingerprint: [1; 32] };
-        Commit { idempotency: Some(key), ..create(mer, 700, NOW_MS) }
+        Box::new(Commit { idempotency: Some(key), ..*create(mer, 700, NOW_MS) })
     };
-    let mut results = race(&stores[..2], (0..60).map(|_| begin()).collect()).await;
+    let mut results = race(&stores[..2], (0..60).map(|_| begin())).await;
     results.sort_by_key(Result::is_err);
     let won = results.remove(0).unwrap();
     assert!(results.iter().all(|result| matches!(result, Err(CommitError::KeyInFlight))), "{results:?}");
@@ -260,7 +270,7 @@ async fn a_key_is_claimed_once_by_all_instances_and_taken_over_from_the_dead() {
         claimed_ms: None,
         render,
     };
-    let done = Commit { idempotency: Some(finish), ..captured(&won.payment, NOW_MS) };
+    let done = Box::new(Commit { idempotency: Some(finish), ..*captured(&won.payment, NOW_MS) });
     let reply = survivor.commit(done).await.unwrap().reply.unwrap();
     assert!(matches!(survivor.commit(begin()).await, Err(CommitError::Replay(again)) if again == reply));
     assert_clean(survivor.as_ref()).await;
@@ -286,7 +296,7 @@ async fn replies_are_written_beside_their_claims() {
     let mut begun = Vec::new();
     for number in 0..usize::try_from(payments).unwrap() {
         let claim = IdempotencyStep::Begin { key: key(number), fingerprint: [1; 32] };
-        let begin = Commit { idempotency: Some(claim), ..create(mer, 700, NOW_MS) };
+        let begin = Box::new(Commit { idempotency: Some(claim), ..*create(mer, 700, NOW_MS) });
         begun.push(store.commit(begin).await.unwrap().payment);
     }
     for (number, payment) in begun.iter().enumerate() {
@@ -297,7 +307,10 @@ async fn replies_are_written_beside_their_claims() {
             claimed_ms: None,
             render,
         };
-        store.commit(Commit { idempotency: Some(answer), ..captured(payment, NOW_MS) }).await.unwrap();
+        store
+            .commit(Box::new(Commit { idempotency: Some(answer), ..*captured(payment, NOW_MS) }))
+            .await
+            .unwrap();
     }
     // Its sessions say what they have done when they end.
     drop(store);
@@ -337,8 +350,8 @@ async fn plans_of_an_empty_month_are_not_kept() {
     let mer = merchant(stores[0].as_ref(), 3).await;
     let payments = 1_500_i64;
     for _ in 0..payments / 30 {
-        let begun = race(&stores, (0..30).map(|_| create(mer, 700, NOW_MS)).collect()).await;
-        let done = begun.iter().map(|begun| captured(&begun.as_ref().unwrap().payment, NOW_MS)).collect();
+        let begun = race(&stores, (0..30).map(|_| create(mer, 700, NOW_MS))).await;
+        let done = begun.iter().map(|begun| captured(&begun.as_ref().unwrap().payment, NOW_MS));
         assert!(race(&stores, done).await.iter().all(Result::is_ok));
     }
     drop(stores);

@@ -66,7 +66,7 @@ async fn commit(store: &dyn Store, merchant_id: MerchantId, now_ms: u64, command
     let event_id = EventId::from_parts(parts(now_ms, merchant_id.bucket()));
     let commit =
         Commit { merchant_id, now_ms, event_id, command: Some(command), idempotency: None, message: None };
-    Payment::clone(&store.commit(commit).await.unwrap().payment)
+    Payment::clone(&store.commit(Box::new(commit)).await.unwrap().payment)
 }
 
 /// A payment; what the processor said to it, if it has said anything.
@@ -101,7 +101,7 @@ async fn pay(
     let id = AttemptId::from_parts(parts(at_ms, bucket));
     let attempt = AttemptStart { id, processor: ProcessorName::new(processor), amount_minor: amount.minor };
     let payment_id = PaymentId::from_parts(parts(at_ms, bucket));
-    let create = Command::Create { payment_id, terms: Box::new(terms), attempt };
+    let create = Command::Create { payment_id, terms: Arc::new(terms), attempt };
     let payment = commit(store, merchant_id, at_ms, create).await;
     match outcome {
         None => payment,

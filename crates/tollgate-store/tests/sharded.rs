@@ -73,12 +73,19 @@ async fn merchant(store: &dyn Store, bucket: u16) -> MerchantId {
     id
 }
 
-fn commit(merchant_id: MerchantId, command: Command) -> Commit {
+fn commit(merchant_id: MerchantId, command: Command) -> Box<Commit> {
     let event_id = EventId::from_parts(parts(merchant_id.bucket()));
-    Commit { merchant_id, now_ms: NOW_MS, event_id, command: Some(command), idempotency: None, message: None }
+    Box::new(Commit {
+        merchant_id,
+        now_ms: NOW_MS,
+        event_id,
+        command: Some(command),
+        idempotency: None,
+        message: None,
+    })
 }
 
-fn create(merchant_id: MerchantId, minor: i64) -> Commit {
+fn create(merchant_id: MerchantId, minor: i64) -> Box<Commit> {
     let bucket = merchant_id.bucket();
     let terms = PaymentTerms {
         amount: Money::new(minor, Currency::INR),
@@ -103,17 +110,17 @@ fn create(merchant_id: MerchantId, minor: i64) -> Commit {
     let id = AttemptId::from_parts(parts(bucket));
     let attempt = AttemptStart { id, processor: ProcessorName::new("razorpay"), amount_minor: minor };
     let payment_id = PaymentId::from_parts(parts(bucket));
-    commit(merchant_id, Command::Create { payment_id, terms: Box::new(terms), attempt })
+    commit(merchant_id, Command::Create { payment_id, terms: Arc::new(terms), attempt })
 }
 
-fn captured(payment: &Payment) -> Commit {
+fn captured(payment: &Payment) -> Box<Commit> {
     let amount_minor = payment.terms.amount.minor;
     let outcome = Outcome::Captured { processor_payment_id: "p".to_owned(), amount_minor };
     let (payment_id, attempt_id) = (payment.id, payment.charge_attempt_id);
     commit(payment.merchant_id, Command::Settle { payment_id, attempt_id, outcome, next: None })
 }
 
-fn refund(payment: &Payment, minor: i64) -> Commit {
+fn refund(payment: &Payment, minor: i64) -> Box<Commit> {
     let bucket = payment.merchant_id.bucket();
     let command = Command::Refund {
         payment_id: payment.id,

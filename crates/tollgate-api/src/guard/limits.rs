@@ -238,7 +238,8 @@ impl RateLimits {
         let (_, rate) = *inner.everybody.read();
         inner.addresses.arrive(address, rate, now_ns())?;
         match &inner.shared {
-            Some(shared) => shared.address(address, rate).await.unwrap_or(Ok(())),
+            // Boxed: room for it would be kept in every request, also where nothing is shared.
+            Some(shared) => Box::pin(shared.address(address, rate)).await.unwrap_or(Ok(())),
             None => Ok(()),
         }
     }
@@ -254,7 +255,7 @@ impl RateLimits {
         let shared = self.0.as_ref().and_then(|inner| inner.shared.as_ref());
         match (result, shared, merchant_id) {
             (Ok(()), Some(shared), Some(merchant_id)) => {
-                meters.arrive_shared(shared, merchant_id, class).await.unwrap_or((result, told))
+                Box::pin(meters.arrive_shared(shared, merchant_id, class)).await.unwrap_or((result, told))
             }
             _ => (result, told),
         }

@@ -14,47 +14,92 @@ mod shared;
 
 pub(crate) use lockout::Lockout;
 
-use crate::auth;
+use crate::auth::{self, Principal};
 use crate::client::CallerAddress;
 use crate::codes::{self, Code};
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::tls::ClientCertificate;
-use crate::versions::layer;
+use crate::versions::layer::{self, Chosen};
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use limits::Told;
 use rate::TooSoon;
+use std::net::IpAddr;
 use std::sync::Arc;
 use table::Demand;
 use tollgate_core::api_key::KeyOwner;
 use tollgate_store::reads::relaxed;
 
 /// Passes a request on if its caller may do what it asks for, now.
-pub(crate) async fn guard(state: &AppState, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let address = state.client_address().of(&parts);
-    if !is_exempt(path)
-        && let Err(too_soon) = state.limits().arrive(address).await
-    {
-        return too_often(&codes::RATE_LIMITED, too_soon)
-            .because("too many requests from your address")
-            .into_response();
+pub(crate) fn guard(
+    state: AppState,
+    mut request: Request,
+    next: Next,
+) -> impl Future<Output = Response> + Send {
+    let address = state.client_address().of(request.headers(), request.extensions());
+    async move {
+        let Admitted { chosen, principal, told } = match enter(&state, address, &mut request).await {
+            Ok(Some(admitted)) => admitted,
+            Ok(None) => return next.run(request).await,
+            Err(response) => return *response,
+        };
+        let is_change = !request.method().is_safe();
+        let reading = consistency::reading(chosen.endpoint(), request.headers(), &principal.owner);
+        let mut response = if reading.is_none() && chosen.is_as_it_is() {
+            next.run(request).await
+        } else {
+            // Boxed: room for it would be kept for every payment too.
+            let running = chosen.run(&state, request, next);
+            Box::pin(async move {
+                match reading {
+                    Some(reading) => relaxed(reading, running).await,
+                    None => running.await,
+                }
+            })
+            .await
+        };
+        if is_change {
+            consistency::tell(&state, &principal.owner, response.headers_mut());
+        }
+        chosen.write(response.headers_mut());
+        told.write(response.headers_mut());
+        response
+    }
+}
+
+/// A request that may be passed on.
+struct Admitted {
+    chosen: Chosen,
+    principal: Arc<Principal>,
+    told: Told,
+}
+
+/// Lets a request in, or answers it. None: nothing is demanded of it.
+async fn enter(
+    state: &AppState,
+    address: Option<IpAddr>,
+    request: &mut Request,
+) -> Result<Option<Admitted>, Box<Response>> {
+    // What has no route has no demands either, and nothing behind it.
+    let Some(path) = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) else {
+        return Ok(None);
+    };
+    let (is_exempt, endpoint) = (is_exempt(path), table::endpoint(request.method(), path));
+    if !is_exempt && let Err(too_soon) = state.limits().arrive(address).await {
+        let problem = too_often(&codes::RATE_LIMITED, too_soon);
+        return Err(answer(problem.because("too many requests from your address")));
     }
     // Pages, and methods that a path does not know, have no line in the table; nor do they get a caller.
-    let Some(endpoint) = table::endpoint(&parts.method, path) else {
-        return next.run(Request::from_parts(parts, body)).await;
+    let Some(endpoint) = endpoint else {
+        return Ok(None);
     };
     let Demand::Needs(permission) = endpoint.demand else {
-        return next.run(Request::from_parts(parts, body)).await;
+        return Ok(None);
     };
-    let certificate = parts.extensions.get::<ClientCertificate>().copied();
-    let entered = match auth::authenticate(state, &parts.headers, address, certificate).await {
-        Ok(entered) => entered,
-        Err(problem) => return problem.into_response(),
-    };
+    let certificate = request.extensions().get::<ClientCertificate>().copied();
+    let entered = auth::authenticate(state, request.headers(), address, certificate).await.map_err(answer)?;
     let mut told = Told::default();
     if let Some(meters) = &entered.meters {
         let merchant_id = match entered.principal.owner.of_keys() {
@@ -64,42 +109,36 @@ pub(crate) async fn guard(state: &AppState, request: Request, next: Next) -> Res
         let (result, headers) = state.limits().request(merchant_id, meters, endpoint.class).await;
         told = headers;
         if let Err(too_soon) = result {
-            let mut response = too_often(&codes::RATE_LIMITED, too_soon).into_response();
+            let mut response = answer(too_often(&codes::RATE_LIMITED, too_soon));
             told.write(response.headers_mut());
-            return response;
+            return Err(response);
         }
     }
-    let chosen = match layer::choose(state, &parts.headers, &entered.principal, endpoint) {
+    let chosen = match layer::choose(state, request.headers(), &entered.principal, endpoint) {
         Ok(chosen) => chosen,
         Err(mut response) => {
             told.write(response.headers_mut());
-            return *response;
+            return Err(response);
         }
     };
-    let mut response = if entered.principal.permissions.has(permission) {
-        let principal = entered.principal;
-        parts.extensions.insert(Arc::clone(&principal));
-        if let Some(address) = address {
-            parts.extensions.insert(CallerAddress(address));
-        }
-        let is_change = !parts.method.is_safe();
-        let reading = consistency::reading(endpoint, &parts.headers, &principal.owner);
-        let running = chosen.run(state, &principal, parts, body, next);
-        let mut response = match reading {
-            Some(reading) => relaxed(reading, running).await,
-            None => running.await,
-        };
-        if is_change {
-            consistency::tell(state, &principal.owner, response.headers_mut());
-        }
-        response
-    } else {
+    let principal = entered.principal;
+    if !principal.permissions.has(permission) {
         let detail = format!("this needs the permission {permission}");
-        Problem::new(&codes::FORBIDDEN).because(detail).into_response()
-    };
-    chosen.write(response.headers_mut());
-    told.write(response.headers_mut());
-    response
+        let mut response = answer(Problem::new(&codes::FORBIDDEN).because(detail));
+        chosen.write(response.headers_mut());
+        told.write(response.headers_mut());
+        return Err(response);
+    }
+    chosen.count(state, &principal);
+    request.extensions_mut().insert(Arc::clone(&principal));
+    if let Some(address) = address {
+        request.extensions_mut().insert(CallerAddress(address));
+    }
+    Ok(Some(Admitted { chosen, principal, told }))
+}
+
+fn answer(problem: Problem) -> Box<Response> {
+    Box::new(problem.into_response())
 }
 
 /// What is asked for again and again by machines that are our own, and what processors tell: it must arrive.

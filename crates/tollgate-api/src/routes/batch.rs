@@ -174,8 +174,10 @@ fn not_begun() -> Problem {
 
 /// Takes one payment.
 async fn take(state: &AppState, caller: &Caller, body: &[u8], item: Item) -> Done {
-    let asked = match parse(body.get(item.place).unwrap_or_default()) {
-        Ok(asked) => create::read(state, caller, asked).await,
+    let checked = parse(body.get(item.place).unwrap_or_default())
+        .and_then(|asked| create::checked(state, caller, asked));
+    let asked = match checked {
+        Ok(checked) => create::presented(state, caller, checked, None).await,
         Err(problem) => Err(problem),
     };
     create::take(state, caller, asked, Some(item.key)).await

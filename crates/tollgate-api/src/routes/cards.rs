@@ -73,7 +73,8 @@ pub(crate) async fn present(
             let card = CardInHand { token: held.token, proof: None, fingerprint: held.fingerprint };
             Ok(Presented { card, summary: held.summary, is_ours: true })
         }
-        CardGiven::Token(token, proof) => with_token(state, merchant_id, token, proof).await,
+        // Boxed: room for it would be kept for every clear card.
+        CardGiven::Token(token, proof) => Box::pin(with_token(state, merchant_id, token, proof)).await,
     }
 }
 

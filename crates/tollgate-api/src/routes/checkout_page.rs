@@ -94,7 +94,7 @@ pub(crate) async fn pay(
         method,
         instrument,
         user_agent: user_agent(&parts.headers).map(str::to_owned),
-        ip: state.client_address().of(&parts).map(|ip| ip.to_string()),
+        ip: state.client_address().of(&parts.headers, &parts.extensions).map(|ip| ip.to_string()),
         fingerprint: fingerprint(&chosen),
     };
     let said = engine.pay_checkout(&open, choice, render::created).await;

@@ -16,6 +16,7 @@ use crate::validate::{self, CheckedPayment};
 use crate::views::payment::PaymentView;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use std::time::Duration;
 use tollgate_core::passkey::Passkey;
 use tollgate_engine::flow::Answer;
 use tollgate_engine::request::{IdempotencyKey, NewPayment};
@@ -54,19 +55,25 @@ pub(crate) async fn create_payment(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let time_max = deadline::of(request.headers())?;
-    let Submission { body, key } = Submission::read(&state, request).await?;
-    let mut asked = match body::parse(&body) {
-        Ok(asked) => read(&state, &caller, asked).await,
+    let (time_max, reading) = opened(&state, request)?;
+    let Submission { body, key } = reading.await?;
+    let asked = match body::parse(&body).and_then(|asked| checked(&state, &caller, asked)) {
+        Ok(checked) => presented(&state, &caller, checked, time_max).await,
         Err(problem) => Err(problem),
     };
-    if let Ok(asked) = &mut asked {
-        asked.new.time_max = time_max;
-    }
     if asked.as_ref().is_ok_and(|asked| asked.presented.is_some()) {
         body::wipe(body);
     }
     take(&state, &caller, asked, key).await.map(reply::answered)
+}
+
+/// How long the caller waits, and what reads the request.
+fn opened(
+    state: &AppState,
+    request: Request,
+) -> Result<(Option<Duration>, impl Future<Output = Result<Submission, Problem>> + Send + use<>), Problem> {
+    let time_max = deadline::of(request.headers())?;
+    Ok((time_max, Submission::read(state, request)))
 }
 
 /// Takes the payment that was read, or says again what was said before under its key.
@@ -84,36 +91,51 @@ pub(super) async fn take(
     };
     let engine = state.engine();
     let said = engine.create_payment(&caller.merchant, new, key.clone(), render::created).await;
-    if let (Err(_) | Ok(Answer { replayed: true, .. }), Some(presented)) = (&said, presented) {
-        // What was refused before its charge has left the card in the vault.
-        presented.forget(state, caller.id()).await;
+    // What was refused before its charge has left the card in the vault.
+    let left = presented.filter(|_| matches!(said, Err(_) | Ok(Answer { replayed: true, .. })));
+    if let Some(left) = left {
+        Box::pin(async move { left.forget(state, caller.id()).await }).await;
     }
     if let (Ok(_), Some(counted)) = (&said, counted) {
         // The payment stands; a counter that is not kept now is kept with the next confirmation.
-        if let Err(error) = engine.store().upkeep(Upkeep::CountPasskey(counted)).await {
+        if let Err(error) = engine.store().upkeep(Upkeep::CountPasskey(*counted)).await {
             tracing::warn!(%error, "a passkey's signature counter was not kept");
         }
     }
     submission::settled(state, caller, key.as_ref(), said).await
 }
 
-/// What a payment's body asks for.
+/// What a payment's body asks for. Small: it is handed on from future to future.
 pub(super) struct Asked {
-    new: NewPayment,
+    new: Box<NewPayment>,
     presented: Option<Presented>,
     /// The passkey that confirmed it, with its counter moved on.
-    counted: Option<Passkey>,
+    counted: Option<Box<Passkey>>,
 }
 
-/// Checks a payment's body and its confirmation; its card goes into the vault then.
-pub(super) async fn read(state: &AppState, caller: &Caller, body: PaymentBody<'_>) -> Result<Asked, Problem> {
-    let CheckedPayment { mut new, card, confirmation } =
-        validate::payment(body, caller.id(), state.engine().now_ms())?;
+/// Checks a payment's body.
+pub(super) fn checked(
+    state: &AppState,
+    caller: &Caller,
+    body: PaymentBody<'_>,
+) -> Result<CheckedPayment, Problem> {
+    validate::payment(body, caller.id(), state.engine().now_ms())
+}
+
+/// Checks a payment's confirmation, if it has one; its card goes into the vault then.
+pub(super) async fn presented(
+    state: &AppState,
+    caller: &Caller,
+    checked: CheckedPayment,
+    time_max: Option<Duration>,
+) -> Result<Asked, Problem> {
+    let CheckedPayment { mut new, card, confirmation } = checked;
+    new.time_max = time_max;
     let mut counted = None;
-    if let Some(answer) = &confirmation {
-        let confirmed = Box::pin(confirmations::confirm(state, caller, &new, answer)).await?;
+    if let Some(answer) = confirmation {
+        let confirmed = Box::pin(confirmations::confirm(state, caller, &new, &answer)).await?;
         new.confirmation = Some(confirmed.confirmation);
-        counted = confirmed.counted;
+        counted = confirmed.counted.map(Box::new);
     }
     let presented = match card {
         Some(card) => Some(cards::present(state, caller.id(), card).await?),
@@ -123,4 +145,21 @@ pub(super) async fn read(state: &AppState, caller: &Caller, body: PaymentBody<'_
         presented.fill(instrument);
     }
     Ok(Asked { new, presented, counted })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn room<A, F>(_: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What is kept for a payment while it is under way, its flow in the engine apart, and copied from where it is made.
+    #[test]
+    fn a_payments_request_stays_small() {
+        type Asked = (State<AppState>, Caller, Request);
+        let create = room(|(state, caller, request): Asked| create_payment(state, caller, request));
+        assert!(create < 3_000, "{create} bytes");
+    }
 }

@@ -11,6 +11,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
+use std::time::Duration;
 use tollgate_engine::request::IdempotencyKey;
 use tollgate_engine::{Answer, EngineError};
 
@@ -23,16 +24,22 @@ pub(crate) struct Submission {
 
 impl Submission {
     /// Reads a request whose body is required.
-    pub(crate) async fn read(state: &AppState, request: Request) -> Result<Self, Problem> {
+    pub(crate) fn read(
+        state: &AppState,
+        request: Request,
+    ) -> impl Future<Output = Result<Self, Problem>> + Send + use<> {
         let (parts, incoming) = request.into_parts();
-        body::require_json(&parts.headers)?;
-        Self::collect(state, &parts, incoming).await
+        let time_max = state.body_timeout();
+        async move {
+            body::require_json(&parts.headers)?;
+            Self::collect(time_max, &parts, incoming).await
+        }
     }
 
     /// Reads a request that may come without a body.
     pub(crate) async fn read_optional(state: &AppState, request: Request) -> Result<Self, Problem> {
         let (parts, incoming) = request.into_parts();
-        let submission = Self::collect(state, &parts, incoming).await?;
+        let submission = Self::collect(state.body_timeout(), &parts, incoming).await?;
         if !submission.body.is_empty() {
             body::require_json(&parts.headers)?;
         }
@@ -40,12 +47,11 @@ impl Submission {
     }
 
     async fn collect(
-        state: &AppState,
+        time_max: Duration,
         parts: &http::request::Parts,
         incoming: axum::body::Body,
     ) -> Result<Self, Problem> {
         crate::query::Params::parse(parts.uri.query(), &[])?;
-        let time_max = state.body_timeout();
         let body = body::read(&parts.headers, incoming, body::BODY_BYTES_MAX, time_max).await?;
         let key = idempotency::of(&parts.headers, &parts.method, parts.uri.path(), &body)?;
         Ok(Self { body, key })

@@ -3,6 +3,7 @@
 
 use super::*;
 use base64::Engine as _;
+use std::sync::Arc;
 use tollgate_connectors::capability::{Capabilities, MethodRule};
 use tollgate_connectors::webhook::{Callback, CallbackRequest, WebhookError, WebhookMessage, WebhookRequest};
 use tollgate_connectors::wire::HttpResponse;
@@ -169,7 +170,7 @@ impl Api {
         let attempt_id = attempt.id;
         let outcome = Outcome::ActionRequired { processor_payment_id: None, action };
         let commands = [
-            Command::Create { payment_id, terms: Box::new(terms), attempt },
+            Command::Create { payment_id, terms: Arc::new(terms), attempt },
             Command::Settle { payment_id, attempt_id, outcome, next: None },
         ];
         let mut payment = None;
@@ -177,7 +178,7 @@ impl Api {
             let event_id = EventId::from_u128(rand::random());
             let command = Some(command);
             let commit = Commit { merchant_id, now_ms, event_id, command, idempotency: None, message: None };
-            payment = Some(store.commit(commit).await.unwrap().payment);
+            payment = Some(store.commit(Box::new(commit)).await.unwrap().payment);
         }
         Payment::clone(&payment.unwrap())
     }

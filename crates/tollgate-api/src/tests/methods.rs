@@ -2,6 +2,7 @@
 
 use super::*;
 use base64::Engine as _;
+use std::sync::Arc;
 use tollgate_connectors::capability::{Capabilities, MethodRule};
 use tollgate_connectors::webhook::{WebhookError, WebhookMessage, WebhookRequest};
 use tollgate_connectors::wire::HttpResponse;
@@ -262,16 +263,16 @@ async fn the_code_of_a_payment() {
     let uri = "upi://pay?pa=shop@okbank&pn=Shop&am=125.50&cu=INR".to_owned();
     let asked = Outcome::ActionRequired { processor_payment_id: None, action: NextAction::UpiQr { uri } };
     let commit = |event: u128, command: Command| {
-        shop.state.engine().store().commit(Commit {
+        shop.state.engine().store().commit(Box::new(Commit {
             merchant_id,
             now_ms: shop.state.engine().now_ms(),
             event_id: EventId::from_u128(event),
             command: Some(command),
             idempotency: None,
             message: None,
-        })
+        }))
     };
-    commit(1, Command::Create { payment_id, terms: Box::new(terms), attempt }).await.unwrap();
+    commit(1, Command::Create { payment_id, terms: Arc::new(terms), attempt }).await.unwrap();
     let path = format!("/api/v1/payments/{payment_id}/qr");
     let none = shop.get(&format!("{path}.svg")).await;
     assert_eq!((none.status, none.problem().as_str()), (StatusCode::CONFLICT, "no_qr_code"));

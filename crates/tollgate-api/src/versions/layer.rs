@@ -127,15 +127,13 @@ fn gone(version: VersionId) -> Problem {
 }
 
 impl Chosen {
-    /// Passes a call on that its caller may make, translated if it is of an older version.
-    pub(crate) async fn run(
-        self,
-        state: &AppState,
-        principal: &Principal,
-        parts: Parts,
-        body: Body,
-        next: Next,
-    ) -> Response {
+    /// The endpoint that is called.
+    pub(crate) const fn endpoint(self) -> &'static Endpoint {
+        self.endpoint
+    }
+
+    /// Counts a call that its caller may make.
+    pub(crate) fn count(self, state: &AppState, principal: &Principal) {
         if let Some(account) = &principal.account {
             if let Some(calls) = &account.calls {
                 calls.count(self.version, table::place(self.endpoint));
@@ -145,21 +143,25 @@ impl Chosen {
             }
         }
         state.versions().count(self.version);
-        let is_newest = self.version == VersionId::NEWEST;
-        let plan = if is_newest { &[][..] } else { self.version.plan(self.endpoint) };
-        if plan.is_empty() {
-            return next.run(Request::from_parts(parts, body)).await;
-        }
-        Box::pin(Self::translated(state, plan, parts, body, next)).await
     }
 
-    async fn translated(
-        state: &AppState,
-        plan: &[&Change],
-        parts: Parts,
-        body: Body,
-        next: Next,
-    ) -> Response {
+    /// What has changed since its version where it goes.
+    fn plan(self) -> &'static [&'static Change] {
+        if self.version == VersionId::NEWEST { &[] } else { self.version.plan(self.endpoint) }
+    }
+
+    /// Whether there is nothing to translate.
+    pub(crate) fn is_as_it_is(self) -> bool {
+        self.plan().is_empty()
+    }
+
+    /// Passes a call on, translated if it is of an older version.
+    pub(crate) async fn run(self, state: &AppState, request: Request, next: Next) -> Response {
+        let plan = self.plan();
+        if plan.is_empty() {
+            return next.run(request).await;
+        }
+        let (parts, body) = request.into_parts();
         let is_head = parts.method == Method::HEAD;
         let response = match upgraded(state, plan, parts, body).await {
             Ok(request) => next.run(request).await,

@@ -3,6 +3,7 @@
 use super::*;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tollgate_core::attempt::{AttemptStart, ProcessorName};
 use tollgate_core::bus::{Message, Source, Topic};
 use tollgate_core::currency::Currency;
@@ -38,7 +39,7 @@ fn attempt(random: u64) -> AttemptStart {
     }
 }
 
-fn terms(verdict: Verdict) -> Box<PaymentTerms> {
+fn terms(verdict: Verdict) -> Arc<PaymentTerms> {
     let assessment = Assessment {
         score: Score::from_probability(0.81),
         verdict,
@@ -57,7 +58,7 @@ fn terms(verdict: Verdict) -> Box<PaymentTerms> {
         card_country: None,
         holds_capture: verdict == Verdict::Review,
     };
-    Box::new(PaymentTerms {
+    Arc::new(PaymentTerms {
         amount: Money::new(50_000, Currency::INR),
         capture: CaptureMode::Manual,
         method: MethodKind::Upi,
@@ -418,13 +419,14 @@ fn every_type_has_an_example() {
 
 #[test]
 fn nothing_of_a_person_is_told_beyond_what_webhooks_tell() {
-    let mut private = terms(Verdict::Review);
+    let mut private = PaymentTerms::clone(&terms(Verdict::Review));
     private.customer_email = Some("asha@example.com".to_owned());
     private.customer_name = Some("Asha".to_owned());
     if let Some(risk) = &mut private.risk {
         (risk.ip, risk.device_id) = (Some("203.0.113.7".to_owned()), Some("device-7".to_owned()));
     }
-    let (record, payment) = recorded(PaymentEvent::Created { terms: private, attempt: attempt(2) }, 1);
+    let created = PaymentEvent::Created { terms: Arc::new(private), attempt: attempt(2) };
+    let (record, payment) = recorded(created, 1);
     let messages = bodies().of_event(&record, &payment);
     assert_eq!(messages[0].data, event_payload(&record, &payment), "the webhook's bytes");
     let alert = String::from_utf8(messages[1].data.clone()).unwrap();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::render;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use tollgate_core::attempt::{AttemptStart, ProcessorName};
 use tollgate_core::card::CardBrand;
 use tollgate_core::currency::Currency;
@@ -50,7 +51,7 @@ fn terms(capture: CaptureMode) -> PaymentTerms {
 }
 
 fn payment_of(terms: PaymentTerms) -> Payment {
-    let event = PaymentEvent::Created { terms: Box::new(terms), attempt: start(1) };
+    let event = PaymentEvent::Created { terms: Arc::new(terms), attempt: start(1) };
     Payment::begin(PaymentId::from_u128(5), MerchantId::from_u128(6), &event, 1_000).unwrap()
 }
 

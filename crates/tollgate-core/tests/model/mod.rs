@@ -12,6 +12,7 @@
 mod invariants;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tollgate_core::attempt::{Attempt, AttemptKind, AttemptStart, AttemptStatus, ProcessorName};
 use tollgate_core::command::{Command, Policy, Refusal};
 use tollgate_core::currency::Currency;
@@ -43,8 +44,8 @@ pub(crate) struct Choice {
 }
 
 /// Terms of a payment.
-pub(crate) fn terms(choice: Choice) -> Box<PaymentTerms> {
-    Box::new(PaymentTerms {
+pub(crate) fn terms(choice: Choice) -> Arc<PaymentTerms> {
+    Arc::new(PaymentTerms {
         amount: Money::new(choice.amount_minor, choice.currency),
         capture: choice.capture,
         method: MethodKind::Upi,

@@ -2,9 +2,10 @@
 
 use super::{Answer, RESPONSE_BYTES_MAX};
 use bytes::{Bytes, BytesMut};
-use http::Request;
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
@@ -19,6 +20,9 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 const LOST: &str = "the connection to the processor was lost";
 const CUT_OFF: &str = "the processor's answer was cut off";
 const TOO_LONG: &str = "the processor's answer is too long";
+
+/// What hyper says of a request that was handed to it.
+pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>>;
 
 /// How an exchange failed. The connection must be dropped after it.
 #[derive(Debug)]
@@ -71,10 +75,19 @@ impl Connection {
         looked && self.driver.0.is_some() && self.sender.is_ready()
     }
 
-    /// Sends a request and reads the whole answer.
-    pub(super) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Failed> {
-        let Self { sender, driver } = self;
-        let sent = sender.try_send_request(request);
+    /// Hands a request over. It goes out, and is answered, while [`Connection::answer`] is waited for.
+    ///
+    /// A function of its own, and no part of that future: what is given to a future is kept in it to its end.
+    pub(super) fn send(&mut self, request: Request<Full<Bytes>>) -> impl Future<Output = Sent> + use<> {
+        self.sender.try_send_request(request)
+    }
+
+    /// Sends what was handed over and reads the whole answer.
+    pub(super) async fn answer(
+        &mut self,
+        sent: Pin<&mut impl Future<Output = Sent>>,
+    ) -> Result<Answer, Failed> {
+        let driver = &mut self.driver;
         let exchange = async {
             let response = sent.await.map_err(|mut error| match error.take_message() {
                 // hyper gives a request back only if it has not begun to write it.

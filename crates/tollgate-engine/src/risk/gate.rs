@@ -77,7 +77,8 @@ impl Engine {
         let mut able = None;
         if screening.assessment.verdict == Verdict::StepUp {
             able = match policy.middle() {
-                Middle::StepUpPasskey => self.by_passkey(terms, asked, &screening).await?,
+                // Boxed: room for it would be kept for every payment.
+                Middle::StepUpPasskey => Box::pin(self.by_passkey(terms, asked, &screening)).await?,
                 Middle::StepUp3ds | Middle::Review => self.by_challenge(terms, asked, &screening),
             };
             if able.is_none() {

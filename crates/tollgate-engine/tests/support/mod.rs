@@ -250,7 +250,7 @@ impl Bench {
     }
 
     pub async fn pay_for(&self, new: NewPayment, key: Option<IdempotencyKey>) -> Payment {
-        let answer = self.engine.create_payment(&self.merchant, new, key, render).await.unwrap();
+        let answer = self.engine.create_payment(&self.merchant, Box::new(new), key, render).await.unwrap();
         let id: PaymentId = String::from_utf8(answer.reply.body.into()).unwrap().parse().unwrap();
         self.payment(id).await
     }

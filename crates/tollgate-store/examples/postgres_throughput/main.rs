@@ -48,14 +48,14 @@ fn parts(bucket: u16) -> IdParts {
     IdParts { unix_ms: now_ms(), sub_ms: 0, bucket, random: NEXT.fetch_add(1, Ordering::Relaxed) }
 }
 
-fn terms() -> Box<PaymentTerms> {
+fn terms() -> Arc<PaymentTerms> {
     let processor = ProcessorName::new("razorpay");
     let mut number = NEXT.load(Ordering::Relaxed);
     let mut next = || {
         number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (number >> 33) % 4_000
     };
-    Box::new(PaymentTerms {
+    Arc::new(PaymentTerms {
         amount: Money::new(10_000, Currency::INR),
         capture: CaptureMode::Automatic,
         method: MethodKind::Upi,
@@ -105,12 +105,12 @@ async fn pay(store: &dyn Store, merchant_id: MerchantId) {
     };
     let begin = Command::Create { payment_id, terms: terms(), attempt };
     let claim = IdempotencyStep::Begin { key: key.clone(), fingerprint: [7; 32] };
-    store.commit(commit(begin, claim)).await.unwrap();
+    store.commit(Box::new(commit(begin, claim))).await.unwrap();
     let outcome = Outcome::Captured { processor_payment_id: "p".to_owned(), amount_minor: 10_000 };
     let settle = Command::Settle { payment_id, attempt_id, outcome, next: None };
     let answer =
         IdempotencyStep::Finish { key, payment_id, refund_id: None, claimed_ms: None, render: reply };
-    store.commit(commit(settle, answer)).await.unwrap();
+    store.commit(Box::new(commit(settle, answer))).await.unwrap();
 }
 
 const ROUNDS: usize = 5;

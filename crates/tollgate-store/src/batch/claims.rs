@@ -62,12 +62,12 @@ impl<B: Base> Txn<'_, B> {
                         && claimed_ms.is_none_or(|claimed_ms| record.created_at_ms == claimed_ms)
                 });
                 let Some((day, mut record)) = own else {
-                    committed.reply = Some(render(&committed.payment, committed.refund.as_ref()));
+                    committed.reply = Some(render(&committed.payment, committed.refund.as_deref()));
                     return Ok(());
                 };
                 let reply: StoredReply = match record.reply.take() {
                     Some(reply) => reply,
-                    None => render(&committed.payment, committed.refund.as_ref()),
+                    None => render(&committed.payment, committed.refund.as_deref()),
                 };
                 record.reply = Some(reply.clone());
                 committed.reply = Some(reply);

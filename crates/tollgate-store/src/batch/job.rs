@@ -35,7 +35,6 @@ pub(crate) enum Unit {
 }
 
 /// An answer that is held back until the batch is durable.
-#[expect(clippy::large_enum_variant, reason = "one short-lived value a job, in a reused vector")]
 pub(crate) enum Answer {
     Commit(oneshot::Sender<Result<Committed, CommitError>>, Result<Committed, CommitError>),
     Admin(oneshot::Sender<Result<(), CommitError>>, Result<(), CommitError>),
@@ -162,13 +161,12 @@ pub(crate) async fn submit<T>(
     let stopped = || CommitError::Store(StoreError::Unavailable("the writer has stopped".to_owned()));
     let (sender, receiver) = oneshot::channel();
     let queue = queue.ok_or_else(stopped)?;
-    if begins {
-        queue.try_send(job(sender)).map_err(|error| match error {
-            TrySendError::Full(_) => CommitError::Overloaded,
-            TrySendError::Closed(_) => stopped(),
-        })?;
-    } else {
-        queue.send(job(sender)).await.map_err(|_| stopped())?;
+    match queue.try_send(job(sender)) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) if begins => return Err(CommitError::Overloaded),
+        // Boxed: it seldom has to wait, and room for a job would be kept in every flow.
+        Err(TrySendError::Full(job)) => Box::pin(queue.send(job)).await.map_err(|_| stopped())?,
+        Err(TrySendError::Closed(_)) => return Err(stopped()),
     }
     receiver.await.map_err(|_| stopped())?
 }

@@ -178,7 +178,7 @@ impl<'a, B: Base> Txn<'a, B> {
         mut committed: Committed,
     ) -> Result<Committed, CommitError> {
         if let (None, Some(refund_id)) = (&committed.refund, refund_id) {
-            committed.refund = self.refund(merchant_id, refund_id)?;
+            committed.refund = self.refund(merchant_id, refund_id)?.map(Box::new);
         }
         self.remember(merchant_id, now_ms, idempotency, &mut committed)?;
         if let Some(key) = message_key {
@@ -401,13 +401,14 @@ impl<'a, B: Base> Txn<'a, B> {
         if before != Some(Counted::of(&payment)) {
             self.count(merchant_id, before, &payment)?;
         }
-        let attempt = attempts.last().cloned();
+        let attempt = attempts.last().cloned().map(Box::new);
         for attempt in attempts {
             self.touched_attempts.insert(attempt.id);
             self.state.attempts.insert(attempt.id, attempt);
         }
+        let refund = refund.map(Box::new);
         if let Some(refund) = &refund {
-            self.refunds.insert(refund.id, refund.clone());
+            self.refunds.insert(refund.id, Refund::clone(refund));
         }
         self.logged.entry(merchant_id).or_default().push(record.sequence);
         if B::NUMBERS_EVENTS {

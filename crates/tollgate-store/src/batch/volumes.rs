@@ -106,7 +106,7 @@ impl<B: Base> Txn<'_, B> {
         };
         admit::<CommitError>((&partner, parent.as_deref()), mode, terms, volumes)?;
         if let Some(fee) = processor.and_then(|processor| partner.profile.fee_at(processor)) {
-            terms.fee = fee;
+            Arc::make_mut(terms).fee = fee;
         }
         Ok(())
     }

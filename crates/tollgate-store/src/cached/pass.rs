@@ -55,7 +55,7 @@ impl Store for CachedStore {
         self.0.inner.log_key(merchant_id)
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+    async fn commit(&self, commit: Box<Commit>) -> Result<Committed, CommitError> {
         let inner = Arc::clone(&self.0.inner);
         match commit.command.as_ref().map(Command::payment_id) {
             Some(id) => {

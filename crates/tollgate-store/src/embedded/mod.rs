@@ -138,8 +138,8 @@ impl EmbeddedStore {
         })
     }
 
-    async fn submit_commit(&self, commit: Commit) -> Result<Committed, CommitError> {
-        submit(self.queue.as_ref(), begins(&commit), |answer| Job::Commit(Box::new(commit), answer)).await
+    async fn submit_commit(&self, commit: Box<Commit>) -> Result<Committed, CommitError> {
+        submit(self.queue.as_ref(), begins(&commit), |answer| Job::Commit(commit, answer)).await
     }
 
     async fn submit_admin(&self, change: Admin, by: By) -> Result<(), CommitError> {

@@ -56,7 +56,7 @@ impl Store for EmbeddedStore {
         &self.weights
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+    async fn commit(&self, commit: Box<Commit>) -> Result<Committed, CommitError> {
         self.submit_commit(commit).await
     }
 

@@ -340,13 +340,13 @@ impl PostgresStore {
         self.payments.get(place)
     }
 
-    async fn submit_commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+    async fn submit_commit(&self, commit: Box<Commit>) -> Result<Committed, CommitError> {
         let (lane, begins) = (self.lane(commit.merchant_id), begins(&commit));
         if begins && lane.is_some_and(|lane| lane.is_holding.load(Ordering::Acquire)) {
             return Err(StoreError::Unavailable("PostgreSQL cannot be reached".to_owned()).into());
         }
         let lane = lane.and_then(|lane| lane.sender.as_ref());
-        submit(lane, begins, |answer| Job::Commit(Box::new(commit), answer)).await
+        submit(lane, begins, |answer| Job::Commit(commit, answer)).await
     }
 
     async fn submit_admin(&self, change: Admin, by: By) -> Result<(), CommitError> {

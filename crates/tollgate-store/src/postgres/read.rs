@@ -189,7 +189,7 @@ impl Store for PostgresStore {
         Ok(())
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+    async fn commit(&self, commit: Box<Commit>) -> Result<Committed, CommitError> {
         self.submit_commit(commit).await
     }
 

@@ -51,7 +51,7 @@ impl Store for ShardedStore {
         &self.shared.weights
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+    async fn commit(&self, commit: Box<Commit>) -> Result<Committed, CommitError> {
         self.commit_there(commit).await
     }
 

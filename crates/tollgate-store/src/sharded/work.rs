@@ -19,7 +19,7 @@ fn still_moving() -> CommitError {
 }
 
 impl ShardedStore {
-    pub(super) async fn commit_there(&self, commit: Commit) -> Result<Committed, CommitError> {
+    pub(super) async fn commit_there(&self, commit: Box<Commit>) -> Result<Committed, CommitError> {
         let until = Instant::now() + self.redirect;
         loop {
             let map = self.map();

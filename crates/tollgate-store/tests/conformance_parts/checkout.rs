@@ -3,6 +3,7 @@
 use super::people::subject_of;
 use super::support::Place;
 use super::{NOW_MS, assert_clean, completed, create, merchant, parts, terms, work};
+use std::sync::Arc;
 use tollgate_core::audit::By;
 use tollgate_core::checkout::{CheckoutCustomer, CheckoutSecret, CheckoutSession};
 use tollgate_core::command::Refusal;
@@ -40,7 +41,7 @@ async fn a_checkout_session_has_its_payments() {
     let mut wanted = Vec::new();
     for now_ms in [NOW_MS, NOW_MS + 1] {
         let mut terms = terms(500, "u", CaptureMode::Automatic);
-        terms.checkout = Some(session.id);
+        Arc::make_mut(&mut terms).checkout = Some(session.id);
         let begun = store.commit(work(mer, now_ms, create(now_ms, terms))).await.unwrap();
         wanted.push(begun.payment.id);
     }
@@ -82,7 +83,7 @@ async fn a_session_that_is_over_or_masked_begins_no_payment() {
     store.upkeep(Upkeep::PutCheckout(Box::new(session.clone()))).await.unwrap();
     let begin = async |merchant_id, now_ms| {
         let mut terms = terms(500, "asha", CaptureMode::Automatic);
-        terms.checkout = Some(session.id);
+        Arc::make_mut(&mut terms).checkout = Some(session.id);
         store.commit(work(merchant_id, now_ms, create(now_ms, terms))).await
     };
     let is_over = |result: &Result<Committed, CommitError>| {

@@ -60,7 +60,7 @@ async fn a_confirmation_is_used_once_but_its_request_may_be_repeated() {
         let command = create(NOW_MS, terms(10_000, "asha", CaptureMode::Automatic));
         let begin = |key: &str| IdempotencyStep::Begin { key: key.to_owned(), fingerprint: [7; 32] };
         let message = Some("cnf:1".to_owned());
-        Commit { idempotency: key.map(begin), message, ..work(shop, NOW_MS, command) }
+        Box::new(Commit { idempotency: key.map(begin), message, ..*work(shop, NOW_MS, command) })
     };
     store.commit(pay(Some("k1"))).await.unwrap();
     // The same request again meets its key first.

@@ -2,6 +2,7 @@
 
 use super::support::Place;
 use super::{NOW_MS, create, merchant, parts, terms, work};
+use std::sync::Arc;
 use tollgate_core::audit::By;
 use tollgate_core::command::{Command, Refusal};
 use tollgate_core::failure::{Failure, FailureCode};
@@ -40,9 +41,9 @@ async fn fraud_lists_follow_their_payments() {
     let store = place.open(1).await;
     let (ours, theirs) = (merchant(&*store).await, merchant(&*store).await);
     let mut terms = terms(10_000, "u", CaptureMode::Manual);
-    terms.risk = Some(screening(Verdict::Review));
+    Arc::make_mut(&mut terms).risk = Some(screening(Verdict::Review));
     let reviewed = store.commit(work(ours, NOW_MS, create(NOW_MS, terms.clone()))).await.unwrap().payment;
-    terms.risk = Some(screening(Verdict::Block));
+    Arc::make_mut(&mut terms).risk = Some(screening(Verdict::Block));
     let block = Command::Block {
         payment_id: PaymentId::from_parts(parts(NOW_MS + 1)),
         attempt_id: AttemptId::from_parts(parts(NOW_MS + 1)),
@@ -52,7 +53,7 @@ async fn fraud_lists_follow_their_payments() {
     let blocked = store.commit(work(ours, NOW_MS + 1, block)).await.unwrap();
     assert!(blocked.attempt.is_none() && blocked.payment.attempts.is_empty());
     assert_eq!(blocked.payment.status, PaymentStatus::Declined);
-    terms.risk = Some(screening(Verdict::Allow));
+    Arc::make_mut(&mut terms).risk = Some(screening(Verdict::Allow));
     let plain = store.commit(work(ours, NOW_MS, create(NOW_MS + 2, terms))).await.unwrap().payment;
     let on = async |merchant_id, list, before| -> Vec<PaymentId> {
         let found = store.risk_payments(merchant_id, list, before, 10).await.unwrap();

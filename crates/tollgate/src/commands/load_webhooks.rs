@@ -204,7 +204,7 @@ async fn pay(engine: &Engine, merchant_id: MerchantId) -> Result<(), Failure> {
     let (parts, _) = ids::fresh(engine.clock(), merchant_id.bucket());
     let (payment_id, attempt_id) = (PaymentId::from_parts(parts), AttemptId::from_parts(ids::sibling(parts)));
     let attempt = AttemptStart { id: attempt_id, processor: ProcessorName::new("nobody"), amount_minor: 500 };
-    let create = Command::Create { payment_id, attempt, terms: Box::new(terms()) };
+    let create = Command::Create { payment_id, attempt, terms: Arc::new(terms()) };
     let outcome = Outcome::Captured { processor_payment_id: "p".to_owned(), amount_minor: 500 };
     let settle = Command::Settle { payment_id, attempt_id, outcome, next: None };
     for command in [create, settle] {
@@ -212,7 +212,7 @@ async fn pay(engine: &Engine, merchant_id: MerchantId) -> Result<(), Failure> {
         let event_id = EventId::from_parts(parts);
         let command = Some(command);
         let commit = Commit { merchant_id, now_ms, event_id, command, idempotency: None, message: None };
-        engine.store().commit(commit).await?;
+        engine.store().commit(Box::new(commit)).await?;
     }
     Ok(())
 }

@@ -302,14 +302,14 @@ async fn settle(
     let (parts, now_ms) = ids::fresh(&Clock::System, payment.merchant_id.bucket());
     let command = Command::Settle { payment_id: payment.id, attempt_id: attempt.id, outcome, next: None };
     let committed = store
-        .commit(Commit {
+        .commit(Box::new(Commit {
             merchant_id: payment.merchant_id,
             now_ms,
             event_id: EventId::from_parts(parts),
             command: Some(command),
             idempotency: None,
             message: None,
-        })
+        }))
         .await?;
     let event = committed.event.as_ref().map(|record| &record.event);
     Ok(matches!(event, Some(PaymentEvent::LateSuccess { .. })))

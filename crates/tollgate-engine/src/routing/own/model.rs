@@ -81,7 +81,7 @@ fn done(dice: u32) -> Performed {
 fn payment(is_own: bool) -> Payment {
     let mut record = RouteRecord::new(RouteReason::OnlyOne, None, 1_000, &[], &[]);
     record.own_accounts = is_own.then(|| (name(), 1)).into_iter().collect();
-    let terms = Box::new(PaymentTerms {
+    let terms = Arc::new(PaymentTerms {
         amount: Money::new(500, Currency::INR),
         capture: CaptureMode::Automatic,
         method: MethodKind::Upi,
