@@ -16,7 +16,7 @@ impl<B: Base> Txn<'_, B> {
         fingerprint: &[u8; 32],
         now_ms: u64,
     ) -> Result<(), CommitError> {
-        let Some((_, record)) = self.idempotency_record(merchant_id, key, now_ms)? else {
+        let Some((_, record)) = self.idempotency_record(&idempotency_key(merchant_id, key), now_ms)? else {
             return Ok(());
         };
         if record.fingerprint != *fingerprint {
@@ -55,7 +55,8 @@ impl<B: Base> Txn<'_, B> {
                 self.idempotency.insert(idempotency_key(merchant_id, &key), (now_ms / DAY_MS, record));
             }
             Some(IdempotencyStep::Finish { key, payment_id, refund_id, claimed_ms, render }) => {
-                let found = self.idempotency_record(merchant_id, &key, now_ms)?;
+                let key = idempotency_key(merchant_id, &key);
+                let found = self.idempotency_record(&key, now_ms)?;
                 // Another request may have claimed it since: it gets its own reply.
                 let own = found.filter(|(_, record)| {
                     (record.payment_id, record.refund_id) == (payment_id, refund_id)
@@ -71,7 +72,7 @@ impl<B: Base> Txn<'_, B> {
                 };
                 record.reply = Some(reply.clone());
                 committed.reply = Some(reply);
-                self.idempotency.insert(idempotency_key(merchant_id, &key), (day, record));
+                self.idempotency.insert(key, (day, record));
             }
         }
         Ok(())
@@ -79,20 +80,18 @@ impl<B: Base> Txn<'_, B> {
 
     fn idempotency_record(
         &self,
-        merchant_id: MerchantId,
-        key: &str,
+        key: &WindowKey,
         now_ms: u64,
     ) -> Result<Option<(u64, IdempotencyRecord)>, StoreError> {
-        let hashed = idempotency_key(merchant_id, key);
-        if let Some(found) = self.idempotency.get(&hashed) {
+        if let Some(found) = self.idempotency.get(key) {
             return Ok(Some(found.clone()));
         }
-        if let Some((day, record)) = self.state.claims.get(&hashed)
+        if let Some((day, record)) = self.state.claims.get(key)
             && record.is_alive(self.base.idempotency_ms(), now_ms)
         {
             return Ok(Some((*day, record.clone())));
         }
-        find_idempotency(self.base, &hashed, now_ms)
+        find_idempotency(self.base, key, now_ms)
     }
 }
 
